@@ -1,0 +1,64 @@
+# `make` alone lists what there is. Everything sets itself up: all that a machine needs is make, and uv or Python 3.11 or later with pip.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+UV = $$(command -v uv || echo .venv/bin/uv)
+COMPILE = "$(UV)" pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --python-version 3.11
+# Which tests, and with what: make test TESTS=tests/unit ARGS="-k permit"
+TESTS ?= tests
+ARGS ?=
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+# One stamp for each list of packages: nothing is done again until its list changes.
+.venv/.%: requirements/%.txt requirements/uv.txt deploy/local/environment.sh
+	@sh deploy/local/environment.sh $<
+	@touch $@
+
+.PHONY: setup
+setup: .venv/.develop ## Make .venv with everything that check and test need
+
+.PHONY: demo
+demo: .venv/.local ## Watch referrals of several agencies become one approach for each person
+	@$(PYTHON) -m demo $(ARGS)
+
+.PHONY: up
+up: .venv/.local ## Start the database, the broker and all services, and stay until Ctrl-C
+	@bin/onefriend up $(ARGS)
+
+.PHONY: down
+down: .venv/.local ## Stop what `make up` left running
+	@bin/onefriend down
+
+.PHONY: check
+check: .venv/.develop ## Format, lint, types, import contracts
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m mypy
+	$(PYTHON) -c "from importlinter.cli import lint_imports_command as main; main()"
+
+.PHONY: test
+test: .venv/.develop ## Every test that this machine can run, on a real database and broker
+	$(PYTHON) -m pytest $(TESTS) $(ARGS)
+
+.PHONY: bench
+bench: .venv/.develop ## Measure cost and speed, as ratios within one run
+	$(PYTHON) -m benchmarks $(ARGS)
+
+.PHONY: format
+format: .venv/.develop ## Format, and fix what can be fixed
+	$(PYTHON) -m ruff check --fix-only
+	$(PYTHON) -m ruff format
+
+.PHONY: lock
+lock: .venv/.develop ## Compile requirements/*.in again (ARGS=--upgrade for newer versions)
+	@for name in uv service local develop identity; do \
+		echo "requirements/$$name.txt"; \
+		$(COMPILE) $(ARGS) "requirements/$$name.in" -o "requirements/$$name.txt" || exit 1; \
+	done
+
+.PHONY: clean
+clean: ## Remove the environment and caches (the state in .onefriend stays: `onefriend reset`)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

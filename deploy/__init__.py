@@ -1,0 +1,1 @@
+"""How Onefriend runs somewhere: on one machine (`deploy.local`), in containers, on Kubernetes."""
