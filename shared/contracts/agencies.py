@@ -1,0 +1,54 @@
+"""Events of one agency, by allocation. Topic `agencies`, key agency_id."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from shared.contracts.envelope import Payload, datetime, event
+
+AgencyKind = Literal[
+    "police",
+    "victim_care",
+    "witness_service",
+    "crc",
+    "nps",
+    "yot",
+    "prison",
+    "court",
+    "provider",
+    "hub",
+    "school",
+    "housing",
+    "self",
+    "commissioner",
+]
+
+
+class Worker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A worker as other services need to know it: an id, whether it may be a named worker, and its deputy."""
+
+    id: str
+    active: bool = True
+    deputy: str | None = None
+
+
+@event("agencies", "agency.changed")
+class AgencyChanged(Payload):
+    """An agency as it is now: name, kind, police areas, workers, the sharing agreement that governs what it sees."""
+
+    name: str
+    kind: AgencyKind
+    areas: tuple[str, ...] = ()
+    workers: tuple[Worker, ...] = ()
+    sharing_agreement: str | None = None
+    active: bool = True
+
+
+@event("agencies", "agency.succeeded")
+class AgencySucceeded(Payload):
+    """From `since`, `successor` inherits this agency's leads, named-agency agreements and feed."""
+
+    successor: str
+    since: datetime

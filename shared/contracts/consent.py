@@ -1,0 +1,203 @@
+"""Events of one person's contact, by consent. Topic `consent`, key: person_id of the person spoken to."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from shared.contracts.envelope import Channel, Payload, Purpose, date, datetime, event
+from shared.contracts.people import AgreementFact
+
+Standing = Literal["open", "on_hold", "closed"]
+Level = Literal["person", "case"]
+Answer = Literal["agreed", "not_now", "declined"]
+Outcome = Literal[
+    "agreed",
+    "not_now",
+    "declined",
+    "withdrew",
+    "no_answer",
+    "voicemail",
+    "wrong_number",
+    "unsafe",
+    "delivered",
+    "returned",
+    "unknown",
+    "not_made",
+]
+
+
+@event("consent", "lead.assigned")
+class LeadAssigned(Payload):
+    """An agency is the lead for this person: the only one that can be given a permit."""
+
+    claim: str
+    case: str
+    party: str
+    agency: str
+    worker: str | None = None
+
+
+@event("consent", "lead.refused")
+class LeadRefused(Payload):
+    """A claim was refused, because another agency leads or the person is not to be contacted. Names no other agency."""
+
+    claim: str
+    case: str
+    party: str
+    agency: str
+    reason: str
+
+
+@event("consent", "lead.ended", restrictive=True)
+class LeadEnded(Payload):
+    """The tenure is over; nobody leads until the next claim."""
+
+    agency: str
+    reason: str
+    cases: tuple[str, ...] = ()
+
+
+@event("consent", "lead.handed_over")
+class LeadHandedOver(Payload):
+    """The lead moved, with all open cases of the person. `agreement`: the person named the target, or was never reached."""
+
+    source: str
+    target: str
+    cases: tuple[str, ...]
+    reason: str
+    worker: str | None = None
+    agreement: bool = False
+
+
+@event("consent", "standing.tightened", restrictive=True)
+class StandingTightened(Payload):
+    """Whether this person may be contacted became stricter, at the level of the person or of one case."""
+
+    level: Level
+    standing: Standing
+    reason: str
+    case: str | None = None
+    not_before: date | None = None
+
+
+@event("consent", "standing.loosened")
+class StandingLoosened(Payload):
+    """Whether this person may be contacted became less strict."""
+
+    level: Level
+    standing: Standing
+    reason: str
+    case: str | None = None
+
+
+@event("consent", "permit.granted")
+class PermitGranted(Payload):
+    """Authority for one contact, fenced and short-lived."""
+
+    permit: str
+    fence: int
+    case: str
+    party: str
+    agency: str
+    purpose: Purpose
+    channel: Channel
+    expires: datetime
+    worker: str | None = None
+
+
+@event("consent", "permit.refused")
+class PermitRefused(Payload):
+    """An agency asked and may not. `second_approach`: a near miss, an approach that would have been the second."""
+
+    agency: str
+    case: str
+    reason: str
+    purpose: Purpose = "approach"
+    second_approach: bool = False
+
+
+@event("consent", "permit.redeemed")
+class PermitRedeemed(Payload):
+    """The permit was redeemed at intake; from now only a recorded outcome frees it."""
+
+    permit: str
+    use_by: datetime
+    outcome_due: datetime
+
+
+@event("consent", "permit.ended", restrictive=True)
+class PermitEnded(Payload):
+    """A permit is over without an attempt: expired, revoked or given back."""
+
+    permit: str
+    how: Literal["expired", "revoked", "returned", "not_made"]
+    reason: str | None = None
+
+
+@event("consent", "attempt.recorded")
+class AttemptRecorded(Payload):
+    """What became of an attempt. `unknown` counts as contacted."""
+
+    permit: str
+    case: str
+    agency: str
+    channel: Channel
+    outcome: Outcome
+    approach: str | None = None
+
+
+@event("consent", "attempt.overdue")
+class AttemptOverdue(Payload):
+    """An outcome was not recorded in time: a person at the hub has to find out."""
+
+    permit: str
+    agency: str
+    case: str
+
+
+@event("consent", "person.reached")
+class PersonReached(Payload):
+    """The person has been spoken to and answered."""
+
+    answer: Answer
+    case: str
+    began: Literal["agency", "person"]
+    not_before: date | None = None
+
+
+@event("consent", "agreement.recorded")
+class AgreementRecorded(Payload):
+    """What the person agreed to."""
+
+    case: str | None
+    agreement: AgreementFact
+    recorded_by: str
+
+
+@event("consent", "consent.withdrawn", restrictive=True)
+class ConsentWithdrawn(Payload):
+    """The person takes part no longer: in these cases, or in anything (`cases` empty). Binds every agency at once."""
+
+    scope: Literal["case", "everything"]
+    by: Literal["person", "proxy", "agency", "link"]
+    via: str
+    withdrawal: str
+    cases: tuple[str, ...] = ()
+    in_flight: tuple[str, ...] = ()
+
+
+@event("consent", "standing.reopened")
+class StandingReopened(Payload):
+    """The person asked to take part after all (or an entry was made in error, confirmed by a second person)."""
+
+    cases: tuple[str, ...]
+    evidence: str
+    reason: Literal["person_asked", "entered_in_error"]
+
+
+@event("consent", "double_reach.found", restrictive=True)
+class DoubleReachFound(Payload):
+    """A link showed that one human had been reached by two agencies: an incident, for the hub."""
+
+    other: str
+    agencies: tuple[str, ...]

@@ -1,0 +1,163 @@
+"""Events of one case file: the referrals of one case, by intake. Topic `referrals`, key case_id."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from shared.contracts.envelope import Payload, Role, date, datetime, event
+from shared.contracts.people import PriorAnswer
+
+AgeBand = Literal["under_10", "10_to_17", "18_to_24", "25_or_over", "unknown"]
+Risk = Literal["low", "medium", "high", "unknown"]
+Initiator = Literal["harmed", "responsible", "agency", "court"]
+Stage = Literal[
+    "street",
+    "community_resolution",
+    "caution",
+    "conditional_caution",
+    "pre_sentence",
+    "community_order",
+    "custody",
+    "resettlement",
+    "licence",
+    "post_sentence",
+    "non_crime",
+]
+OffenceClass = Literal[
+    "burglary",
+    "robbery",
+    "theft",
+    "fraud",
+    "criminal_damage",
+    "arson",
+    "assault",
+    "serious_violence",
+    "sexual",
+    "domestic_abuse",
+    "hate",
+    "homicide",
+    "road_death",
+    "harassment",
+    "antisocial",
+    "dispute",
+    "other",
+]
+
+
+class PartyFact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What routing may know of a party: no name, no address, no date of birth.
+
+    `supervising_agency` and `custody_agency` are agency ids; `home_area` a police area, `district` an outward postcode.
+    `admitted` and `willing` are None when nobody has said.
+    """
+
+    person: str
+    role: Role
+    contact_persons: tuple[str, ...] = ()
+    age_band: AgeBand = "unknown"
+    home_area: str | None = None
+    district: str | None = None
+    supervising_agency: str | None = None
+    custody_agency: str | None = None
+    liaison_agency: str | None = None
+    risk: Risk = "unknown"
+    admitted: bool | None = None
+    willing: bool | None = None
+    prior_contact: PriorAnswer = "none"
+    prior_contact_agency: str | None = None
+    language: str | None = None
+    vulnerable: bool = False
+    enhanced_rights: bool = False
+    identified: bool = True
+
+
+class Deadlines(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Dates of the proceedings that clocks run to."""
+
+    plea: date | None = None
+    hearing: date | None = None
+    adjourned_to: date | None = None
+    deferred_to: date | None = None
+    sentence: date | None = None
+    licence_end: date | None = None
+
+
+class ReferralFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One referral as routing sees it. `sensitive` lists the special classes that apply (may be empty)."""
+
+    referral: str
+    agency: str
+    version: int
+    incident: str
+    received_at: datetime
+    offence_class: OffenceClass
+    stage: Stage
+    initiated_by: Initiator
+    parties: tuple[PartyFact, ...]
+    sensitive: tuple[str, ...] = ()
+    area: str | None = None
+    deadlines: Deadlines = Deadlines()
+    sharing_agreement: str | None = None
+    explicit_agreement: bool = False
+    chosen_on_remedy_document: bool = False
+
+
+@event("referrals", "referral.received")
+class ReferralReceived(Payload):
+    """A referral joined or opened this case; its people are known by these ids."""
+
+    facts: ReferralFacts
+
+
+@event("referrals", "referral.changed")
+class ReferralChanged(Payload):
+    """A later version of a referral of this case; `changed` names the facts that differ."""
+
+    facts: ReferralFacts
+    changed: tuple[str, ...]
+
+
+@event("referrals", "referral.held", restrictive=True)
+class ReferralHeld(Payload):
+    """The case is on hold for a reason that lies in one referral (doubtful incident, missing agreement to share)."""
+
+    referral: str
+    hold: str
+    reason: str
+    until: datetime | None = None
+    missing: tuple[str, ...] = ()
+
+
+@event("referrals", "referral.hold_lifted")
+class ReferralHoldLifted(Payload):
+    """A hold of a referral is over."""
+
+    referral: str
+    hold: str
+    reason: str
+
+
+@event("referrals", "referral.rejected", restrictive=True)
+class ReferralRejected(Payload):
+    """A referral that cannot be taken on, after it was accepted: why, as a code."""
+
+    referral: str
+    reason: str
+
+
+@event("referrals", "referral.retracted", restrictive=True)
+class ReferralRetracted(Payload):
+    """The referring agency posted it in error. The case goes on only if another referral supports it."""
+
+    referral: str
+    agency: str
+    remaining: int
+
+
+@event("referrals", "case_file.joined", restrictive=True)
+class CaseFileJoined(Payload):
+    """This case and another were one harmed party and one incident: it continues as `into`."""
+
+    into: str
