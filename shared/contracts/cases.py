@@ -122,6 +122,22 @@ class CaseNeedsDecision(Payload):
     options: tuple[str, ...] = ()
 
 
+@event("cases", "case.queued")
+class CaseQueued(Payload):
+    """Every worker of the agency that would lead is taken: the case waits its turn, the most urgent clock first."""
+
+    agency: str
+    due: datetime | None = None
+
+
+@event("cases", "clock.missed")
+class ClockMissed(Payload):
+    """A statutory or court date of the case passed before what it asks for was done."""
+
+    clock: str
+    due: datetime
+
+
 @event("cases", "case.cleared")
 class CaseCleared(Payload):
     """The checks that gate the approach of these parties are answered: consent will now grant, within the limits."""
@@ -196,6 +212,17 @@ class CheckAnswered(Payload):
     of: str
     party: str
     satisfied: bool
+
+
+@event("cases", "check.overdue")
+class CheckOverdue(Payload):
+    """A check was not answered in time: whoever was asked and the hub are reminded."""
+
+    check: str
+    kind: CheckKind
+    of: str
+    party: str
+    due: datetime
 
 
 @event("cases", "outcome.recorded")
