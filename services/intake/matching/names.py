@@ -1,0 +1,119 @@
+"""Names as tokens: cleaned of junk, comparable, with a phonetic code. Pure functions of text; no names are kept here."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+
+# What clerks type when they have no name, and what systems prefix. A record is not "like" another for sharing these.
+_JUNK = re.compile(
+    r"\b(?:not[\s_]*(?:known|entered|given|stated|recorded|provided|applicable|disclosed|supplied)|name[\s_]*(?:unknown|withheld)"
+    r"|un[\s_-]?known|unk|anon(?:ymous)?|withheld|refused|n/[ak]|tb[ac]|no[\s_]*(?:show|name|surname|forename)"
+    r"|duplicate|dupe|do[\s_]*not[\s_]*use|test[\s_]*(?:record|person)|delete[d]?|surname|forename|first[\s_]*name|last[\s_]*name"
+    r"|null|none|nan|undefined)(?=\b|_)_*",
+)
+_TITLES = frozenset(
+    "mr mrs miss ms mx dr doctor sir dame lord lady rev reverend revd prof professor hon rt capt captain col colonel maj major"
+    " gen general lt lieutenant sgt pc cllr master admiral earl baron baronet bart bt viscount marquess duke the esq obe mbe cbe"
+    " qc kc jp aka".split()
+)
+_PARTICLES = frozenset("de du da di la le van von der den of of the bin ibn al el st saint y e".split())
+_ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)")
+_APOSTROPHES = str.maketrans("", "", "'’‘`´ʼ.")
+_ODD_LETTERS = str.maketrans(
+    {"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ß": "ss", "ı": "i"}
+)
+_MAC = re.compile(r"^mac(?=[bcdfgjlmnpqrtvwxyz]|[aiou][a-z]{3})(?=[a-z]{4})")
+_NEE = re.compile(r"\b(?:n[ée]e|formerly|previously|maiden name)\b")
+_LONGEST = (
+    40  # letters of one token, and as many tokens: a name of 200 letters must cost no more than a long one
+)
+
+
+def plain(text: str) -> str:
+    """Lower case, without accents, apostrophes and full stops; letters of every script are kept."""
+    text = unicodedata.normalize("NFKD", text[:400].casefold().translate(_ODD_LETTERS))
+    return "".join(letter for letter in text if not unicodedata.combining(letter)).translate(_APOSTROPHES)
+
+
+def tokens(text: str) -> tuple[str, ...]:
+    """The parts of a name that tell people apart: "Dr. Mary MacDonald-O'Brien" -> ("mary", "mcdonald", "obrien")."""
+    text = _JUNK.sub(" ", plain(text.replace("_", " _ ")).replace(" _ ", "_"))
+    words = "".join(letter if letter.isalnum() else " " for letter in text).split()
+    kept = [
+        word for word in words if word not in _TITLES and not word.isdigit() and not _ORDINAL.fullmatch(word)
+    ]
+    # "de", "van": kept only where nothing else is left, because agencies drop them at will.
+    kept = [word for word in kept if word not in _PARTICLES] or kept
+    return tuple(_MAC.sub("mc", word[:_LONGEST]) for word in kept[:12])
+
+
+def maiden(text: str) -> tuple[str, str]:
+    """Split "Smith (née Herbert)" into the name borne now and the one borne before ("" if there is none)."""
+    now, *before = _NEE.split(text.casefold(), maxsplit=1)
+    return (now, before[0]) if before else (text, "")
+
+
+# Consonants that are heard or written for one another share a code; vowels are not heard. Digits are slips of the keyboard.
+_SOUNDS = str.maketrans(
+    "bpfvwcgjkqxszdtlmnrhaeiouy0123456789",
+    "1188822222233344556679" + "9" * 14,
+)
+_SPELLINGS = (
+    ("ph", "f"),
+    ("gh", ""),
+    ("ck", "k"),
+    ("sch", "s"),
+    ("wr", "r"),
+    ("kn", "n"),
+    ("mb", "m"),
+    ("mps", "ms"),
+    ("dge", "j"),
+    ("tch", "c"),
+)
+
+
+@lru_cache(maxsize=65_536)
+def sound(token: str) -> str:
+    """A phonetic code: smyth, smith, smythe alike; thompson, thomson alike. Other scripts keep their letters."""
+    for spelling, heard in _SPELLINGS:
+        if spelling in token:
+            token = token.replace(spelling, heard)
+    coded = token.translate(_SOUNDS)
+    code = ""
+    for mark in coded:
+        if not code or mark != code[-1]:
+            code += mark
+    first = code[:1]
+    return first + code[1:].replace("9", "")
+
+
+@lru_cache(maxsize=65_536)
+def edits(a: str, b: str) -> int:
+    """How many slips make the one of the other: 0, 1, 2, or 3 for "more". Two neighbours swapped are one slip."""
+    return 0 if a == b else _slips(a, b, 2)
+
+
+def _slips(a: str, b: str, allowed: int) -> int:
+    """Slips between two texts, or `allowed` + 1 when there are more: equal ends do not count, the first difference is one."""
+    start = 0
+    for one, other in zip(a, b, strict=False):
+        if one != other:
+            break
+        start += 1
+    a, b = a[start:], b[start:]
+    while a and b and a[-1] == b[-1]:
+        a, b = a[:-1], b[:-1]
+    if not a or not b:
+        return min(len(a) + len(b), allowed + 1)
+    if not allowed or abs(len(a) - len(b)) > allowed:
+        return allowed + 1
+    rest = [_slips(a[1:], b[1:], allowed - 1), _slips(a, b[1:], allowed - 1), _slips(a[1:], b, allowed - 1)]
+    if a[:2] == b[1::-1]:
+        rest.append(_slips(a[2:], b[2:], allowed - 1))
+    return 1 + min(rest)
+
+
+def joined(parts: Iterable[str]) -> str:
+    """One canonical string of several tokens, whatever their order."""
+    return " ".join(sorted(parts))

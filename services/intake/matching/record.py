@@ -1,0 +1,190 @@
+"""What the matcher knows of one person in one referral, made comparable: `normalise` throws away whatever says nothing."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TypedDict
+
+import phonenumbers
+
+from services.intake.matching import identifiers, names
+
+NO_FIXED_ABODE = frozenset({"NF11NF", "NF11FA"})
+_PLACEHOLDER_DATES = frozenset({"19000101", "19700101", "00010101", "99991231", "18000101", "11111111"})
+_POSTCODE = re.compile(r"[A-Z][A-HJ-Y]?\d[A-Z\d]?\d[A-Z]{2}|GIR0AA")
+_NO_PLACE = re.compile(r"\b(?:no fixed (?:abode|address)|nfa|not known|unknown|homeless|none|n/a|withheld)\b")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
+_NO_MAILBOX = frozenset("no none noemail nomail noreply na nil unknown notknown test donotreply".split())
+_PHONE = re.compile(r"\+\d{8,15}")
+_PLACEHOLDER_DIGITS = re.compile(r".*(\d)\1{6}")
+_MANY = 8  # values of one field that are looked at
+
+
+class Address(TypedDict, total=False):
+    """Where somebody lives: free lines, and the postcode."""
+
+    lines: Sequence[str]
+    postcode: str
+
+
+class Person(TypedDict, total=False):
+    """One person of a referral as it was sent. Every field may be missing, empty or junk."""
+
+    forenames: str | Sequence[str]
+    surname: str
+    full_name: str
+    aliases: Sequence[str]
+    date_of_birth: str | date | None
+    sex: str | None
+    addresses: Sequence[Address]
+    phones: Sequence[str]
+    emails: Sequence[str]
+    identifiers: Mapping[str, str | Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Comparable values only; empty means "says nothing". Tuples of strings, so that it encodes as plain JSON.
+
+    `forenames` and `surnames` are tokens ("mary ann", "o'brien-macdonald" -> ("mary", "ann"), ("obrien", "mcdonald"));
+    `former` are surnames borne before or as an alias; `date_of_birth` is eight digits, YYYYMMDD; `sex` is "f" or "m";
+    `postcodes` have no space; `homes` are first lines of addresses; `phones` are E.164; `identifiers` are (kind, number).
+    """
+
+    forenames: tuple[str, ...] = ()
+    surnames: tuple[str, ...] = ()
+    former: tuple[str, ...] = ()
+    also_called: tuple[str, ...] = ()
+    date_of_birth: str = ""
+    sex: str = ""
+    postcodes: tuple[str, ...] = ()
+    homes: tuple[str, ...] = ()
+    phones: tuple[str, ...] = ()
+    emails: tuple[str, ...] = ()
+    identifiers: tuple[tuple[str, str], ...] = ()
+
+
+def normalise(person: Person) -> Record:
+    """Make one person comparable. Never raises for odd values: what cannot be understood counts as absent."""
+    forenames, surnames, former = _names(person)
+    also_called: list[str] = []
+    for alias in _texts(person.get("aliases"))[:_MANY]:
+        parts = names.tokens(alias)
+        also_called += parts[:1]
+        former += parts[1:]
+    addresses = list(person.get("addresses") or ())[:_MANY]
+    return Record(
+        forenames=forenames,
+        surnames=surnames,
+        former=_distinct(name for name in former if name not in surnames),
+        also_called=_distinct(name for name in also_called if name not in forenames),
+        date_of_birth=birth_date(person.get("date_of_birth")),
+        sex=_sex(person.get("sex")),
+        postcodes=_distinct(postcode(_text(address.get("postcode"))) for address in addresses),
+        homes=_distinct(_home(_texts(address.get("lines"))) for address in addresses),
+        phones=_distinct(phone(number) for number in _texts(person.get("phones"))[:_MANY]),
+        emails=_distinct(email(address) for address in _texts(person.get("emails"))[:_MANY]),
+        identifiers=_identifiers(person.get("identifiers")),
+    )
+
+
+def _names(person: Person) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]:
+    """Forenames, surnames of now and surnames of before; "Smith, John" in one field is turned round."""
+    given = " ".join(_texts(person.get("forenames")))
+    now, before = names.maiden(_text(person.get("surname")))
+    full = _text(person.get("full_name"))
+    if full and not given and not now:
+        whole, before = names.maiden(full)
+        last, comma, first = whole.partition(",")
+        if comma and names.tokens(first):
+            given, now = first, last
+        else:
+            parts = names.tokens(whole)
+            return parts[:-1] or parts, parts[-1:] if parts[1:] else (), list(names.tokens(before))
+    return names.tokens(given), names.tokens(now), list(names.tokens(before))
+
+
+def birth_date(value: object) -> str:
+    """Eight digits, or "" for a missing, partial or placeholder date. Impossible days are kept: they are slips of one digit."""
+    if isinstance(value, date):
+        digits = value.strftime("%Y%m%d")
+    else:
+        text = _text(value)[:10]
+        parts = re.split(r"[-/. ]", text)
+        if len(parts) == 3 and len(parts[2]) == 4:  # noqa: PLR2004 - day/month/year as people write it
+            parts.reverse()
+        digits = "".join(part.zfill(2) for part in parts) if len(parts) == 3 else text  # noqa: PLR2004
+    valid = len(digits) == 8 and digits.isascii() and digits.isdigit()  # noqa: PLR2004 - YYYYMMDD
+    return digits if valid and digits not in _PLACEHOLDER_DATES else ""
+
+
+def postcode(text: str) -> str:
+    """ "sw1a 1aa" -> "SW1A1AA"; "" for what is no postcode, and for the two that mean "no fixed abode"."""
+    text = "".join(text.upper().split())[:8]
+    return text if _POSTCODE.fullmatch(text) and text not in NO_FIXED_ABODE else ""
+
+
+def phone(text: str) -> str:
+    """E.164, read as a British number when no country is given; "" for what no telephone can have."""
+    text = text.strip()[:32]
+    if not _PHONE.fullmatch(text):
+        try:
+            parsed = phonenumbers.parse(text, "GB")
+        except phonenumbers.NumberParseException:
+            return ""
+        if not phonenumbers.is_possible_number(parsed):
+            return ""
+        text = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    return "" if _PLACEHOLDER_DIGITS.fullmatch(text) else text
+
+
+def email(text: str) -> str:
+    """Lower case; "" for what is no address and for addresses that clerks type when there is none."""
+    text = text.strip().casefold()[:254]
+    mailbox, _, domain = text.partition("@")
+    empty = mailbox in _NO_MAILBOX or domain.split(".")[0] in _NO_MAILBOX
+    return "" if empty or not _EMAIL.fullmatch(text) else text
+
+
+def _home(lines: Sequence[str]) -> str:
+    text = " ".join("".join(c if c.isalnum() else " " for c in names.plain(" ".join(lines[:1]))).split())
+    return "" if _NO_PLACE.search(text) else text[:60]
+
+
+def _sex(value: object) -> str:
+    text = _text(value).strip().casefold()
+    return {
+        "f": "f",
+        "female": "f",
+        "woman": "f",
+        "girl": "f",
+        "m": "m",
+        "male": "m",
+        "man": "m",
+        "boy": "m",
+    }.get(text, "")
+
+
+def _identifiers(given: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(given, Mapping):
+        return ()
+    pairs = [
+        (str(kind).casefold(), text) for kind, values in given.items() for text in _texts(values)[:_MANY]
+    ]
+    found = [(kind, identifiers.canonical(kind, text)) for kind, text in pairs]
+    return tuple(dict.fromkeys(pair for pair in found if pair[1]))
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return [text for text in value if isinstance(text, str)] if isinstance(value, Sequence) else []
+
+
+def _distinct(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value for value in values if value))[:_MANY]

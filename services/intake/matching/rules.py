@@ -1,0 +1,117 @@
+"""The explicit rules: what no score may overrule. Each looks at a table of evidence only, and makes the answer more careful."""
+
+from collections.abc import Sequence
+from enum import Enum
+from functools import total_ordering
+
+from services.intake.matching.compare import ABSENT, Evidence
+
+_HOME = frozenset({"same"})
+_NAME_AGREES = frozenset(
+    {"same", "another_of_theirs", "nickname", "initial", "one_slip", "similar", "swapped", "same_beginning"}
+)
+_SURNAME_AGREES = frozenset({"same", "part_of_it", "former_name", "one_slip", "sounds_alike", "similar"})
+_NEARBY = frozenset({"same", "one_slip", "same_sector", "same_district"})
+
+
+@total_ordering
+class Rule(Enum):
+    """Why an answer is what it is: a stable code, whether it stops a join, whether it says "two people", and its words."""
+
+    ENOUGH = ("enough_evidence", "", "the evidence is strong and nobody else is as close")
+    TOO_LITTLE = ("too_little_evidence", "", "too little agrees")
+    NOBODY = ("nobody_similar", "", "nobody similar is known")
+    DOUBTFUL = ("doubtful", "", "the evidence is neither enough to join nor to tell apart")
+    SEVERAL = ("several_candidates", "", "more than one person fits")
+    ONE_FIELD = ("one_field_would_settle", "", "one missing field would settle it")
+    INCOMPLETE = ("identity_incomplete", "", "there is no more than a name")
+    HOT_KEY = ("hot_key", "", "too many people share what it could be found by")
+    NAME_AND_BIRTH_DATE = (
+        "name_and_birth_date_alone",
+        "stops",
+        "a name and a date of birth alone never join",
+    )
+    NAME_ALONE = ("name_alone", "stops", "a name alone never joins")
+    NO_NAME = ("no_name_in_common", "stops", "no name confirms what else agrees")
+    IDENTIFIERS_DIFFER = ("identifiers_differ", "stops", "a number that a person has for life differs")
+    BIRTH_DATES_FAR_APART = ("birth_dates_far_apart", "stops", "the dates of birth are years apart")
+    TOLD_APART = (
+        "told_apart_before",
+        "stops",
+        "a person has decided that these are two, and there is new evidence",
+    )
+    TWINS = ("twins_or_siblings", "parts", "one surname and home, but two forenames")
+    SHARED_CONTACT = ("shared_contact", "parts", "one telephone or e-mail address or home, but two forenames")
+    PARENT_AND_CHILD = ("parent_and_child", "parts", "one name and home, but birth dates a generation apart")
+
+    def __init__(self, code: str, effect: str, words: str) -> None:
+        self.code = code
+        self.stops = effect == "stops"
+        self.parts = effect == "parts"
+        self.words = words
+
+    def __lt__(self, other: "Rule") -> bool:
+        return self.code < other.code
+
+
+def standing_rules(evidence: Evidence) -> frozenset[Rule]:
+    """The rules that one table of evidence calls up."""
+    level = {line.field: line.level for line in evidence.lines}
+    found: set[Rule] = set()
+    identified = level["identifier"] == "same"
+    if level["identifier"] in {"different", "same_and_different"}:
+        found.add(Rule.IDENTIFIERS_DIFFER)
+    forename_agrees = level["forename"] in _NAME_AGREES
+    surname_agrees = level["surname"] in _SURNAME_AGREES
+    if level["date_of_birth"] == "far_apart":
+        # An identifier in common makes it a contradiction for a person to look at; without one they are a parent and a child.
+        generation = not identified and forename_agrees and surname_agrees
+        found.add(Rule.PARENT_AND_CHILD if generation else Rule.BIRTH_DATES_FAR_APART)
+    if level["forename"] == "different" and not identified:
+        found |= _two_forenames(level)
+    if not identified:
+        found |= _alone(level, named=forename_agrees or surname_agrees)
+    elif not forename_agrees and not surname_agrees:
+        found.add(Rule.NO_NAME)
+    return frozenset(found)
+
+
+def _two_forenames(level: dict[str, str]) -> set[Rule]:
+    contact = level["telephone"] == "same" or level["email"] == "same"
+    home = level["postcode"] in _HOME or level["address"] in _HOME
+    if not (contact or home):
+        return set()
+    return {Rule.TWINS if level["surname"] in _SURNAME_AGREES and home else Rule.SHARED_CONTACT}
+
+
+def _alone(level: dict[str, str], *, named: bool) -> set[Rule]:
+    """What agrees is not enough by its kind, whatever it weighs."""
+    near = level["postcode"] in _NEARBY or level["address"] in {"same", "similar"}
+    reached = level["telephone"] in {"same", "one_slip"} or level["email"] in {
+        "same",
+        "one_slip",
+        "same_mailbox",
+    }
+    if not named:
+        return {Rule.NO_NAME}
+    if near or reached:
+        return set()
+    born = level["date_of_birth"] not in {ABSENT, "different", "far_apart", "same_year"}
+    return {Rule.NAME_AND_BIRTH_DATE if born else Rule.NAME_ALONE}
+
+
+_ANSWERS = {"join": "One human", "hold": "In doubt", "different": "Nobody known"}
+
+
+def sentence(answer: str, reasons: Sequence[Rule], evidence: Evidence | None, ask: str) -> str:
+    """The answer in words, without any value of either record: "One human: … Forename the same; postcode same sector." """
+    why = ", and ".join(rule.words for rule in reasons)
+    text = f"{_ANSWERS[answer]}: {why}."
+    if ask:
+        text += f" The {ask.replace('_', ' ')} is asked of the agency that sent it."
+    if evidence and answer != "different":
+        seen = [
+            f"{line.field} {line.level}".replace("_", " ") for line in evidence.lines if line.level != ABSENT
+        ]
+        text += f" {'; '.join(seen).capitalize()}." if seen else ""
+    return text

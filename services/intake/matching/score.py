@@ -1,0 +1,220 @@
+"""One record against everybody who might be the same human: join, hold or different, and why.
+
+Bits of evidence become odds with a prior that follows the size of the store; the odds are then shared out between the
+candidates, so that two good ones are a doubt. Explicit rules stand above the score and can only make it more careful.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import log2
+from typing import Literal
+
+from services.intake.matching import model as models
+from services.intake.matching.blocking import KINDS, kind_of
+from services.intake.matching.compare import Evidence, compare
+from services.intake.matching.model import Model
+from services.intake.matching.record import Record
+from services.intake.matching.rules import Rule, sentence, standing_rules
+
+Answer = Literal["join", "hold", "different"]
+_NEW_EVIDENCE = (
+    6.0  # bits more than a person had when deciding "not the same": worth asking that person again
+)
+_LASTING = frozenset(
+    {Rule.IDENTIFIERS_DIFFER, Rule.BIRTH_DATES_FAR_APART, Rule.PARENT_AND_CHILD, Rule.TOLD_APART}
+)
+_SETTLING = (("date_of_birth", "date_of_birth"), ("postcode", "postcodes"), ("telephone", "phones"))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One stored record and the person (or group of linked persons) that it belongs to.
+
+    `told_apart` is the evidence in bits at the time when a human decided "not the same" about this person; None if nobody did.
+    """
+
+    person: str
+    record: Record
+    told_apart: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """One person who might be meant. `odds` in bits, prior included, before it is shared out between rivals."""
+
+    person: str
+    odds: float
+    evidence: Evidence
+    rules: frozenset[Rule]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`people`: whom to join (one), or whom the doubt is about, best first. `score`: bits, normalised against the rivals.
+
+    `ask` names the field that would settle a hold: the agency that sent the record is asked, not a reviewer.
+    Nothing in here is personal data.
+    """
+
+    answer: Answer
+    reasons: tuple[str, ...]
+    people: tuple[str, ...]
+    score: float
+    evidence: Evidence | None
+    ask: str
+    sentence: str
+    model: str
+
+
+def identity_incomplete(record: Record) -> bool:
+    """No more than a name (and sex): nobody can be told from anybody."""
+    return not (
+        record.date_of_birth
+        or record.postcodes
+        or record.homes
+        or record.phones
+        or record.emails
+        or record.identifiers
+    )
+
+
+def decide(
+    record: Record,
+    candidates: Sequence[Candidate],
+    *,
+    people_in_store: int,
+    hot: Collection[str] = (),
+    model: Model | None = None,
+    rules: bool = True,
+) -> Decision:
+    """Who the record is.
+
+    `candidates` are all stored records that share a key with it; `hot` the keys whose bound was hit (plain, not their HMACs).
+    `rules=False` leaves the explicit rules out: for measuring the bare score beside others, never in a service.
+    """
+    model = model or models.load()
+    known = _without_crowds(record, hot)
+    rivals = _rivals(known, candidates, people_in_store, model, rules=rules)
+    answer = _answer(known, rivals, model)
+    if rules and identity_incomplete(record):
+        names_only = [rival.person for rival in rivals if rival.odds >= model.hold_at]
+        return _decision("hold", [Rule.INCOMPLETE], rivals, names_only, model, ask="date_of_birth")
+    if answer.answer == "different" and any(KINDS[kind_of(key)].doubt for key in hot):
+        return _decision("hold", [Rule.HOT_KEY], rivals, answer.people, model)
+    return answer
+
+
+def contradictions(records: Sequence[Record], model: Model | None = None) -> frozenset[Rule]:
+    """What speaks against these records being one human: asked of the whole group before A = B and B = C make one person."""
+    model = model or models.load()
+    found: set[Rule] = set()
+    for index, one in enumerate(records):
+        for other in records[index + 1 :]:
+            found |= _lasting(standing_rules(compare(one, other, model)))
+    return frozenset(found)
+
+
+def _without_crowds(record: Record, hot: Collection[str]) -> Record:
+    """A telephone or postcode that a crowd shares (a hostel, a refuge's office) says nothing about who is meant."""
+    crowded = {key.partition(":")[2] for key in hot if kind_of(key) in {"home", "phone", "email"}}
+    if not crowded:
+        return record
+    return replace(
+        record,
+        postcodes=tuple(value for value in record.postcodes if value not in crowded),
+        phones=tuple(value for value in record.phones if value not in crowded),
+        emails=tuple(value for value in record.emails if value not in crowded),
+    )
+
+
+def _rivals(
+    record: Record, candidates: Iterable[Candidate], people_in_store: int, model: Model, *, rules: bool
+) -> list[Rival]:
+    """One rival for each person, by its best record, best first; a contradiction with any of its records counts."""
+    prior = -log2(max(people_in_store, 1) + 1)
+    best: dict[str, Rival] = {}
+    for candidate in candidates:
+        evidence = compare(record, candidate.record, model)
+        found = standing_rules(evidence) if rules else frozenset()
+        odds = evidence.bits + prior
+        if candidate.told_apart is not None:
+            if evidence.bits <= candidate.told_apart + _NEW_EVIDENCE:
+                continue  # a human decided this; the same evidence is not asked about twice
+            found |= {Rule.TOLD_APART}
+        held = best.get(candidate.person)
+        if held is None or odds > held.odds:
+            best[candidate.person] = Rival(
+                candidate.person, odds, evidence, found | _lasting(held.rules if held else ())
+            )
+        else:
+            best[candidate.person] = replace(held, rules=held.rules | _lasting(found))
+    return sorted(best.values(), key=lambda rival: (-rival.odds, rival.person))
+
+
+def _lasting(found: Iterable[Rule]) -> frozenset[Rule]:
+    """What any one record of a group says against all of it."""
+    return frozenset(rule for rule in found if rule in _LASTING)
+
+
+def _answer(record: Record, rivals: list[Rival], model: Model) -> Decision:
+    # Two people by rule (twins) are no rivals for the score either: nobody is in doubt because he has a brother.
+    open_rivals = [rival for rival in rivals if not any(rule.parts for rule in rival.rules)]
+    if not open_rivals:
+        return _decision(
+            "different", sorted({rule for rival in rivals for rule in rival.rules}), rivals, (), model
+        )
+    first = open_rivals[0]
+    score = _normalised(first, open_rivals)
+    doubtful = [rival.person for rival in open_rivals if rival.odds >= model.hold_at]
+    if first.odds < model.hold_at:
+        return _decision("different", [Rule.TOO_LITTLE], open_rivals, (), model, score)
+    stops = sorted(rule for rule in first.rules if rule.stops)
+    if stops:
+        return _decision("hold", stops, open_rivals, doubtful, model, score)
+    if score >= model.join_at:
+        return _decision("join", [Rule.ENOUGH], open_rivals, [first.person], model, score)
+    if first.odds >= model.join_at:
+        return _decision("hold", [Rule.SEVERAL], open_rivals, doubtful, model, score)
+    ask = _settling(record, first, model)
+    reasons = [Rule.ONE_FIELD] if ask else [Rule.DOUBTFUL]
+    return _decision("hold", reasons, open_rivals, doubtful, model, score, ask)
+
+
+def _normalised(first: Rival, rivals: Iterable[Rival]) -> float:
+    """Bits of odds that it is this one against "one of the others, or nobody known"."""
+    others = sum(2.0 ** min(rival.odds, 500.0) for rival in rivals if rival is not first)
+    return first.odds - log2(1.0 + others)
+
+
+def _settling(record: Record, first: Rival, model: Model) -> str:
+    """The field that the record lacks and that would decide either way; "" if none would."""
+    for field, attribute in _SETTLING:
+        levels = model.lines[field]
+        apart = min(levels["elsewhere" if field == "postcode" else "different"].bits, 0.0)
+        joins = first.odds + levels["same"].bits >= model.join_at
+        if not getattr(record, attribute) and joins and first.odds + apart < model.hold_at:
+            return field
+    return ""
+
+
+def _decision(
+    answer: Answer,
+    reasons: Sequence[Rule],
+    rivals: Sequence[Rival],
+    people: Sequence[str],
+    model: Model,
+    score: float = -99.0,
+    ask: str = "",
+) -> Decision:
+    evidence = rivals[0].evidence if rivals else None
+    reasons = reasons or [Rule.NOBODY]
+    return Decision(
+        answer=answer,
+        reasons=tuple(rule.code for rule in reasons),
+        people=tuple(people),
+        score=score,
+        evidence=evidence,
+        ask=ask,
+        sentence=sentence(answer, reasons, evidence, ask),
+        model=model.version,
+    )

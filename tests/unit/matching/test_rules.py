@@ -1,0 +1,247 @@
+"""Given two records, when they are matched, then the answer and the rule that gave it. All people here are invented."""
+
+import pytest
+
+from services.intake.matching import (
+    Address,
+    Candidate,
+    Decision,
+    Person,
+    contradictions,
+    decide,
+    identity_incomplete,
+    load,
+    normalise,
+)
+
+ANNA: Person = {
+    "forenames": "Anna Louise",
+    "surname": "Hargreaves",
+    "date_of_birth": "1984-03-17",
+    "sex": "female",
+    "addresses": [{"lines": ["12 Mill Lane"], "postcode": "LS6 2AB"}],
+    "phones": ["07700 900123"],
+    "emails": ["anna.hargreaves@example.org"],
+    "identifiers": {"pnc": "79/163001B"},
+}
+
+
+def person(**changes: object) -> Person:
+    """Anna, with some fields changed; None takes one away."""
+    merged = {**ANNA, **changes}
+    return {key: value for key, value in merged.items() if value is not None}  # type: ignore[return-value]
+
+
+def met(new: Person, *known: Person, people_in_store: int = 2_000, hot: tuple[str, ...] = ()) -> Decision:
+    """The decision about a new record, each known one being a person of its own: p0, p1, …"""
+    candidates = [Candidate(f"p{index}", normalise(one)) for index, one in enumerate(known)]
+    return decide(normalise(new), candidates, people_in_store=people_in_store, hot=hot)
+
+
+def test_the_same_human_through_two_agencies_is_joined() -> None:
+    decision = met(ANNA, ANNA)
+    assert (decision.answer, decision.people, decision.reasons) == ("join", ("p0",), ("enough_evidence",))
+    assert decision.model == load().version
+
+
+def test_errors_in_two_fields_still_join() -> None:
+    other = person(
+        forenames="Ann", surname="Hargreves", date_of_birth="1984-03-17", phones=None, identifiers=None
+    )
+    assert met(other, ANNA).answer == "join"
+
+
+def test_nobody_known_is_nobody() -> None:
+    assert (met(ANNA).answer, met(ANNA).reasons) == ("different", ("nobody_similar",))
+
+
+@pytest.mark.parametrize("people_in_store", [1, 100, 10_000, 1_000_000, 60_000_000])
+def test_a_name_and_a_date_of_birth_alone_never_join(people_in_store: int) -> None:
+    bare = person(addresses=None, phones=None, emails=None, identifiers=None)
+    rare: Person = {**bare, "forenames": "Zebedee Crispin", "surname": "Quillfeather"}
+    for one in (bare, rare):
+        assert met(one, one, people_in_store=people_in_store).answer != "join"
+    assert "name_and_birth_date_alone" in met(rare, rare).reasons
+
+
+def test_a_name_alone_never_joins_and_the_agency_is_asked() -> None:
+    bare: Person = {"forenames": "Zebedee", "surname": "Quillfeather", "sex": "m"}
+    decision = met(bare, {**bare, "date_of_birth": "1960-05-04"}, people_in_store=2)
+    assert (decision.answer, decision.reasons, decision.ask) == (
+        "hold",
+        ("identity_incomplete",),
+        "date_of_birth",
+    )
+    assert identity_incomplete(normalise(bare))
+    assert met(bare).reasons == ("identity_incomplete",)
+
+
+def test_twins_are_two_people() -> None:
+    twin = person(forenames="Beatrice", phones=None, emails=None, identifiers=None)
+    decision = met(twin, ANNA)
+    assert (decision.answer, decision.reasons) == ("different", ("twins_or_siblings",))
+
+
+def test_twins_with_one_telephone_are_two_people() -> None:
+    twin = person(forenames="Beatrice", identifiers=None)
+    assert met(twin, ANNA).answer == "different"
+
+
+def test_siblings_are_two_people() -> None:
+    brother = person(forenames="Mark", date_of_birth="1987-11-02", sex="male", emails=None, identifiers=None)
+    assert met(brother, ANNA).answer == "different"
+
+
+def test_a_twin_with_the_others_police_number_is_for_a_person_to_look_at() -> None:
+    assert met(person(forenames="Beatrice"), ANNA).answer != "different"
+
+
+def test_father_and_son_of_one_name_are_two_people() -> None:
+    father = person(forenames="John", date_of_birth="1951-07-30", sex="male", identifiers=None, emails=None)
+    son = person(forenames="John", date_of_birth="1979-01-12", sex="male", identifiers=None, emails=None)
+    decision = met(son, father)
+    assert (decision.answer, decision.reasons) == ("different", ("parent_and_child",))
+
+
+def test_a_couple_on_one_telephone_are_two_people() -> None:
+    husband = person(forenames="Peter", date_of_birth="1981-09-09", sex="m", emails=None, identifiers=None)
+    partner = person(
+        forenames="Peter",
+        surname="Okafor",
+        date_of_birth="1981-09-09",
+        sex="m",
+        addresses=None,
+        identifiers=None,
+    )
+    assert met(husband, ANNA).answer == "different"
+    decision = met(partner, ANNA)
+    assert decision.answer == "different"
+    assert "shared_contact" in decision.reasons
+
+
+def test_a_hostel_does_not_make_two_people_one() -> None:
+    hostel: list[Address] = [{"lines": ["St Mungo House"], "postcode": "LS1 4AX"}]
+    one: Person = {
+        "forenames": "David",
+        "surname": "Smith",
+        "date_of_birth": "1990-02-02",
+        "addresses": hostel,
+    }
+    other: Person = {"forenames": "David", "surname": "Smyth", "addresses": hostel}
+    assert met(other, one, hot=("home:LS14AX",)).answer != "join"
+    neighbour: Person = {"forenames": "Gareth", "surname": "Pugh", "addresses": hostel}
+    assert met(neighbour, one, hot=("home:LS14AX",)).answer == "different"
+
+
+@pytest.mark.parametrize("postcode", ["NF1 1NF", "nf1 1fa"])
+def test_no_fixed_abode_is_nobodys_home(postcode: str) -> None:
+    homeless = person(
+        addresses=[{"lines": ["No fixed abode"], "postcode": postcode}],
+        phones=None,
+        emails=None,
+        identifiers=None,
+    )
+    assert normalise(homeless).postcodes == ()
+    assert normalise(homeless).homes == ()
+    assert met(homeless, homeless).answer != "join"
+
+
+@pytest.mark.parametrize("placeholder", ["1900-01-01", "1970-01-01", "01/01/1970", "", None, "unknown"])
+def test_placeholder_dates_count_for_nothing(placeholder: str | None) -> None:
+    assert normalise(person(date_of_birth=placeholder)).date_of_birth == ""
+
+
+def test_two_police_numbers_are_two_people_or_a_doubt_but_never_a_join() -> None:
+    other = person(identifiers={"pnc": "02/73319Z"})
+    decision = met(other, ANNA)
+    assert (decision.answer, decision.reasons) == ("hold", ("identifiers_differ",))
+
+
+def test_a_group_with_two_police_numbers_is_held() -> None:
+    known = [
+        Candidate("p0", normalise(person(identifiers={"pnc": "02/73319Z"}))),
+        Candidate("p0", normalise(person(identifiers=None))),
+    ]
+    decision = decide(normalise(ANNA), known, people_in_store=2_000)
+    assert (decision.answer, decision.reasons) == ("hold", ("identifiers_differ",))
+    assert contradictions([normalise(ANNA), *(one.record for one in known)])
+    assert not contradictions([normalise(ANNA), normalise(person(identifiers=None))])
+
+
+def test_a_group_with_birth_dates_far_apart_is_not_joined() -> None:
+    known = [
+        Candidate("p0", normalise(person(date_of_birth="1951-12-25", identifiers=None))),
+        Candidate("p0", normalise(person(date_of_birth=None, identifiers=None))),
+    ]
+    assert decide(normalise(person(identifiers=None)), known, people_in_store=2_000).answer != "join"
+
+
+def test_two_good_candidates_are_a_doubt() -> None:
+    known = [person(identifiers=None, emails=None), person(identifiers=None, phones=None)]
+    decision = met(person(identifiers=None, phones=None, emails=None), *known)
+    assert (decision.answer, decision.reasons, set(decision.people)) == (
+        "hold",
+        ("several_candidates",),
+        {"p0", "p1"},
+    )
+
+
+def test_what_a_person_told_apart_is_never_joined_by_machine() -> None:
+    known = normalise(ANNA)
+    first = decide(normalise(ANNA), [Candidate("p0", known)], people_in_store=2_000)
+    assert first.evidence
+    again = decide(
+        normalise(ANNA), [Candidate("p0", known, told_apart=first.evidence.bits)], people_in_store=2_000
+    )
+    assert again.answer == "different"
+    new_evidence = decide(normalise(ANNA), [Candidate("p0", known, told_apart=5.0)], people_in_store=2_000)
+    assert (new_evidence.answer, new_evidence.reasons) == ("hold", ("told_apart_before",))
+
+
+def test_a_hot_key_holds_instead_of_answering_different() -> None:
+    smith: Person = {
+        "forenames": "John",
+        "surname": "Smith",
+        "date_of_birth": "1980-01-01",
+        "phones": ["+447700900111"],
+    }
+    decision = met(smith, hot=("forename+birth:john|19800101",))
+    assert (decision.answer, decision.reasons) == ("hold", ("hot_key",))
+    assert met(smith, hot=("name:254|john",)).answer == "different"
+
+
+def test_the_prior_follows_the_size_of_the_store() -> None:
+    new = person(
+        addresses=[{"postcode": "LS6 3XY"}], date_of_birth=None, phones=None, emails=None, identifiers=None
+    )
+    small, large = met(new, ANNA, people_in_store=10), met(new, ANNA, people_in_store=1_000_000)
+    assert small.score - large.score == pytest.approx(16.5, abs=0.1)
+
+
+def test_one_missing_field_would_settle_it_and_the_agency_is_asked() -> None:
+    moved: Person = {
+        "forenames": "Ann",
+        "surname": "Hargreaves",
+        "sex": "f",
+        "addresses": [{"postcode": "LS6 3XY"}],
+    }
+    decision = met(moved, ANNA, people_in_store=20_000)
+    assert (decision.answer, decision.reasons) == ("hold", ("one_field_would_settle",))
+    assert decision.ask == "date_of_birth"
+    assert met({**moved, "date_of_birth": "1984-03-17"}, ANNA, people_in_store=20_000).answer == "join"
+    assert met({**moved, "date_of_birth": "1962-10-08"}, ANNA, people_in_store=20_000).answer == "different"
+
+
+def test_neither_the_sentence_nor_the_table_reveals_a_value() -> None:
+    decision = met(ANNA, person(forenames="Ann", phones=["07700 900124"]))
+    text = (decision.sentence + repr(decision.evidence)).casefold()
+    for secret in ("anna", "louise", "hargreaves", "1984", "ls6", "900123", "example", "163001"):
+        assert secret not in text
+
+
+def test_the_comparison_does_not_depend_on_who_came_first() -> None:
+    other = person(
+        forenames="Anya", surname="Hargreaves-Cole", date_of_birth="1984-07-13", phones=["07700 900132"]
+    )
+    forwards, backwards = met(other, ANNA), met(ANNA, other)
+    assert forwards.evidence == backwards.evidence
