@@ -148,17 +148,19 @@ class CaseCleared(Payload):
 
 @event("cases", "case.paused", restrictive=True)
 class CasePaused(Payload):
-    """No contact in this case until it is resumed."""
+    """No contact in this case until it is resumed. `pause` identifies it, also in the call that put it in force at consent."""
 
     reason: str
     until: datetime | None = None
+    pause: str | None = None
 
 
 @event("cases", "case.resumed")
 class CaseResumed(Payload):
-    """The pause is over."""
+    """The pause of this id is over (all of the case's, if none is named)."""
 
     reason: str
+    pause: str | None = None
 
 
 @event("cases", "case.closed", restrictive=True)

@@ -28,13 +28,18 @@ Outcome = Literal[
 
 @event("consent", "lead.assigned")
 class LeadAssigned(Payload):
-    """An agency is the lead for this person: the only one that can be given a permit."""
+    """An agency is the lead for this person: the only one that can be given a permit.
+
+    `tenure` numbers the person's leads from 1; a further case of the same lead keeps the number. `at`: when it was claimed.
+    """
 
     claim: str
     case: str
     party: str
     agency: str
     worker: str | None = None
+    tenure: int = 0
+    at: datetime | None = None
 
 
 @event("consent", "lead.refused")
@@ -67,6 +72,7 @@ class LeadHandedOver(Payload):
     reason: str
     worker: str | None = None
     agreement: bool = False
+    tenure: int = 0
 
 
 @event("consent", "standing.tightened", restrictive=True)
@@ -118,11 +124,17 @@ class PermitRefused(Payload):
 
 @event("consent", "permit.redeemed")
 class PermitRedeemed(Payload):
-    """The permit was redeemed at intake; from now only a recorded outcome frees it."""
+    """The permit was redeemed at intake; from now only a recorded outcome frees it.
+
+    `approach`: the approach that this attempt belongs to, by the id of its first permit; `incidents` are what it covers.
+    """
 
     permit: str
     use_by: datetime
     outcome_due: datetime
+    at: datetime | None = None
+    approach: str | None = None
+    incidents: tuple[str, ...] = ()
 
 
 @event("consent", "permit.ended", restrictive=True)
@@ -136,7 +148,7 @@ class PermitEnded(Payload):
 
 @event("consent", "attempt.recorded")
 class AttemptRecorded(Payload):
-    """What became of an attempt. `unknown` counts as contacted."""
+    """What became of an attempt. `unknown` counts as contacted. `resolved`: a person at the hub found it out later."""
 
     permit: str
     case: str
@@ -144,6 +156,8 @@ class AttemptRecorded(Payload):
     channel: Channel
     outcome: Outcome
     approach: str | None = None
+    purpose: Purpose = "approach"
+    resolved: bool = False
 
 
 @event("consent", "attempt.overdue")
@@ -163,6 +177,8 @@ class PersonReached(Payload):
     case: str
     began: Literal["agency", "person"]
     not_before: date | None = None
+    agency: str | None = None
+    at: datetime | None = None
 
 
 @event("consent", "agreement.recorded")
