@@ -1,0 +1,118 @@
+"""The database and the broker of one place, embedded, named in the environment, or containers."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+
+from deploy.local import external, training
+from deploy.local.containers import Containers
+from deploy.local.kafka import Kafka
+from deploy.local.place import Place
+from deploy.local.postgres import Postgres, ensure_databases
+from deploy.local.processes import DidNotStart, memory
+from deploy.local.topics import ensure_topics
+
+SERVICES = ("intake", "consent", "allocation", "notifications", "dashboard")
+
+Progress = Callable[[str, str], None]  # (part, what it is doing)
+
+
+def _quiet(_part: str, _doing: str) -> None:
+    pass
+
+
+class Stack:
+    """Servers for the services: what is ours is started or adopted, what somebody else runs is checked.
+
+    Attributes:
+        postgres: the embedded server, or None if ONEFRIEND_POSTGRES names one or containers are asked for.
+        kafka: the embedded broker, or None likewise.
+        admin_url: PostgreSQL URL of a role that may create databases (after `start`).
+        broker: what services get as ONEFRIEND_KAFKA (after `start`).
+    """
+
+    def __init__(self, place: Place, *, agencies: bool = False) -> None:
+        self.place = place
+        kind = os.environ.get("ONEFRIEND_STACK", "embedded")
+        if kind not in {"embedded", "containers"}:
+            raise DidNotStart(f"ONEFRIEND_STACK is embedded or containers, not {kind}")
+        self._containers = Containers(place) if kind == "containers" else None
+        self._named_postgres = os.environ.get("ONEFRIEND_POSTGRES")
+        self._named_kafka = os.environ.get("ONEFRIEND_KAFKA")
+        self.postgres = None if self._named_postgres or self._containers else Postgres(place)
+        self.kafka = None if self._named_kafka or self._containers else Kafka(place, agencies=agencies)
+        self.admin_url = self._named_postgres or ""
+        self.broker = self._named_kafka or ""
+
+    def start(self, progress: Progress = _quiet) -> None:
+        """Bring both up and make the topics; can be repeated.
+
+        Two processes that start one place wait for each other.
+
+        Raises:
+            DidNotStart: with the reason and the remedy.
+        """
+        with self.place.lock("start"), ThreadPoolExecutor(2) as pool:
+            if self._containers:
+                url, broker = self._containers.start()
+                self.admin_url, self.broker = self._named_postgres or url, self._named_kafka or broker
+            database, kafka = (
+                pool.submit(self._start_postgres, progress),
+                pool.submit(self._start_kafka, progress),
+            )
+            database.result()
+            kafka.result()
+
+    def _start_postgres(self, progress: Progress) -> None:
+        if self.postgres:
+            progress("PostgreSQL", "starting")
+            self.postgres.start()
+            self.admin_url = self.postgres.url()
+        progress("PostgreSQL", "ready")
+
+    def _start_kafka(self, progress: Progress) -> None:
+        if self.kafka:
+            progress("Kafka", "starting")
+            self.kafka.start(progress=lambda doing: progress("Kafka", doing))
+            self.broker = self.kafka.bootstrap_servers
+            training.begin(self.place)
+        ensure_topics(
+            external.kafka_configuration(self.broker), replication=external.replication(self.broker)
+        )
+        progress("Kafka", "ready")
+
+    def ensure_databases(self, services: tuple[str, ...] = SERVICES) -> dict[str, str]:
+        """A database with its own role for each service.
+
+        Returns:
+            URL by service.
+        """
+        passwords = {service: self.place.secret(f"database/{service}") for service in services}
+        ensure_databases(self.admin_url, passwords)
+        return {
+            service: external.database_url(self.admin_url, service, service, password)
+            for service, password in passwords.items()
+        }
+
+    def stop(self) -> None:
+        """Stop what is ours; what somebody else runs stays."""
+        with self.place.lock("start"):
+            if self._containers:
+                self._containers.stop()
+            if self.kafka:
+                self.kafka.stop()
+            if self.postgres:
+                self.postgres.stop()
+
+    def processes(self) -> dict[str, list[psutil.Process]]:
+        """Of the servers that are ours."""
+        return {
+            "PostgreSQL": self.postgres.processes() if self.postgres else [],
+            "Kafka": self.kafka.processes() if self.kafka else [],
+        }
+
+    def memory(self) -> dict[str, int]:
+        """Bytes by server (PSS)."""
+        return {name: memory(found) for name, found in self.processes().items()}

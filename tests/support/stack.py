@@ -1,0 +1,138 @@
+"""Fixtures that give tests the real PostgreSQL and the real Kafka.
+
+stack: Stack (session)
+    Both servers, started once in `.onefriend/test`; one that runs is adopted; the last session to end stops them
+    (kept running with ONEFRIEND_KEEP=1). Works with pytest-xdist. Shared by everybody: never stop or kill these.
+database: str (function)
+    URL of a fresh empty database of a role that is no superuser; dropped afterwards.
+new_database: async () -> str (function)
+    As many of these as a test needs, one for each service.
+bootstrap_servers: str (function)
+    "127.0.0.1:port".
+topic_prefix: str (function)
+    "t0123456789ab.", unlike any other test's.
+new_topics: (*names, partitions=4) -> dict[str, str] (function)
+    Makes prefixed topics and deletes them afterwards: {"people": "t0123456789ab.people"}.
+own_stack: Stack (module)
+    Servers of this module's own, started, in a folder with a space in its name, to be stopped, killed and started:
+    `own_stack.kafka.kill()`, `own_stack.kafka.start()`, `own_stack.postgres.stop()`. 2 to 4 s and 210 MB for each
+    module that uses it.
+
+Everything also runs on servers named by ONEFRIEND_POSTGRES and ONEFRIEND_KAFKA, or on containers with
+ONEFRIEND_STACK=containers; `own_stack` skips there, because it must own what it kills.
+
+`tests/conftest.py` registers this module as a plugin: no import is needed.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import asyncpg
+import pytest
+
+from deploy.local import external
+from deploy.local.place import Busy, Place
+from deploy.local.stack import Stack
+from deploy.local.topics import delete_topics, ensure_topics
+
+ROLE = "test"
+
+
+class NewTopics(Protocol):
+    """Makes prefixed topics and gives {name: prefixed name}."""
+
+    def __call__(self, *names: str, partitions: int = 4) -> dict[str, str]: ...
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    place = Place.default().inner("test")
+    servers = Stack(place)
+    # Everybody who uses the servers holds this lock shared; who can hold it alone at the end is the last.
+    with place.lock("users", shared=True):
+        servers.start()
+        _ensure_role(servers)
+        yield servers
+    if not os.environ.get("ONEFRIEND_KEEP"):
+        try:
+            with place.lock("users", wait=False):
+                servers.stop()
+        except Busy:
+            pass
+
+
+def _ensure_role(servers: Stack) -> None:
+    with servers.place.lock("role"):
+        servers.ensure_databases((ROLE,))
+
+
+@pytest.fixture
+async def new_database(stack: Stack) -> AsyncIterator[Callable[[], Awaitable[str]]]:
+    made: list[str] = []
+    password = stack.place.secret(f"database/{ROLE}")
+    admin = await asyncpg.connect(stack.admin_url)
+
+    async def make() -> str:
+        name = f"t{int(time.time())}_{secrets.token_hex(4)}"
+        await admin.execute(f'CREATE DATABASE "{name}" OWNER "{ROLE}"')
+        made.append(name)
+        return external.database_url(stack.admin_url, name, ROLE, password)
+
+    yield make
+    for name in made:
+        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await admin.close()
+
+
+@pytest.fixture
+async def database(new_database: Callable[[], Awaitable[str]]) -> str:
+    return await new_database()
+
+
+@pytest.fixture
+def bootstrap_servers(stack: Stack) -> str:
+    return stack.broker
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    return f"t{secrets.token_hex(6)}."
+
+
+@pytest.fixture
+def new_topics(stack: Stack, topic_prefix: str) -> Iterator[NewTopics]:
+    made: list[str] = []
+    broker = external.kafka_configuration(stack.broker)
+
+    def make(*names: str, partitions: int = 4) -> dict[str, str]:
+        prefixed = {name: topic_prefix + name for name in names}
+        ensure_topics(broker, prefixed.values(), partitions=partitions)
+        made.extend(prefixed.values())
+        return prefixed
+
+    yield make
+    if made:
+        delete_topics(broker, made)
+
+
+@pytest.fixture(scope="module")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    servers = Stack(outside_place(tmp_path_factory.mktemp("servers")))
+    if servers.postgres is None or servers.kafka is None:
+        pytest.skip(
+            "needs servers that it may kill: unset ONEFRIEND_POSTGRES, ONEFRIEND_KAFKA and ONEFRIEND_STACK"
+        )
+    servers.start()
+    yield servers
+    servers.stop()
+
+
+def outside_place(folder: Path) -> Place:
+    """A place in a temporary folder that the database's user can enter, with the checkout's jars."""
+    for parent in (folder, folder.parent, folder.parent.parent):
+        parent.chmod(0o711)
+    return Place(folder / "a stack", Place.default().shared).made()
