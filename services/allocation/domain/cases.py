@@ -1,0 +1,293 @@
+"""What happens to a case: what intake and consent say, and what agencies and hubs do with it.
+
+Each function tells the story of one thing; `route.settle` then carries the case on. What may not be is raised as `Refused`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, Literal
+
+from services.allocation.domain.evolve import (
+    Answered,
+    Asked,
+    Decided,
+    Dropped,
+    Learned,
+    Placed,
+    Received,
+    Reopened,
+    Story,
+)
+from services.allocation.domain.route import NOT_CONTACTABLE, answer, ask_hub, claim, pause, unpause
+from services.allocation.domain.state import HARMED, RESPONSIBLE, CaseState, Check, leads_of
+from shared.contracts.cases import (
+    CaseAccepted,
+    CaseClosed,
+    CaseResumed,
+    CaseReturned,
+    CaseTeamChanged,
+    CheckKind,
+    CheckRequested,
+    OutcomeRecorded,
+    ProposedLead,
+)
+from shared.contracts.referrals import ReferralFacts
+
+# National conditions of taking part: no hub can waive them.
+NOT_WAIVABLE: Final[frozenset[CheckKind]] = frozenset(
+    {"admission", "willingness", "agreement_to_share", "responsible_identified"}
+)
+BY_HUB: Final = "hub"
+MEMBERS_AT_MOST: Final = 30
+
+Why = Literal["not-lead", "closed", "already-accepted", "check-answered", "not-waivable", "undecided", "not-allocated", "invalid"]
+
+
+class Refused(Exception):  # noqa: N818 - a domain word
+    """Something that the rules do not allow: a stable code and a sentence with the remedy."""
+
+    def __init__(self, why: Why, detail: str) -> None:
+        """Carry the code and the sentence."""
+        super().__init__(detail)
+        self.why: Why = why
+        self.detail = detail
+
+
+# ------------------------------------------------------------------------------------------ what intake says
+
+
+def referral(story: Story, facts: ReferralFacts, now: datetime) -> bool:
+    """A referral, or a later version of one, is known. False if there is nothing new in it."""
+    known = story.state.referrals.get(facts.referral)
+    if known is not None and known.version >= facts.version:
+        return False
+    story.tell(Received(now), Learned(facts))
+    if story.state.closed and facts.initiated_by in ("harmed", "responsible") and story.state.proposal:
+        # A person who comes back of their own accord is not turned away by a closed file, nor approached by rule.
+        ask_hub(story, "asked_again")
+    return True
+
+
+def drop(story: Story, referral_id: str, reason: str) -> None:
+    """A referral was rejected or retracted. The case goes on only while another supports it."""
+    if referral_id not in story.state.referrals:
+        return
+    story.tell(Dropped(referral_id))
+    named = {fact.person for facts in story.state.referrals.values() for fact in facts.parties}
+    if not story.state.referrals:
+        close(story, reason)
+        return
+    for key, party in story.state.parties.items():
+        if key not in named and party.place != "out":
+            take_out(story, key, reason)
+
+
+def join(story: Story, into: str) -> None:
+    """This case and another were one: it goes on as the other."""
+    if story.state.closed is None:
+        story.tell(CaseClosed(reason="joined", joined_into=into))
+
+
+def hold(story: Story, hold_id: str, reason: str, until: datetime | None) -> None:
+    """A referral puts the case on hold."""
+    pause(story, f"referral:{hold_id}", reason, until)
+
+
+def lift(story: Story, hold_id: str, reason: str) -> None:
+    """That hold is over."""
+    unpause(story, f"referral:{hold_id}", reason)
+
+
+# ----------------------------------------------------------------------------------------- what consent says
+
+
+def spoken_to_as(state: CaseState, person: str) -> list[str]:
+    """Return the parties of the case that this person is, or speaks for."""
+    return [key for key, party in state.parties.items() if person in (key, party.person)]
+
+
+def take_out(story: Story, party: str, reason: str) -> None:
+    """The party takes part no longer: the case closes with the harmed party, and goes on without a responsible one."""
+    known = story.state.parties.get(party)
+    if story.state.closed or known is None or known.place == "out":
+        return
+    story.tell(Placed(party, "out", reason=reason))
+    parties = story.state.parties.values()
+    if known.role in HARMED and all(p.place == "out" for p in parties if p.role in HARMED):
+        close(story, reason)
+    elif known.role in RESPONSIBLE and all(p.place == "out" for p in parties if p.role in RESPONSIBLE):
+        ask_hub(story, "no_responsible_left")
+
+
+def person_out(story: Story, person: str, reason: str) -> None:
+    """A person withdrew, declined or may not be contacted any more: every party that they speak for is out."""
+    for party in spoken_to_as(story.state, person):
+        take_out(story, party, reason)
+
+
+def reopen(story: Story, person: str) -> None:
+    """The person asked to take part after all: what their "no" had ended begins again, with a new claim."""
+    parties = [key for key in spoken_to_as(story.state, person) if story.state.parties[key].place == "out"]
+    if not parties:
+        return
+    if story.state.closed in NOT_CONTACTABLE:
+        story.tell(Reopened(), CaseResumed(reason="person_asked"))
+    elif story.state.closed is None:
+        for party in parties:
+            story.tell(Placed(party, "new"))
+
+
+def hand_over(story: Story, person: str, target: str, worker: str | None) -> None:
+    """Consent moved the lead for this person; whoever led through another case, the case follows."""
+    for key in spoken_to_as(story.state, person):
+        party = story.state.parties[key]
+        if story.state.closed is None and party.place in ("led", "elsewhere", "claimed"):
+            story.tell(Placed(key, "led", agency=target, worker=worker, tried=party.agency))
+
+
+def lead_ended(story: Story, person: str, agency: str, reason: str) -> None:
+    """The agency leads no longer: it is not asked again by rule, and somebody else is."""
+    if story.state.closed:
+        return
+    for key in spoken_to_as(story.state, person):
+        party = story.state.parties[key]
+        if party.place in ("led", "elsewhere") and party.agency == agency:
+            story.tell(Placed(key, "ended", reason=reason, tried=agency))
+
+
+def reached(story: Story, person: str, said: str) -> None:
+    """The person has been spoken to. A willingness that policy asked about is thereby answered."""
+    for key in spoken_to_as(story.state, person):
+        if story.state.parties[key].answer != said:
+            story.tell(Answered(key, said))
+        for check_key, check in list(story.state.checks.items()):
+            waits = check.kind == "willingness" and check.party == key and check.satisfied is None
+            if waits and said in ("agreed", "declined"):
+                answer(story, check_key, satisfied=said == "agreed")
+
+
+# -------------------------------------------------------------------------------------- what agencies do
+
+
+def _must_be_open(state: CaseState) -> None:
+    if state.closed:
+        detail = f"the case is closed ({state.closed})"
+        if state.joined_into:
+            detail += f"; it goes on as case {state.joined_into}"
+        raise Refused("closed", detail)
+
+
+def _must_lead(state: CaseState, agency: str) -> None:
+    _must_be_open(state)
+    if agency not in leads_of(state):
+        raise Refused("not-lead", "only an agency that leads a party of the case can do this")
+
+
+def accept(story: Story, agency: str, worker: str | None) -> None:
+    """A lead takes the case on, once."""
+    _must_lead(story.state, agency)
+    if agency in story.state.accepted:
+        if story.state.accepted[agency] == worker:
+            return
+        raise Refused("already-accepted", "the case is already accepted; a worker is changed through the team or a hand-over")
+    story.tell(CaseAccepted(agency=agency, worker=worker))
+
+
+def may_give_back(state: CaseState, agency: str) -> None:
+    """Raise Refused if the agency cannot return the case."""
+    _must_lead(state, agency)
+    if state.outcomes:
+        raise Refused("closed", "an outcome is recorded: the case cannot be returned, close it instead")
+
+
+def give_back(story: Story, agency: str, reason: str) -> None:
+    """A lead returns the case: its parties are to be led by somebody else."""
+    may_give_back(story.state, agency)
+    for key, party in story.state.parties.items():
+        if party.agency == agency and party.place == "led":
+            story.tell(Placed(key, "ended", reason=reason, tried=agency))
+    story.tell(CaseReturned(agency=agency, reason=reason))
+
+
+def assign(story: Story, case: str, party: str, agency: str, worker: str | None, by: str) -> None:
+    """The hub names the lead of a party: consent is asked, as for a claim by rule."""
+    _must_be_open(story.state)
+    known, proposal = story.state.parties.get(party), story.state.proposal
+    if known is None or proposal is None:
+        raise Refused("invalid", f"party {party} is not of this case: name one of its parties")
+    if known.place == "led" and known.agency == agency:
+        return
+    lead = ProposedLead(party=party, person=known.person, role=known.role, agency=agency, worker=worker)
+    why = (f"Decided by {by}: {agency} leads.", *proposal.why)
+    claim(story, case, (lead,), "decided_by_hub", why)
+
+
+def proceed(story: Story) -> None:
+    """The hub lets the case go on in spite of what it was asked about; national conditions cannot be waived."""
+    _must_be_open(story.state)
+    if story.state.undecided is None:
+        raise Refused("undecided", "nothing in this case waits for a decision")
+    failed = [(key, check) for key, check in story.state.checks.items() if check.satisfied is False]
+    if any(check.kind in NOT_WAIVABLE for _, check in failed):
+        raise Refused("not-waivable", "admission, willingness and agreement to share cannot be decided by a hub: close the case")
+    for key, _ in failed:
+        answer(story, key, satisfied=True)
+    story.tell(Decided())
+
+
+def close(story: Story, reason: str) -> None:
+    """The case is over."""
+    if story.state.closed is None:
+        story.tell(CaseClosed(reason=reason))
+
+
+def pause_by_hub(story: Story, reason: str, until: datetime | None) -> None:
+    """Nobody is contacted in this case until somebody lifts the pause."""
+    _must_be_open(story.state)
+    pause(story, BY_HUB, reason, until)
+
+
+def resume_by_hub(story: Story, reason: str) -> None:
+    """The hub's pause is over; pauses that others set stand."""
+    _must_be_open(story.state)
+    unpause(story, BY_HUB, reason)
+
+
+def ask(story: Story, key: str, kind: CheckKind, of: str, party: str, due: datetime | None) -> None:
+    """The hub asks a question that policy did not plan; the party's approach waits for it."""
+    _must_be_open(story.state)
+    if party not in story.state.parties:
+        raise Refused("invalid", f"party {party} is not of this case: name one of its parties")
+    check = Check(kind=kind, of=of, party=party, gates=(party,), due=due, extra=True)
+    story.tell(Asked(key, check), CheckRequested(check=key, kind=kind, of=of, party=party, due=due))
+
+
+def answer_check(story: Story, key: str, agency: str, *, satisfied: bool) -> None:
+    """The agency that was asked answers, once; the same answer again changes nothing."""
+    check = story.state.checks[key]
+    if check.of != agency:
+        raise Refused("not-lead", "another agency was asked")
+    if check.satisfied == satisfied:
+        return
+    _must_be_open(story.state)
+    if check.satisfied is not None:
+        raise Refused("check-answered", "the check is answered already; the hub can weigh it in a decision")
+    answer(story, key, satisfied=satisfied)
+
+
+def change_team(story: Story, agency: str, members: tuple[str, ...]) -> None:
+    """The members that deliver the case."""
+    _must_lead(story.state, agency)
+    if len(members) > MEMBERS_AT_MOST or len(set(members)) != len(members):
+        raise Refused("invalid", f"members: at most {MEMBERS_AT_MOST} workers, each once")
+    if members != story.state.members:
+        story.tell(CaseTeamChanged(members=members))
+
+
+def record_outcome(story: Story, agency: str, outcome: OutcomeRecorded) -> None:
+    """What came of the case. Further outcomes (the agreement fulfilled, later) add to it."""
+    _must_lead(story.state, agency)
+    if not story.state.told:
+        raise Refused("not-allocated", "nobody leads this case yet: an outcome comes after the allocation")
+    story.tell(outcome)

@@ -1,0 +1,275 @@
+"""How a case changes. Facts that only this service needs are `Note`s: they change the state and are told to nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from services.allocation.domain.state import CaseState, Check, Party, Place, Proposal
+from shared.contracts.cases import (
+    CaseAccepted,
+    CaseAllocated,
+    CaseClosed,
+    CaseNeedsDecision,
+    CasePaused,
+    CaseProposed,
+    CaseQueued,
+    CaseResumed,
+    CaseReturned,
+    CaseTeamChanged,
+    CheckAnswered,
+    OutcomeRecorded,
+)
+from shared.contracts.envelope import Payload
+from shared.contracts.referrals import ReferralFacts
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that changes the state of a case and is not published."""
+
+
+@dataclass(frozen=True)
+class Learned(Note):
+    """A version of a referral is known."""
+
+    facts: ReferralFacts
+
+
+@dataclass(frozen=True)
+class Dropped(Note):
+    """A referral does not support the case any more."""
+
+    referral: str
+
+
+@dataclass(frozen=True)
+class Planned(Note):
+    """Policy was asked, with this answer."""
+
+    proposal: Proposal
+
+
+@dataclass(frozen=True)
+class Placed(Note):
+    """A party stands elsewhere now. `tried`: an agency not to be asked again by rule."""
+
+    party: str
+    place: Place
+    reason: str | None = None
+    agency: str | None = None
+    worker: str | None = None
+    tried: str | None = None
+
+
+@dataclass(frozen=True)
+class Cleared(Note):
+    """Parties may be approached (or, `cleared` False, may not after all until their checks are answered)."""
+
+    parties: tuple[str, ...]
+    cleared: bool = True
+
+
+@dataclass(frozen=True)
+class Answered(Note):
+    """A party has been reached and said what it wants."""
+
+    party: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Asked(Note):
+    """A check was asked: what the event does not carry."""
+
+    check: str
+    asked: Check
+
+
+@dataclass(frozen=True)
+class PauseSet(Note):
+    """A reason not to contact anybody, by who set it."""
+
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class PauseLifted(Note):
+    """That reason is gone."""
+
+    by: str
+
+
+@dataclass(frozen=True)
+class Reopened(Note):
+    """A person of the closed case asked to take part after all."""
+
+
+@dataclass(frozen=True)
+class Decided(Note):
+    """The hub has decided what the case waited for."""
+
+
+@dataclass(frozen=True)
+class Received(Note):
+    """When the case was first heard of."""
+
+    at: datetime
+
+
+Told = Payload | Note
+
+
+def _learned(state: CaseState, note: Learned) -> CaseState:
+    referrals = {**state.referrals, note.facts.referral: note.facts}
+    parties = dict(state.parties)
+    for fact in note.facts.parties:
+        if fact.role == "contact":
+            continue
+        person = fact.contact_persons[0] if fact.contact_persons else fact.person
+        before = parties.get(fact.person)
+        if before is None:
+            parties[fact.person] = Party(person=person, role=fact.role)
+        elif before.role != fact.role:
+            parties[fact.person] = replace(before, role="both")
+    return replace(state, incident=state.incident or note.facts.incident, referrals=referrals, parties=parties)
+
+
+def _dropped(state: CaseState, note: Dropped) -> CaseState:
+    return replace(state, referrals={k: v for k, v in state.referrals.items() if k != note.referral})
+
+
+def _party(state: CaseState, party: str, **changes: Any) -> CaseState:  # noqa: ANN401 - fields of Party
+    if party not in state.parties:
+        return state
+    return replace(state, parties={**state.parties, party: replace(state.parties[party], **changes)})
+
+
+def _placed(state: CaseState, note: Placed) -> CaseState:
+    before = state.parties.get(note.party)
+    if before is None:
+        return state
+    tried = before.tried if note.tried is None or note.tried in before.tried else (*before.tried, note.tried)
+    led = note.place == "led"
+    planned = {p.party: p.hours for p in state.proposal.parties} if state.proposal else {}
+    return _party(
+        state,
+        note.party,
+        place=note.place,
+        reason=note.reason,
+        agency=note.agency,
+        worker=note.worker,
+        tried=tried,
+        hours=planned.get(note.party, 0) if led and note.worker else 0,
+        cleared=before.cleared and note.place in ("led", "elsewhere"),
+    )
+
+
+def _proposed(state: CaseState, event: CaseProposed) -> CaseState:
+    parties = dict(state.parties)
+    hours = {planned.party: planned.hours for planned in state.proposal.parties} if state.proposal else {}
+    for lead in event.leads:
+        before = parties.get(lead.party) or Party(person=lead.person, role=lead.role)
+        parties[lead.party] = replace(
+            before,
+            place="claimed",
+            claim=event.claim,
+            person=lead.person,
+            agency=lead.agency,
+            worker=lead.worker,
+            hours=hours.get(lead.party, 0) if lead.worker else 0,
+            reason=None,
+        )
+    return replace(state, parties=parties, claims=state.claims + 1, undecided=None, queued_for=None)
+
+
+def _cleared(state: CaseState, note: Cleared) -> CaseState:
+    for party in note.parties:
+        state = _party(state, party, cleared=note.cleared)
+    return state
+
+
+def _check_answered(state: CaseState, event: CheckAnswered) -> CaseState:
+    check = state.checks.get(event.check)
+    if check is None:
+        return state
+    return replace(state, checks={**state.checks, event.check: replace(check, satisfied=event.satisfied)})
+
+
+def _closed(state: CaseState, event: CaseClosed) -> CaseState:
+    parties = {key: replace(party, hours=0, worker=None, cleared=False) for key, party in state.parties.items()}
+    return replace(
+        state,
+        closed=event.reason,
+        joined_into=event.joined_into,
+        parties=parties,
+        pauses={},
+        undecided=None,
+        queued_for=None,
+    )
+
+
+def _reopened(state: CaseState, _: Reopened) -> CaseState:
+    parties = {
+        key: replace(party, place="new", claim=None, reason=None, tried=(), answer=None)
+        for key, party in state.parties.items()
+    }
+    return replace(state, closed=None, parties=parties, told=(), accepted={})
+
+
+def _returned(state: CaseState, event: CaseReturned) -> CaseState:
+    return replace(state, accepted={k: v for k, v in state.accepted.items() if k != event.agency})
+
+
+_EVOLVE: dict[type[Any], Callable[[CaseState, Any], CaseState]] = {
+    Decided: lambda s, _: replace(s, undecided=None),
+    Received: lambda s, n: replace(s, received_at=s.received_at or n.at),
+    Learned: _learned,
+    Dropped: _dropped,
+    Planned: lambda s, n: replace(s, proposal=n.proposal),
+    Placed: _placed,
+    Cleared: _cleared,
+    Answered: lambda s, n: _party(s, n.party, answer=n.answer),
+    Asked: lambda s, n: replace(s, checks={**s.checks, n.check: n.asked}),
+    PauseSet: lambda s, n: replace(s, pauses={**s.pauses, n.by: n.reason}),
+    PauseLifted: lambda s, n: replace(s, pauses={k: v for k, v in s.pauses.items() if k != n.by}),
+    Reopened: _reopened,
+    CaseProposed: _proposed,
+    CaseQueued: lambda s, e: replace(s, queued_for=e.agency),
+    CaseAllocated: lambda s, e: replace(s, told=e.parties, undecided=None),
+    CaseNeedsDecision: lambda s, e: replace(s, undecided=e.reason),
+    CasePaused: lambda s, _: s,
+    CaseResumed: lambda s, _: s,
+    CaseClosed: _closed,
+    CaseAccepted: lambda s, e: replace(s, accepted={**s.accepted, e.agency: e.worker}),
+    CaseReturned: _returned,
+    CaseTeamChanged: lambda s, e: replace(s, members=e.members),
+    CheckAnswered: _check_answered,
+    OutcomeRecorded: lambda s, _: replace(s, outcomes=s.outcomes + 1),
+}
+
+
+def evolve(state: CaseState, told: Told) -> CaseState:
+    """Return the case after this event or note; events that change nothing here leave it as it is."""
+    change = _EVOLVE.get(type(told))
+    return change(state, told) if change else state
+
+
+class Story:
+    """Folds what is decided while it is being decided, so that each step sees the steps before it."""
+
+    __slots__ = ("state", "told")
+
+    def __init__(self, state: CaseState) -> None:
+        """Begin with the case as it is."""
+        self.state = state
+        self.told: list[Told] = []
+
+    def tell(self, *told: Told) -> None:
+        """Decide these: the state changes at once."""
+        for one in told:
+            self.state = evolve(self.state, one)
+            self.told.append(one)

@@ -1,0 +1,347 @@
+"""Who is asked to lead, and when a case may go ahead.
+
+`settle` is run after everything that happens to a case and carries it as far as it can go: claims, conclusion, checks,
+clearance. Each step looks at the state only, so that the order in which facts arrive does not matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from uuid import UUID, uuid5
+
+from services.allocation.domain.evolve import Asked, Cleared, PauseLifted, PauseSet, Placed, Planned, Story
+from services.allocation.domain.state import (
+    HARMED,
+    LED_ELSEWHERE,
+    CaseState,
+    Check,
+    PlannedCheck,
+    PlannedParty,
+    Proposal,
+)
+from shared.contracts.cases import (
+    AllocatedParty,
+    CaseAllocated,
+    CaseCleared,
+    CaseClosed,
+    CaseNeedsDecision,
+    CasePaused,
+    CaseProposed,
+    CaseQueued,
+    CaseResumed,
+    CheckAnswered,
+    CheckRequested,
+    ClearedParty,
+    ProposedLead,
+)
+
+CHECKS: Final = UUID("0192f0c4-6d5e-7c3a-9a61-6f6e65667269")
+NOT_CONTACTABLE: Final = frozenset({"withdrawn", "withdrew", "declined", "closed", "erased", "standing-closed"})
+# Policy's hold and open checks pause a case through these; people and intake through their own.
+BY_POLICY: Final = "policy"
+BY_CHECKS: Final = "checks"
+
+
+@dataclass(frozen=True)
+class Staffing:
+    """Named workers picked for the parties about to be claimed, by party. `full`: the agency that has nobody free."""
+
+    workers: dict[str, str | None] = field(default_factory=dict)
+    full: str | None = None
+
+
+def check_id(case: str, check: PlannedCheck) -> str:
+    """Return the id of a planned check: the same question is never asked twice, however often policy is asked."""
+    return str(uuid5(CHECKS, f"{case}/{check.kind}/{check.of}/{check.party or '-'}"))
+
+
+def choose(state: CaseState, planned: PlannedParty) -> str | None:
+    """Return the first agency that may lead and has not given the party back or lost it."""
+    party = state.parties.get(planned.party)
+    tried = party.tried if party else ()
+    return next((agency for agency in planned.options if agency not in tried), None)
+
+
+def to_claim(state: CaseState) -> tuple[tuple[PlannedParty, str], ...]:
+    """Return the parties for whom an agency has to be claimed now, with that agency."""
+    if state.closed or state.proposal is None or _held(state):
+        return ()
+    found = []
+    for planned in state.proposal.parties:
+        party = state.parties.get(planned.party)
+        if party is None or party.place in ("new", "ended"):
+            agency = choose(state, planned)
+            if agency:
+                found.append((planned, agency))
+    return tuple(found)
+
+
+def _held(state: CaseState) -> bool:
+    # A hold that lies in a referral (no agreement to share, doubtful incident) keeps the case from being told to anybody.
+    return any(by.startswith("referral:") for by in state.pauses)
+
+
+def plan(story: Story, proposal: Proposal) -> None:
+    """Take in what policy says now. A case on hold by policy is paused, and resumed when the facts have changed."""
+    story.tell(Planned(proposal))
+    held = next((p for p in proposal.parties if p.hold and p.role in HARMED), None)
+    held = held or next((p for p in proposal.parties if p.hold), None)
+    if held and held.hold:
+        pause(story, BY_POLICY, held.hold, held.review)
+    else:
+        unpause(story, BY_POLICY, "facts_changed")
+
+
+def pause(story: Story, by: str, reason: str, until: datetime | None = None) -> None:
+    """Record a reason not to contact anybody; told each time that a new one arises."""
+    if story.state.closed or story.state.pauses.get(by) == reason:
+        return
+    story.tell(PauseSet(by, reason), CasePaused(reason=reason, until=until))
+
+
+def unpause(story: Story, by: str, reason: str) -> None:
+    """Take that reason back; the case resumes when it was the last."""
+    if by not in story.state.pauses:
+        return
+    story.tell(PauseLifted(by))
+    if not story.state.pauses:
+        story.tell(CaseResumed(reason=reason))
+
+
+def settle(story: Story, case: str, staffing: Staffing) -> None:
+    """Carry the case as far as it can go."""
+    if story.state.closed or story.state.proposal is None:
+        return
+    _claim(story, case, staffing)
+    _conclude(story)
+    _ask(story, case)
+    _clear(story, case)
+
+
+def _claim(story: Story, case: str, staffing: Staffing) -> None:
+    state = story.state
+    wanted = to_claim(state)
+    proposal = state.proposal
+    if not wanted or proposal is None:
+        return
+    if staffing.full:
+        if state.queued_for != staffing.full:
+            story.tell(CaseQueued(agency=staffing.full, due=min(proposal.clocks.values(), default=None)))
+        return
+    leads = tuple(
+        ProposedLead(
+            party=planned.party,
+            person=planned.person,
+            role=planned.role,
+            agency=agency,
+            worker=staffing.workers.get(planned.party),
+            team=planned.team,
+        )
+        for planned, agency in wanted
+    )
+    claim(story, case, leads, proposal.rule, proposal.why)
+
+
+def claim(story: Story, case: str, leads: tuple[ProposedLead, ...], rule: str, why: tuple[str, ...]) -> None:
+    """Ask consent to make these agencies the leads."""
+    state, proposal = story.state, story.state.proposal
+    if proposal is None:
+        return
+    story.tell(
+        CaseProposed(
+            claim=f"{case}.{state.claims + 1}",
+            incident=state.incident,
+            leads=leads,
+            partnership=proposal.partnership,
+            policy_version=proposal.policy_version,
+            rule=rule,
+            why=why,
+            co_ordinator=proposal.co_ordinator,
+            hub=proposal.hub,
+            funder=proposal.funder,
+            delivery=proposal.delivery,
+        )
+    )
+
+
+def _conclude(story: Story) -> None:
+    """When every party that was asked for is answered: tell who leads, or that somebody has to decide."""
+    state, proposal = story.state, story.state.proposal
+    if proposal is None or _held(state) or state.queued_for:
+        return
+    if any(party.place == "claimed" for party in state.parties.values()):
+        return
+    harmed = [party for party in state.parties.values() if party.role in HARMED]
+    if any(party.place in ("led", "elsewhere") for party in harmed):
+        _tell_leads(story)
+        return
+    reason = next((party.reason for party in harmed if party.reason in NOT_CONTACTABLE), None)
+    if reason and all(party.place in ("out", "refused") for party in harmed):
+        story.tell(CaseClosed(reason=reason))
+    else:
+        ask_hub(story, next((party.reason for party in harmed if party.reason), "no_agency_by_rule"))
+
+
+def _tell_leads(story: Story) -> None:
+    state, proposal = story.state, story.state.proposal
+    if proposal is None:
+        return
+    gates: dict[str, list[PlannedCheck]] = {}
+    for check in proposal.checks:
+        for party in check.gates:
+            gates.setdefault(party, []).append(check)
+    parties = tuple(
+        AllocatedParty(
+            party=key,
+            person=party.person,
+            role=party.role,
+            agency=party.agency,
+            worker=party.worker,
+            refused=party.reason,
+            checks=tuple(dict.fromkeys(check.kind for check in gates.get(key, ()))),
+        )
+        for key, party in state.parties.items()
+        if party.place != "new"
+    )
+    if parties == state.told:
+        return
+    story.tell(
+        CaseAllocated(
+            claim=f"{_case_of(state)}",
+            incident=state.incident,
+            parties=parties,
+            partnership=proposal.partnership,
+            policy_version=proposal.policy_version,
+            rule=proposal.rule,
+            why=proposal.why,
+            co_ordinator=proposal.co_ordinator,
+            hub=proposal.hub,
+            funder=proposal.funder,
+            delivery=proposal.delivery,
+        )
+    )
+
+
+def _case_of(state: CaseState) -> str:
+    """Return the latest claim of the case: the one that this conclusion answers."""
+    claims = [party.claim for party in state.parties.values() if party.claim]
+    return max(claims, key=lambda claim: int(claim.rpartition(".")[2]), default="")
+
+
+def ask_hub(story: Story, reason: str) -> None:
+    """Leave the case to the hub, once for each reason."""
+    state, proposal = story.state, story.state.proposal
+    if state.undecided == reason or proposal is None:
+        return
+    harmed = {agency for planned in proposal.parties if planned.role in HARMED for agency in planned.options}
+    story.tell(
+        CaseNeedsDecision(
+            claim=_case_of(state) or None,
+            why=proposal.why,
+            reason=reason,
+            hub=proposal.hub,
+            options=tuple(sorted(harmed)),
+        )
+    )
+
+
+def _ask(story: Story, case: str) -> None:
+    """Ask the checks whose turn it is, once the case is allocated: before that, nobody outside hears of it."""
+    proposal = story.state.proposal
+    if proposal is None or not story.state.told or _held(story.state):
+        return
+    for check in proposal.checks:
+        key = check_id(case, check)
+        if key in story.state.checks or not _turn(story.state, case, check):
+            continue
+        asked = Check(kind=check.kind, of=check.of, party=check.party, gates=check.gates, due=check.due)
+        party = check.party or next(iter(check.gates), case)
+        story.tell(
+            Asked(key, asked),
+            CheckRequested(check=key, kind=check.kind, of=check.of, party=party, due=check.due),
+        )
+        said = story.state.parties.get(check.party or "")
+        if check.kind == "willingness" and said and said.answer in ("agreed", "declined"):
+            answer(story, key, satisfied=said.answer == "agreed")
+
+
+def answer(story: Story, key: str, *, satisfied: bool) -> None:
+    """Record a check's answer; a "no" is for the hub to weigh."""
+    check = story.state.checks[key]
+    party = check.party or next(iter(check.gates), key)
+    story.tell(CheckAnswered(check=key, kind=check.kind, of=check.of, party=party, satisfied=satisfied))
+    if not satisfied:
+        ask_hub(story, f"check_{check.kind}")
+
+
+def _turn(state: CaseState, case: str, check: PlannedCheck) -> bool:
+    before = [c for c in (state.proposal.checks if state.proposal else ()) if c.kind in check.after]
+    return all(_satisfied(state, check_id(case, earlier)) for earlier in before)
+
+
+def _satisfied(state: CaseState, key: str) -> bool:
+    check = state.checks.get(key)
+    return check is not None and check.satisfied is True
+
+
+def open_checks(state: CaseState, case: str, party: str) -> list[str]:
+    """Return the checks, planned or asked by the hub, that still gate this party's approach."""
+    planned = [check_id(case, c) for c in (state.proposal.checks if state.proposal else ()) if party in c.gates]
+    extra = [key for key, check in state.checks.items() if check.extra and party in check.gates]
+    return [key for key in planned + extra if not _satisfied(state, key)]
+
+
+def _clear(story: Story, case: str) -> None:
+    state, proposal = story.state, story.state.proposal
+    if proposal is None or not state.told:
+        return
+    ready, late = [], []
+    for planned in proposal.parties:
+        party = state.parties.get(planned.party)
+        if party is None or party.place not in ("led", "elsewhere"):
+            continue
+        closed = bool(planned.hold or open_checks(state, case, planned.party))
+        if party.cleared and closed:
+            late.append(planned.party)
+        elif not party.cleared and not closed and not _held(state):
+            ready.append(planned)
+    if late:
+        # Cleared once, and new facts ask for a check: consent cannot unclear, so the case pauses until it is answered.
+        story.tell(Cleared(tuple(late), cleared=False))
+        pause(story, BY_CHECKS, "check_open")
+    if ready:
+        cleared = tuple(ClearedParty(party=p.party, person=p.person, limits=p.limits) for p in ready)
+        story.tell(
+            Cleared(tuple(p.party for p in ready)),
+            CaseCleared(parties=cleared, policy_version=proposal.policy_version),
+        )
+    if BY_CHECKS in story.state.pauses and not late and not _unready(story.state):
+        unpause(story, BY_CHECKS, "checks_answered")
+
+
+def _unready(state: CaseState) -> bool:
+    return any(not p.cleared for p in state.parties.values() if p.place in ("led", "elsewhere"))
+
+
+def answered(story: Story, party: str, claim_id: str, agency: str, worker: str | None) -> bool:
+    """Consent made this agency the lead of the party. False if the claim is not the one that is outstanding."""
+    known = story.state.parties.get(party)
+    if known is None or known.claim != claim_id or known.place != "claimed":
+        return False
+    story.tell(Placed(party, "led", agency=agency, worker=worker or known.worker))
+    return True
+
+
+def refused(story: Story, party: str, claim_id: str, reason: str, elsewhere: tuple[str, str | None] | None) -> bool:
+    """Consent refused the party's claim. `elsewhere`: the agency and worker who lead the person in another case."""
+    known = story.state.parties.get(party)
+    if known is None or known.claim != claim_id or known.place != "claimed":
+        return False
+    if reason == LED_ELSEWHERE:
+        agency, worker = elsewhere or (None, None)
+        story.tell(Placed(party, "elsewhere", reason=reason, agency=agency, worker=worker))
+    else:
+        story.tell(Placed(party, "out" if reason in NOT_CONTACTABLE else "refused", reason=reason))
+    return True

@@ -1,0 +1,165 @@
+"""What is remembered of a case, and the vocabulary that decisions about it use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from shared.contracts.cases import AllocatedParty, CheckKind, Delivery, Limits
+from shared.contracts.envelope import Role
+from shared.contracts.referrals import ReferralFacts
+
+Place = Literal["new", "claimed", "led", "elsewhere", "refused", "ended", "out"]
+"""Where a party stands: not asked for yet; asked of consent; led by us; led by an agency through another case; refused for a
+reason that is not another lead; its tenure ended; takes no part any more."""
+
+LED_ELSEWHERE = "led-elsewhere"
+HARMED: tuple[Role, ...] = ("harmed", "both")
+RESPONSIBLE: tuple[Role, ...] = ("responsible", "both")
+
+
+@dataclass(frozen=True)
+class PlannedCheck:
+    """A question to the agency `of` about `party` (None: the case), which must be answered yes before the approach.
+
+    `gates` are the parties whose approach waits for it (none: only the delivery does). It is asked once the checks of the
+    kinds in `after` are satisfied.
+    """
+
+    kind: CheckKind
+    of: str
+    party: str | None = None
+    gates: tuple[str, ...] = ()
+    due: datetime | None = None
+    remind: datetime | None = None
+    after: tuple[CheckKind, ...] = ()
+    question: str = ""
+
+
+@dataclass(frozen=True)
+class PlannedParty:
+    """What policy wants for one party: agencies that may lead, best first (none: nobody by rule).
+
+    `hours` is the work that the named worker must have free; 0 leaves the choice of a worker to the agency. `hold`: the
+    reason (a code) why this party is not approached until the facts change, looked at again at `review`.
+    """
+
+    party: str
+    person: str
+    role: Role
+    options: tuple[str, ...] = ()
+    team: str | None = None
+    hours: int = 0
+    limits: Limits = field(default_factory=Limits)
+    handover_to: tuple[str, ...] = ()
+    hold: str | None = None
+    review: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What policy says about a case as it is known now.
+
+    `clocks` are the statutory and court dates that run, by name: the case whose first one ends soonest is served first.
+    """
+
+    partnership: str
+    policy_version: str
+    rule: str
+    why: tuple[str, ...]
+    parties: tuple[PlannedParty, ...]
+    checks: tuple[PlannedCheck, ...] = ()
+    co_ordinator: str | None = None
+    hub: str | None = None
+    funder: str | None = None
+    delivery: Delivery = field(default_factory=Delivery)
+    clocks: dict[str, datetime] = field(default_factory=dict)
+    area: str | None = None
+
+
+@dataclass(frozen=True)
+class Party:
+    """One party of the case. `tried` are agencies that gave it back or lost it; they are not asked again by rule."""
+
+    person: str
+    role: Role
+    place: Place = "new"
+    claim: str | None = None
+    agency: str | None = None
+    worker: str | None = None
+    hours: int = 0
+    reason: str | None = None
+    tried: tuple[str, ...] = ()
+    cleared: bool = False
+    answer: str | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check that was asked. `satisfied` None: not answered yet. `extra`: asked by the hub, not by policy."""
+
+    kind: CheckKind
+    of: str
+    party: str | None
+    gates: tuple[str, ...]
+    due: datetime | None = None
+    satisfied: bool | None = None
+    extra: bool = False
+
+
+@dataclass(frozen=True)
+class CaseState:
+    """One case: one harmed party, one incident, any number of responsible parties and of referrals.
+
+    `pauses` are the reasons why nobody may be contacted now, by who set them ("hub", "policy", "referral:<hold>"): the
+    case goes on when the last is lifted.    The case lives under the policy version of its first proposal. `told` is what was last said of who leads.
+    """
+
+    incident: str = ""
+    referrals: dict[str, ReferralFacts] = field(default_factory=dict)
+    proposal: Proposal | None = None
+    parties: dict[str, Party] = field(default_factory=dict)
+    claims: int = 0
+    pauses: dict[str, str] = field(default_factory=dict)
+    told: tuple[AllocatedParty, ...] = ()
+    checks: dict[str, Check] = field(default_factory=dict)
+    undecided: str | None = None
+    queued_for: str | None = None
+    closed: str | None = None
+    joined_into: str | None = None
+    accepted: dict[str, str | None] = field(default_factory=dict)
+    members: tuple[str, ...] = ()
+    outcomes: int = 0
+    received_at: datetime | None = None
+
+
+Status = Literal[
+    "received", "on_hold", "queued", "proposed", "needs_decision", "allocated", "cleared", "accepted", "concluded", "closed"
+]
+
+
+def status_of(state: CaseState) -> Status:
+    """Say in one word where a case stands; of several that apply, the one that a co-ordinator has to know first."""
+    ladder: tuple[tuple[bool, Status], ...] = (
+        (state.closed is not None, "closed"),
+        (bool(state.pauses), "on_hold"),
+        (state.undecided is not None, "needs_decision"),
+        (state.queued_for is not None, "queued"),
+        (state.outcomes > 0, "concluded"),
+        (bool(state.accepted), "accepted"),
+        (any(party.cleared for party in state.parties.values()), "cleared"),
+        (bool(state.told), "allocated"),
+        (state.claims > 0, "proposed"),
+    )
+    return next((status for holds, status in ladder if holds), "received")
+
+
+def leads_of(state: CaseState) -> frozenset[str]:
+    """Return the agencies that lead a party of the case."""
+    return frozenset(p.agency for p in state.parties.values() if p.agency and p.place in ("led", "elsewhere"))
+
+
+def is_known(state: CaseState) -> bool:
+    """Say whether any referral has opened this case."""
+    return bool(state.incident)

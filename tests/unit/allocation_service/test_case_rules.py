@@ -1,0 +1,354 @@
+"""What happens to a case, told as given, when, then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.unit.allocation_service.given import (
+    ANNA,
+    BEN,
+    CASE,
+    NOW,
+    PROPOSAL,
+    Story,
+    allocated,
+    assigned,
+    facts,
+    find,
+    go_on,
+    party,
+    received,
+    research,
+    settle,
+    told,
+)
+
+from services.allocation.domain import cases, route
+from services.allocation.domain.cases import Refused
+from services.allocation.domain.evolve import evolve
+from services.allocation.domain.state import CaseState, leads_of, status_of
+from shared.contracts.cases import (
+    CaseAllocated,
+    CaseCleared,
+    CaseClosed,
+    CaseNeedsDecision,
+    CasePaused,
+    CaseProposed,
+    CaseQueued,
+    OutcomeRecorded,
+)
+from shared.contracts.referrals import PartyFact
+from shared.runtime.stream import Stream
+
+
+def test_a_referral_becomes_a_claim_for_each_party() -> None:
+    story = received()
+    assert told(story) == ["CaseProposed"]
+    proposed = find(story, CaseProposed)
+    assert [(lead.party, lead.agency) for lead in proposed.leads] == [(ANNA, "beacon"), (BEN, "probation")]
+    assert proposed.claim == "case-1.1"
+    assert status_of(story.state) == "proposed"
+
+
+def test_nothing_is_told_before_every_party_is_answered() -> None:
+    first = assigned(received().state, ANNA)
+    assert told(first) == []
+    second = assigned(first.state, BEN)
+    assert told(second) == ["CaseAllocated", "CaseCleared"]
+    assert leads_of(second.state) == {"beacon", "probation"}
+
+
+def test_the_same_version_of_a_referral_changes_nothing() -> None:
+    state = allocated()
+    assert not cases.referral(go_on(state), facts(), NOW)
+    assert told(received(state)) == []
+
+
+def test_an_answer_to_another_claim_is_ignored() -> None:
+    state = received().state
+    assert not route.answered(go_on(state), ANNA, "case-1.9", "beacon", None)
+    assert told(assigned(state, ANNA, BEN, claim="case-1.9")) == []
+
+
+def test_a_party_led_elsewhere_keeps_its_lead_and_the_case_is_allocated() -> None:
+    story = Story(received().state)
+    route.refused(story, ANNA, "case-1.1", "led-elsewhere", ("harbour-care", "w7"))
+    settle(assigned(story.state, BEN))
+    story = assigned(story.state, BEN)
+    anna = next(p for p in find(story, CaseAllocated).parties if p.party == ANNA)
+    assert (anna.agency, anna.worker, anna.refused) == ("harbour-care", "w7", "led-elsewhere")
+
+
+def test_a_person_who_said_no_closes_the_case() -> None:
+    story = Story(received().state)
+    route.refused(story, ANNA, "case-1.1", "withdrawn", None)
+    story = assigned(story.state, BEN)
+    assert find(story, CaseClosed).reason == "withdrawn"
+    assert status_of(story.state) == "closed"
+
+
+def test_no_agency_by_rule_is_for_the_hub() -> None:
+    story = received(proposal=replace(PROPOSAL, parties=(party(ANNA, "harmed"),)))
+    assert told(story) == ["CaseNeedsDecision"]
+    assert find(story, CaseNeedsDecision).reason == "no_agency_by_rule"
+    assert told(received(story.state, story.state.proposal or PROPOSAL, version=2)) == []
+
+
+def test_the_hub_names_a_lead_and_consent_is_asked() -> None:
+    story = received(proposal=replace(PROPOSAL, parties=(party(ANNA, "harmed"),)))
+    cases.assign(story, CASE, ANNA, "beacon", "w1", "the hub")
+    assert find(story, CaseProposed).leads[0].agency == "beacon"
+    assert story.state.undecided is None
+    assert told(assigned(story.state, ANNA)) == ["CaseAllocated", "CaseCleared"]
+
+
+def test_checks_are_asked_after_allocation_and_in_their_order() -> None:
+    proposal = replace(
+        PROPOSAL,
+        checks=(
+            research("police"),
+            research("probation"),
+            research("hub", kind="approval", after=("research",)),
+        ),
+    )
+    story = received(proposal=proposal)
+    assert told(story) == ["CaseProposed"]
+    story = assigned(story.state, ANNA, BEN)
+    assert told(story) == ["CaseAllocated", "CheckRequested", "CheckRequested", "CaseCleared"]
+    assert [p.party for p in find(story, CaseCleared).parties] == [BEN]
+    police, probation = story.state.checks
+    first = go_on(story.state)
+    cases.answer_check(first, police, "police", satisfied=True)
+    assert told(settle(first)) == ["CheckAnswered"]
+    second = go_on(first.state)
+    cases.answer_check(second, probation, "probation", satisfied=True)
+    assert told(settle(second)) == ["CheckAnswered", "CheckRequested"]
+    approval = list(second.state.checks)[-1]
+    third = go_on(second.state)
+    cases.answer_check(third, approval, "hub", satisfied=True)
+    assert told(settle(third)) == ["CheckAnswered", "CaseCleared"]
+
+
+def test_a_check_answered_twice_or_by_another_agency() -> None:
+    story = go_on(allocated(replace(PROPOSAL, checks=(research("police"),))))
+    (key,) = story.state.checks
+    with pytest.raises(Refused, match="another agency"):
+        cases.answer_check(story, key, "beacon", satisfied=True)
+    cases.answer_check(story, key, "police", satisfied=True)
+    cases.answer_check(story, key, "police", satisfied=True)
+    assert told(story) == ["CheckAnswered"]
+    with pytest.raises(Refused, match="answered already"):
+        cases.answer_check(story, key, "police", satisfied=False)
+
+
+def test_a_no_to_a_check_goes_to_the_hub_which_cannot_waive_willingness() -> None:
+    for kind, waivable in (("suitability", True), ("willingness", False)):
+        proposal = replace(PROPOSAL, checks=(research("probation", kind=kind, party=BEN),))
+        story = go_on(allocated(proposal))
+        cases.answer_check(story, next(iter(story.state.checks)), "probation", satisfied=False)
+        settle(story)
+        assert find(story, CaseNeedsDecision).reason == f"check_{kind}"
+        assert not story.state.parties[ANNA].cleared
+        if waivable:
+            cases.proceed(story)
+            assert settle(story).state.parties[ANNA].cleared
+        else:
+            with pytest.raises(Refused, match="cannot be decided by a hub"):
+                cases.proceed(story)
+
+
+def test_the_offender_first_then_the_victim() -> None:
+    """Kent: the harmed party waits for the responsible party's own answer."""
+    proposal = replace(PROPOSAL, checks=(research("probation", kind="willingness", party=BEN),))
+    story = go_on(allocated(proposal))
+    assert story.state.parties[BEN].cleared
+    assert not story.state.parties[ANNA].cleared
+    cases.reached(story, BEN, "agreed")
+    assert told(settle(story)) == ["CheckAnswered", "CaseCleared"]
+    assert story.state.parties[ANNA].cleared
+
+
+def test_held_until_a_later_version_says_so() -> None:
+    """Devon and Cornwall: no victim is approached before a responsible person is identified."""
+    held = replace(
+        PROPOSAL,
+        parties=(party(ANNA, "harmed", "beacon", hold="responsible_not_identified"),),
+    )
+    story = received(proposal=held, parties=(PartyFact(person=ANNA, role="harmed"),))
+    assert told(story)[0] == "CasePaused"
+    assert find(story, CasePaused).reason == "responsible_not_identified"
+    story = assigned(story.state, ANNA)
+    assert "CaseCleared" not in told(story)
+    later = received(story.state, PROPOSAL, version=2)
+    assert told(later) == ["CaseResumed", "CaseProposed", "CaseCleared"]
+    assert find(later, CaseCleared).parties[0].party == ANNA
+    assert told(assigned(later.state, BEN)) == ["CaseAllocated", "CaseCleared"]
+
+
+def test_a_hold_of_a_referral_keeps_the_case_from_everybody() -> None:
+    story = Story(CaseState())
+    cases.referral(story, facts(), NOW)
+    cases.hold(story, "h1", "agreement_missing", None)
+    route.plan(story, PROPOSAL)
+    settle(story)
+    assert told(story) == ["CasePaused"]
+    cases.hold(story, "h1", "agreement_missing", None)
+    assert told(story) == ["CasePaused"]
+    cases.lift(story, "h1", "agreement_given")
+    assert told(settle(story)) == ["CasePaused", "CaseResumed", "CaseProposed"]
+
+
+def test_the_hold_arrives_while_consent_decides() -> None:
+    story = Story(received().state)
+    cases.hold(story, "h1", "doubtful_incident", None)
+    story = assigned(story.state, ANNA, BEN)
+    assert told(story) == []
+    cases.lift(story, "h1", "resolved")
+    assert told(settle(story)) == ["CaseResumed", "CaseAllocated", "CaseCleared"]
+
+
+def test_a_new_check_after_clearance_pauses_the_case_until_it_is_answered() -> None:
+    story = received(allocated(), replace(PROPOSAL, checks=(research("hub", kind="approval"),)), version=2)
+    assert "CasePaused" in told(story)
+    assert not story.state.parties[ANNA].cleared
+    (key,) = story.state.checks
+    cases.answer_check(story, key, "hub", satisfied=True)
+    settle(story)
+    assert told(story)[-2:] == ["CaseCleared", "CaseResumed"]
+
+
+def test_a_second_co_defendant_is_claimed_alone() -> None:
+    carl = "person-carl"
+    more = replace(PROPOSAL, parties=(*PROPOSAL.parties, party(carl, "responsible", "yot")))
+    parties = (*facts().parties, PartyFact(person=carl, role="responsible"))
+    story = received(allocated(), more, version=2, parties=parties)
+    assert [lead.party for lead in find(story, CaseProposed).leads] == [carl]
+    after = assigned(story.state, carl)
+    assert told(after) == ["CaseAllocated", "CaseCleared"]
+    assert [p.party for p in find(after, CaseCleared).parties] == [carl]
+
+
+def test_withdrawal_of_the_harmed_party_closes_and_of_the_last_responsible_asks_the_hub() -> None:
+    harmed = go_on(allocated())
+    cases.person_out(harmed, ANNA, "withdrawn")
+    assert told(settle(harmed)) == ["CaseClosed"]
+    responsible = go_on(allocated())
+    cases.person_out(responsible, BEN, "withdrawn")
+    assert find(responsible, CaseNeedsDecision).reason == "no_responsible_left"
+    cases.person_out(responsible, BEN, "withdrawn")
+    assert told(responsible) == ["CaseNeedsDecision"]
+
+
+def test_a_parent_who_speaks_for_two_children_withdraws_for_both() -> None:
+    ella, finn, parent = "ella", "finn", "parent"
+    parties = tuple(PartyFact(person=child, role="harmed", contact_persons=(parent,)) for child in (ella, finn))
+    planned = tuple(replace(party(child, "harmed", "beacon"), person=parent) for child in (ella, finn))
+    story = received(proposal=replace(PROPOSAL, parties=planned), parties=parties)
+    assert {lead.person for lead in find(story, CaseProposed).leads} == {parent}
+    cases.person_out(story, parent, "withdrawn")
+    assert find(story, CaseClosed).reason == "withdrawn"
+
+
+def test_who_asks_again_is_claimed_again() -> None:
+    story = go_on(allocated())
+    cases.person_out(story, ANNA, "withdrawn")
+    cases.reopen(story, ANNA)
+    settle(story)
+    assert told(story) == ["CaseClosed", "CaseResumed", "CaseProposed"]
+    assert find(story, CaseProposed).claim == "case-1.2"
+
+
+def test_hand_over_is_told_with_the_new_lead() -> None:
+    story = go_on(allocated())
+    cases.hand_over(story, ANNA, "mediation", "w9")
+    settle(story)
+    anna = next(p for p in find(story, CaseAllocated).parties if p.party == ANNA)
+    assert (anna.agency, anna.worker) == ("mediation", "w9")
+    assert story.state.parties[ANNA].cleared
+
+
+def test_returned_goes_to_the_next_option_and_then_to_the_hub() -> None:
+    story = go_on(allocated())
+    cases.give_back(story, "beacon", "conflict_of_interest")
+    settle(story)
+    assert told(story) == ["CaseReturned", "CaseProposed"]
+    assert find(story, CaseProposed).leads[0].agency == "second-care"
+    story = assigned(story.state, ANNA)
+    cases.give_back(story, "second-care", "no_capacity")
+    settle(story)
+    assert told(story)[-2:] == ["CaseReturned", "CaseNeedsDecision"]
+
+
+def test_a_lead_that_ended_unasked_is_proposed_elsewhere_once() -> None:
+    story = go_on(allocated())
+    cases.lead_ended(story, ANNA, "beacon", "linked")
+    settle(story)
+    cases.lead_ended(story, ANNA, "beacon", "linked")
+    settle(story)
+    assert told(story) == ["CaseProposed"]
+
+
+def test_accepted_once_and_only_by_a_lead() -> None:
+    story = go_on(allocated())
+    with pytest.raises(Refused):
+        cases.accept(story, "stranger", None)
+    cases.accept(story, "beacon", "w1")
+    cases.accept(story, "beacon", "w1")
+    assert told(story) == ["CaseAccepted"]
+    with pytest.raises(Refused, match="already accepted"):
+        cases.accept(story, "beacon", "w2")
+
+
+def test_no_return_after_an_outcome() -> None:
+    story = go_on(allocated())
+    cases.record_outcome(story, "beacon", OutcomeRecorded(form="conference", agreement=True))
+    with pytest.raises(Refused, match="close it instead"):
+        cases.give_back(story, "beacon", "no_capacity")
+
+
+def test_nobody_free_waits_in_the_queue_and_is_told_once() -> None:
+    story = Story(CaseState())
+    cases.referral(story, facts(), NOW)
+    route.plan(story, replace(PROPOSAL, clocks={"inform": NOW}))
+    full = route.Staffing(full="beacon")
+    route.settle(story, CASE, full)
+    route.settle(story, CASE, full)
+    assert told(story) == ["CaseQueued"]
+    assert find(story, CaseQueued).due == NOW
+    route.settle(story, CASE, route.Staffing({ANNA: "w1"}))
+    assert find(story, CaseProposed).leads[0].worker == "w1"
+    assert status_of(story.state) == "proposed"
+
+
+def test_retracted_with_no_other_referral_closes() -> None:
+    story = received(allocated(), PROPOSAL, referral="r2")
+    cases.drop(story, "r1", "retracted")
+    assert story.state.closed is None
+    cases.drop(story, "r2", "retracted")
+    assert find(story, CaseClosed).reason == "retracted"
+
+
+def test_joined_cases_go_on_as_one() -> None:
+    story = go_on(allocated())
+    cases.join(story, "case-2")
+    assert find(story, CaseClosed).joined_into == "case-2"
+    with pytest.raises(Refused, match="case-2"):
+        cases.accept(story, "beacon", None)
+
+
+def test_two_pauses_need_two_resumptions() -> None:
+    story = go_on(allocated())
+    cases.pause_by_hub(story, "safety", None)
+    cases.hold(story, "h1", "doubtful_incident", None)
+    cases.resume_by_hub(story, "safe_again")
+    assert told(story) == ["CasePaused", "CasePaused"]
+    cases.lift(story, "h1", "resolved")
+    assert told(story)[-1] == "CaseResumed"
+
+
+def test_the_state_survives_its_encoding() -> None:
+    stream = Stream(kind="case", topic="cases", state=CaseState, evolve=evolve)
+    proposal = replace(PROPOSAL, checks=(research("police", due=NOW),), clocks={"inform": NOW})
+    state = allocated(proposal)
+    assert stream.decode(stream.encode(state)) == state
