@@ -34,8 +34,11 @@ class ProposedLead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a cleared party may be approached: attempts in an approach, days between attempts and between approaches,
-    local hours, channels, and within how many hours an outcome is due."""
+    """How a cleared party may be approached.
+
+    Attempts in one approach, days between attempts and between approaches, local hours, channels, and within how many hours
+    an outcome is due.
+    """
 
     attempts: int = 3
     gap_days: int = 2
@@ -148,7 +151,7 @@ class CaseCleared(Payload):
 
 @event("cases", "case.paused", restrictive=True)
 class CasePaused(Payload):
-    """No contact in this case until it is resumed. `pause` identifies it, also in the call that put it in force at consent."""
+    """No contact in this case until it is resumed. `pause` names it, also in the call that enforced it."""
 
     reason: str
     until: datetime | None = None

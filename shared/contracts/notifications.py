@@ -48,5 +48,33 @@ class MessageNotMade(Payload):
     """Certainly nothing was sent: refused before the socket write."""
 
     permit: str
-    channel: Channel
     reason: str
+    channel: Channel | None = None
+
+
+@event("notifications", "delivery.redriven")
+class DeliveryRedriven(Payload):
+    """An operator put a failed delivery back at the head of its lane."""
+
+    subscription: str
+    entry: int
+
+
+@event("notifications", "message.accepted")
+class MessageAccepted(Payload):
+    """A message to a person was asked for, against a permit. Nothing is redeemed yet."""
+
+    permit: str
+    agency: str
+    template: str
+    language: str | None = None
+    worker: str | None = None
+
+
+@event("notifications", "message.sending")
+class MessageSending(Payload):
+    """Committed before the first byte of the message is written: from here on nobody may send it again."""
+
+    permit: str
+    channel: Channel
+    provider: str

@@ -1,0 +1,247 @@
+"""The consumer: Kafka batches in, one database transaction each, offsets kept in that transaction.
+
+Offsets live in the database, beside the effects, with the id of the topic that they belong to. So a crash anywhere loses and
+repeats nothing, a restored database reads again from where it was, and a topic that was lost and made again is read from its
+beginning. They are committed to Kafka too, but only so that ordinary tools can show the lag.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+
+from shared.contracts.envelope import Actor
+from shared.runtime.database import INFRASTRUCTURE
+from shared.runtime.errors import BadMessage, Unavailable, UnknownEvent
+from shared.runtime.handlers import Handlers
+from shared.runtime.inbox import Incoming, apply
+from shared.runtime.quarantine import Bad, Exits
+from shared.runtime.saving import Consumed
+from shared.runtime.telemetry import METRICS
+from shared.runtime.topics import Broker
+from shared.runtime.unit_of_work import UnitOfWork
+from shared.runtime.wire import decode
+from shared.runtime.work import Work
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH = 500
+# After a batch, wait a little in proportion to it: under load the next batch is then larger and each event cheaper; a lone
+# event is not followed by a wait that anybody would notice.
+LINGER_PER_EVENT = 0.002
+LINGER_MOST = 0.03
+TRIES = 3
+COMMIT_SECONDS = 5.0
+
+
+class Consumer(ConsumerRebalanceListener):
+    """Consumes a service's topics in one loop."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        topics: Sequence[str],
+        broker: Broker,
+        unit: UnitOfWork,
+        handlers: Handlers,
+        exits: Exits,
+    ) -> None:
+        """`name` is the consumer group: the service's name."""
+        self._group = broker.prefix + name
+        self._topics = list(topics)
+        self._broker = broker
+        self._unit = unit
+        self._handlers = handlers
+        self._exits = exits
+        self._actor = Actor(name)
+        self._consumer: AIOKafkaConsumer | None = None
+        self._topic_ids: Mapping[str, str] = {}
+        # Held while a batch is being worked on: on revocation we wait for it, so that its transaction is over before
+        # another member begins with the partition.
+        self._busy = asyncio.Lock()
+        self.connected = False
+        self.lag: dict[str, int] = {}
+
+    async def run(self, topic_ids: Mapping[str, str]) -> None:
+        """Consume until cancelled or until the broker or the database goes away (then raises; the caller begins again).
+
+        `topic_ids` are the topics' current Kafka ids.
+        """
+        self._topic_ids = topic_ids
+        consumer = self._consumer = AIOKafkaConsumer(
+            **self._broker.for_aiokafka(),
+            group_id=self._group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=500,
+            max_partition_fetch_bytes=1_048_576,
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=1_000,
+            metadata_max_age_ms=30_000,
+        )
+        consumer.subscribe([self._broker.topic(t) for t in self._topics], listener=self)
+        await consumer.start()
+        committing = asyncio.create_task(self._commit_for_show())
+        try:
+            self.connected = True
+            while True:
+                fetched = await consumer.getmany(timeout_ms=500, max_records=MAX_BATCH)
+                messages = [m for records in fetched.values() for m in records]
+                if messages:
+                    async with self._busy:
+                        await self._consume(messages)
+                    await asyncio.sleep(min(LINGER_MOST, LINGER_PER_EVENT * len(messages)))
+        finally:
+            self.connected = False
+            committing.cancel()
+            await asyncio.wait_for(consumer.stop(), timeout=15)
+
+    # --- rebalancing
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:  # noqa: ARG002 - the signature is aiokafka's
+        """Finish the batch at hand before the partitions go to somebody else."""
+        async with self._busy:
+            pass
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        """Begin where the database says; from the start where the topic is not the one it knew."""
+        if not assigned or self._consumer is None:
+            return
+        rows = await self._unit.pool.fetch(
+            "SELECT topic, partition, topic_id, next_offset FROM consumer_offset"
+        )
+        known = {(row["topic"], row["partition"]): row for row in rows}
+        for partition in assigned:
+            topic = self._broker.own(partition.topic)
+            row = known.get((topic, partition.partition))
+            if row is not None and row["topic_id"] == self._topic_ids.get(topic):
+                self._consumer.seek(partition, row["next_offset"])
+            else:
+                await self._consumer.seek_to_beginning(partition)
+
+    # --- working
+
+    async def _consume(self, messages: Sequence[Any]) -> None:
+        """Apply a batch in one transaction; if that fails for a reason of its own, one message at a time."""
+        incoming, bad = self._decode(messages)
+        try:
+            if not bad:
+                await self._transact(incoming, self._offsets(messages))
+                METRICS.batch.record(len(messages))
+                return
+        except (Unavailable, *INFRASTRUCTURE):
+            # Nobody's fault: the same batch is fetched again when the loop is begun anew.
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the messages are now tried one by one
+            log.warning(
+                "batch failed; one by one", extra={"error": type(error).__name__, "count": len(messages)}
+            )
+        for message in messages:
+            await self._consume_one(message)
+
+    def _decode(self, messages: Sequence[Any]) -> tuple[list[Incoming], list[Any]]:
+        incoming, bad = [], []
+        for message in messages:
+            try:
+                envelope = decode(message.key, message.headers, message.value)
+                incoming.append(Incoming(self._broker.own(message.topic), envelope, message.value or b""))
+            except (BadMessage, UnknownEvent):
+                bad.append(message)
+        return incoming, bad
+
+    async def _consume_one(self, message: Any) -> None:  # noqa: ANN401 - aiokafka's record has no types
+        offsets = self._offsets([message])
+        try:
+            item = Incoming(
+                self._broker.own(message.topic),
+                decode(message.key, message.headers, message.value),
+                message.value or b"",
+            )
+        except (BadMessage, UnknownEvent) as error:
+            await self._exits.put_aside(self._bad(message, error), offsets)
+            return
+        for attempt in range(1, TRIES + 1):
+            try:
+                await self._transact([item], offsets)
+            except (Unavailable, *INFRASTRUCTURE):
+                raise
+            except Exception as error:
+                extra = {"error": type(error).__name__, "event_type": item.envelope.type, "attempt": attempt}
+                log.warning("event failed", extra=extra, exc_info=True)
+                if attempt == TRIES:
+                    reason = type(error).__name__
+                    await self._exits.put_aside(
+                        Bad.of(item, reason, message.partition, message.offset), offsets
+                    )
+                    return
+                await asyncio.sleep(0.05 * 2**attempt)
+            else:
+                return
+
+    async def _transact(self, incoming: Sequence[Incoming], offsets: list[tuple[str, int, str, int]]) -> None:
+        consumed = Consumed(offsets=offsets)
+
+        async def body(work: Work) -> None:
+            await apply(work, self._handlers, incoming, consumed)
+
+        await self._unit.run(body, actor=self._actor, consumed=lambda: consumed)
+        METRICS.consumed.add(len(incoming))
+
+    def _bad(self, message: Any, error: BadMessage | UnknownEvent) -> Bad:  # noqa: ANN401 - aiokafka's record
+        """Return what to keep of a message that cannot be read. An unknown type still has a key that can be trusted."""
+        headers = dict(message.headers)
+        trusted = isinstance(error, UnknownEvent)
+        return Bad(
+            self._broker.own(message.topic),
+            message.partition,
+            message.offset,
+            headers["ce_subject"].decode() if trusted else None,
+            int(headers["ce_sequence"]) if trusted else None,
+            headers["ce_id"].decode() if trusted else None,
+            list(message.headers),
+            message.value or b"",
+            f"{type(error).__name__}:{error}",
+        )
+
+    def _offsets(self, messages: Sequence[Any]) -> list[tuple[str, int, str, int]]:
+        highest: dict[tuple[str, int], int] = {}
+        for message in messages:
+            ref = (self._broker.own(message.topic), message.partition)
+            highest[ref] = max(highest.get(ref, 0), message.offset + 1)
+        return [
+            (topic, part, self._topic_ids.get(topic, ""), offset)
+            for (topic, part), offset in sorted(highest.items())
+        ]
+
+    async def _commit_for_show(self) -> None:
+        """Now and then tell Kafka how far the database is, and note the lag."""
+        while True:
+            await asyncio.sleep(COMMIT_SECONDS)
+            consumer = self._consumer
+            if consumer is None:
+                continue
+            try:
+                rows = await self._unit.pool.fetch(
+                    "SELECT topic, partition, next_offset FROM consumer_offset"
+                )
+                done = {
+                    TopicPartition(self._broker.topic(r["topic"]), r["partition"]): r["next_offset"]
+                    for r in rows
+                }
+                mine = {tp: offset for tp, offset in done.items() if tp in consumer.assignment()}
+                if mine:
+                    await consumer.commit(mine)
+                ends = await consumer.end_offsets(list(consumer.assignment()))
+                self.lag = {}
+                for tp, end in ends.items():
+                    topic = self._broker.own(tp.topic)
+                    self.lag[topic] = self.lag.get(topic, 0) + max(0, end - done.get(tp, 0))
+            except (KafkaError, asyncpg.PostgresError, *INFRASTRUCTURE):
+                continue

@@ -1,0 +1,233 @@
+"""HTTP, once for all services: body limits, security headers, traces, ETags, pages, the API's own pages without a CDN."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.docs import get_swagger_ui_html
+from opentelemetry.trace import SpanKind
+from prometheus_client import REGISTRY, generate_latest
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from swagger_ui_bundle import swagger_ui_path
+
+from shared.runtime.auth import public
+from shared.runtime.errors import Unavailable
+from shared.runtime.problems import (
+    FieldError,
+    Problem,
+    invalid,
+    on_http,
+    on_problem,
+    on_unavailable,
+    on_validation,
+)
+from shared.runtime.telemetry import METRICS, span
+
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"strict-transport-security", b"max-age=31536000"),
+]
+_QUIET = {"/livez", "/readyz", "/metrics"}
+
+
+class TooLarge(Exception):
+    """More bytes arrived than the route takes."""
+
+
+class Edge:
+    """The outermost layer: limits, headers, a span and a measure for each request. Plain ASGI: it is on every path."""
+
+    def __init__(self, app: ASGIApp, *, limit: int, streaming: frozenset[str] = frozenset()) -> None:
+        """`limit` is in bytes; routes in `streaming` read their body bit by bit and bound it themselves."""
+        self._app = app
+        self._limit = limit
+        self._streaming = streaming
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        path = scope["path"]
+        limit = None if path in self._streaming else self._limit
+        status = 500
+        read = 0
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if limit is not None and read > limit:
+                raise TooLarge
+            return message
+
+        async def dressed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                present = {name for name, _ in message["headers"]}
+                message["headers"] = [
+                    *message["headers"],
+                    *(h for h in SECURITY_HEADERS if h[0] not in present),
+                ]
+            await send(message)
+
+        try:
+            declared = int(headers.get(b"content-length", b"0"))
+        except ValueError:
+            declared = 0
+        if limit is not None and declared > limit:
+            await _too_large(limit).response()(scope, receive, dressed)
+            return
+        began = time.perf_counter()
+        parent = headers.get(b"traceparent", b"").decode("latin-1") or None
+        try:
+            if path in _QUIET:
+                await self._app(scope, counted, dressed)
+            else:
+                with span(
+                    f"{scope['method']} {path.split('/')[2] if path.count('/') > 1 else path}",
+                    parent,
+                    SpanKind.SERVER,
+                ):
+                    await self._app(scope, counted, dressed)
+        except TooLarge:
+            await _too_large(self._limit).response()(scope, receive, dressed)
+        finally:
+            route = getattr(scope.get("route"), "path", "other")
+            METRICS.requests.record(time.perf_counter() - began, {"route": route, "status": str(status)})
+
+
+def _too_large(limit: int) -> Problem:
+    remedy = f"Send at most {limit} bytes; use a batch endpoint for many referrals."
+    return Problem(
+        413, "too-large", "The body is too large.", errors=[FieldError("body", "too large", remedy)]
+    )
+
+
+def application(
+    title: str, version: str, service: Any, *, limit: int, streaming: Sequence[str] = ()
+) -> FastAPI:
+    """Return a FastAPI application with the edge, the problems and the API's own pages (offline)."""
+    app = FastAPI(
+        title=f"Onefriend {title}",
+        version=version,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    app.state.service = service
+    app.add_middleware(Edge, limit=limit, streaming=frozenset(streaming))
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(RequestValidationError, on_validation)
+    app.add_exception_handler(ValidationError, on_validation)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(Unavailable, on_unavailable)
+    app.mount("/docs/assets", StaticFiles(directory=swagger_ui_path), name="docs-assets")
+
+    @app.get("/docs", include_in_schema=False, dependencies=[])
+    async def docs() -> HTMLResponse:
+        page = get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title=f"Onefriend {title}",
+            swagger_js_url="/docs/assets/swagger-ui-bundle.js",
+            swagger_css_url="/docs/assets/swagger-ui.css",
+            swagger_favicon_url="/docs/assets/favicon-32x32.png",
+        )
+        page.headers["content-security-policy"] = (
+            "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+        )
+        return page
+
+    @app.get("/livez", include_in_schema=False)
+    async def live() -> PlainTextResponse:
+        return PlainTextResponse("alive\n")
+
+    @app.get("/readyz", include_in_schema=False)
+    async def ready() -> Response:
+        report = await service.readiness()
+        return Response(
+            msgspec.json.encode(report), 200 if report["ready"] else 503, media_type="application/json"
+        )
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> PlainTextResponse:
+        await service.measure()
+        return PlainTextResponse(generate_latest(REGISTRY), media_type="text/plain; version=0.0.4")
+
+    return app
+
+
+OPEN_PATHS = {"/docs", "/livez", "/readyz", "/metrics", "/openapi.json"}
+open_to_all = public("health, metrics and documentation hold no data about people")
+
+
+# --- ETags
+
+
+def etag(version: int) -> str:
+    """Return the ETag of a version."""
+    return f'"{version}"'
+
+
+def required_version(request: Request) -> int:
+    """Return the version in If-Match. Raises Problem 428 without one, 400 if it is not one of our ETags."""
+    value = request.headers.get("if-match")
+    if value is None:
+        raise Problem(
+            428, "if-match", "Send If-Match with the ETag that you read.", detail="Read the resource first."
+        )
+    try:
+        return int(value.strip().removeprefix("W/").strip('"'))
+    except ValueError:
+        field = FieldError("If-Match", "not an ETag of this resource", 'Send it as you read it, e.g. "7".')
+        raise Problem(400, "if-match", "If-Match is malformed.", errors=[field]) from None
+
+
+def check_version(wanted: int, current: int) -> None:
+    """Raise Problem 412 if the resource has moved on."""
+    if wanted != current:
+        title = "Somebody else changed this first."
+        raise Problem(
+            412, "changed", title, detail="Read it again, and decide again.", headers={"ETag": etag(current)}
+        )
+
+
+# --- pages
+
+
+def encode_cursor(*parts: str | int) -> str:
+    """Return an opaque cursor of a keyset."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(parts)).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str | None, *types: type) -> list[Any] | None:
+    """Return the parts of a cursor, None without one. Raises Problem 422 if it is not one of ours."""
+    if not cursor:
+        return None
+    try:
+        parts = msgspec.json.decode(
+            base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=list[Any]
+        )
+        fits = [type(part) for part in parts] == list(types)
+    except (ValueError, binascii.Error, msgspec.DecodeError):
+        fits, parts = False, []
+    if not fits:
+        raise invalid([FieldError("cursor", "not a cursor of this list", "Leave it out to begin anew.")])
+    return parts

@@ -1,0 +1,102 @@
+"""Idempotency-Key: a POST that creates happens once, and the same again gets the same answer.
+
+The answer is stored in the transaction of the command itself, so there is no moment at which one exists without the other.
+Stored answers hold no personal data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from fastapi import Request
+from starlette.responses import Response
+
+from shared.runtime.auth import Caller
+from shared.runtime.errors import Conflict
+from shared.runtime.problems import FieldError, Problem
+from shared.runtime.unit_of_work import AlreadyDone, UnitOfWork
+from shared.runtime.work import Work
+
+LONGEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command answers: a status, a JSON body, headers. Refusals that were recorded are answers too."""
+
+    status: int
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def response(self) -> Response:
+        """Return the HTTP answer."""
+        content = b"" if self.body is None else msgspec.json.encode(self.body)
+        problem = self.status >= 400  # noqa: PLR2004 - HTTP
+        media = "application/problem+json" if problem else "application/json"
+        return Response(content, self.status, dict(self.headers), media_type=media)
+
+    @classmethod
+    def refusal(cls, problem: Problem) -> Answer:
+        """Return a problem as an answer that is stored: a refusal that has been recorded."""
+        return cls(problem.status, problem.body(), problem.headers)
+
+
+def idempotency_key(request: Request) -> str:
+    """Return the Idempotency-Key (a quoted structured-field string, or bare). Raises Problem 400 without one."""
+    raw = request.headers.get("idempotency-key", "").strip()
+    key = raw[1:-1] if len(raw) > 1 and raw[0] == raw[-1] == '"' else raw
+    if not key or len(key) > LONGEST or not key.isprintable():
+        remedy = f'Send a new key for each new request, e.g. Idempotency-Key: "8e03978e-…", at most {LONGEST} characters.'
+        wrong = FieldError("Idempotency-Key", "missing or malformed", remedy)
+        raise Problem(400, "idempotency-key", "An Idempotency-Key is needed.", errors=[wrong])
+    return key
+
+
+async def once(
+    unit: UnitOfWork,
+    caller: Caller,
+    key: str,
+    payload: bytes,
+    function: Callable[[Work], Awaitable[Answer]],
+    *,
+    route: str,
+) -> Answer:
+    """Run a command at most once for this caller, route and key.
+
+    Raises Problem 422 if the key was used with another payload, 409 while the first request is still running.
+    """
+    command_id = f"{caller.agency}/{caller.worker or ''}/{route}/{key}"
+    fingerprint = hashlib.sha256(payload).hexdigest()
+    before = await unit.remembered(command_id)
+    if before is not None:
+        return _replay(before, fingerprint)
+
+    async def body(work: Work) -> Answer:
+        answer = await function(work)
+        work.fingerprint = fingerprint
+        work.answer = msgspec.json.encode([answer.status, answer.body, dict(answer.headers)]).decode()
+        return answer
+
+    try:
+        return await unit.run(body, actor=caller.actor, command_id=command_id, exclusive=True)
+    except AlreadyDone as done:
+        return _replay(done, fingerprint)
+    except Conflict:
+        detail = "Wait for its answer, then repeat it to see the same."
+        raise Problem(
+            409, "in-flight", "The first request with this key is still running.", detail=detail
+        ) from None
+
+
+def _replay(done: AlreadyDone, fingerprint: str) -> Answer:
+    if done.fingerprint != fingerprint:
+        wrong = FieldError(
+            "Idempotency-Key", "used before with another payload", "Use a new key for a new request."
+        )
+        raise Problem(422, "idempotency-key", "This key belongs to another request.", errors=[wrong])
+    status, body, headers = msgspec.json.decode(done.answer)
+    return Answer(status, body, {**headers, "Idempotent-Replayed": "true"})

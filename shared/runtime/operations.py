@@ -1,0 +1,131 @@
+"""What operators and other services may ask of every service: its journal, its quarantine, its clock."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from shared.contracts.envelope import TOPICS
+from shared.runtime import journal
+from shared.runtime.auth import Caller, scope
+from shared.runtime.problems import Problem, not_found
+from shared.runtime.quarantine import NotNow
+from shared.runtime.service import Service, current_service
+from shared.runtime.wire import headers_of
+
+router = APIRouter(prefix="/v1", tags=["operations"])
+Current = Annotated[Service, Depends(current_service)]
+KEY = r"^[A-Za-z0-9_.:-]{1,100}$"
+
+
+@router.get("/journal/{stream}/{key}")
+async def read_journal(
+    service: Current,
+    stream: Annotated[str, Path(pattern=r"^[a-z]{1,20}$")],
+    key: Annotated[str, Path(pattern=KEY)],
+    after: Annotated[int, Query(ge=0, le=2**62)] = 0,
+    caller: Caller = scope("internal", "operator"),  # noqa: ARG001 - the declaration is the check
+) -> Response:
+    """Return the events of one key after a sequence, at most 500, as they were published."""
+    if stream not in service.own_topics or stream not in TOPICS:
+        raise not_found("stream")
+    events = [
+        {
+            "headers": [(name, value.decode()) for name, value in headers_of(r.envelope)],
+            "data": r.value.decode(),
+            "position": r.position,
+        }
+        for r in await journal.of_key(service.pool, service.source, stream, key, after)
+    ]
+    return Response(
+        msgspec.json.encode({"stream": stream, "key": key, "events": events}), media_type="application/json"
+    )
+
+
+@router.get("/quarantine")
+async def list_quarantine(service: Current, caller: Caller = scope("operator")) -> list[dict[str, Any]]:  # noqa: ARG001
+    """Return what could not be handled and is not resolved, the oldest first (at most 200)."""
+    rows = await service.pool.fetch(
+        """SELECT id, topic, partition, "offset", key, sequence, reason, since FROM quarantine
+        WHERE resolved IS NULL ORDER BY id LIMIT 200"""
+    )
+    return [dict(row) | {"since": row["since"].isoformat()} for row in rows]
+
+
+@router.post("/quarantine/{number}/redrive")
+async def redrive(
+    service: Current,
+    number: Annotated[int, Path(ge=1, le=2**62)],
+    dry_run: bool = False,  # noqa: FBT001, FBT002 - a query parameter
+    original: bool = False,  # noqa: FBT001, FBT002 - a query parameter
+    caller: Caller = scope("operator"),  # noqa: ARG001
+) -> dict[str, Any]:
+    """Try a quarantined event again (`original`: as its source's journal has it). A dry run saves nothing."""
+    try:
+        applied = await service.exits.redrive(number, dry_run=dry_run, original=original)
+    except NotNow as why:
+        raise _refused(why) from None
+    except Exception as error:  # noqa: BLE001 - whatever the handler raised, the answer is: it still fails
+        raise Problem(
+            409, "still-failing", "The event still cannot be handled.", detail=type(error).__name__
+        ) from None
+    return {"applied": applied, "dry_run": dry_run}
+
+
+class Skip(BaseModel, extra="forbid"):
+    """A second person's word that an event may be passed over."""
+
+    confirmed_by: str = Field(min_length=1, max_length=100, description="the second worker")
+
+
+@router.post("/quarantine/{number}/skip")
+async def skip(
+    service: Current,
+    number: Annotated[int, Path(ge=1, le=2**62)],
+    body: Skip,
+    caller: Caller = scope("operator"),
+) -> dict[str, Any]:
+    """Pass over a quarantined event: two people, never a restrictive event."""
+    try:
+        applied = await service.exits.skip(number, caller.actor, body.confirmed_by)
+    except NotNow as why:
+        raise _refused(why) from None
+    return {"applied": applied}
+
+
+@router.post("/outbox/retry")
+async def retry_outbox(service: Current, caller: Caller = scope("operator")) -> dict[str, Any]:  # noqa: ARG001
+    """Try again to publish events that the broker refused."""
+    rows = await service.pool.fetch(
+        "UPDATE outbox SET failed = NULL WHERE failed IS NOT NULL RETURNING position"
+    )
+    if service.outbox is not None:
+        service.outbox.sweep()
+    return {"retrying": len(rows)}
+
+
+class Shift(BaseModel, extra="forbid"):
+    """How far ahead of the database's clock this development stack is."""
+
+    seconds: float = Field(ge=0, le=20 * 366 * 86400)
+
+
+@router.put("/clock")
+async def shift_clock(service: Current, body: Shift, caller: Caller = scope("operator")) -> dict[str, float]:  # noqa: ARG001
+    """Move the clock of a development stack, so that a deferred sentence can pass in a minute."""
+    if not service.settings.development:
+        raise not_found("clock")
+    await service.pool.execute("UPDATE clock SET shift = $1", timedelta(seconds=body.seconds))
+    return {"seconds": body.seconds}
+
+
+def _refused(why: NotNow) -> Problem:
+    code = str(why)
+    if code == "no_such_entry":
+        return not_found("entry")
+    return Problem(409, "not-now", "This exit cannot be taken.", detail=code)

@@ -1,0 +1,239 @@
+"""The outbox relay: what was committed is published, in order for each key, at least once.
+
+One relay is active for a service, by a session advisory lock. What its own process has just committed it publishes from
+memory; what memory lost (a crash, another process, a broker that was away) it finds by reading the outbox. Rows are deleted
+when acknowledged, inside the next transaction that comes by.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+
+from shared.runtime import journal
+from shared.runtime.database import INFRASTRUCTURE
+from shared.runtime.telemetry import METRICS
+from shared.runtime.topics import Broker
+from shared.runtime.wire import MAX_BYTES, headers_of, size
+from shared.runtime.work import Recorded
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+BATCH_BYTES = 512 * 1024
+POLL_SECONDS = 2.0
+QUEUE_LIMIT = 20_000
+# Any number that nothing else in a service's own database takes.
+_LEADER = 4_071_001
+_RETELL = """INSERT INTO outbox (position, topic, key)
+SELECT position, topic, key FROM journal WHERE topic = $1 ON CONFLICT DO NOTHING"""
+
+
+class Outbox:
+    """The relay of one process."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], broker: Broker, source: str) -> None:
+        """Nothing runs until `run`."""
+        self._pool = pool
+        self._broker = broker
+        self._source = source
+        self._queue: list[Recorded] = []
+        self._told: list[int] = []
+        self._recent: set[int] = set()
+        self._blocked: set[tuple[str, str]] = set()
+        self._wake = asyncio.Event()
+        self._active = False
+        self._sweep_due = True
+        self.connected = False
+
+    # --- what the unit of work uses
+
+    def take_told(self) -> Sequence[int]:
+        """Hand over acknowledged positions to the transaction that will delete them."""
+        told, self._told = self._told, []
+        return told
+
+    def give_back(self, positions: Sequence[int]) -> None:
+        """That transaction did not commit: the rows are still there."""
+        self._told.extend(positions)
+
+    def offer(self, recorded: Sequence[Recorded]) -> None:
+        """Publish what was just committed, from memory. What is not taken is found by the next sweep."""
+        if not self._active or len(self._queue) > QUEUE_LIMIT:
+            self._sweep_due = True
+            return
+        self._queue.extend(recorded)
+        self._wake.set()
+
+    def sweep(self) -> None:
+        """Read the outbox at the next opportunity."""
+        self._sweep_due = True
+        self._wake.set()
+
+    async def retell(self, topic: str) -> None:
+        """Put every position of a topic back: the topic was lost and made again."""
+        await self._pool.execute(_RETELL, topic)
+        self._recent.clear()
+        self.sweep()
+
+    # --- the loop
+
+    async def run(self) -> None:
+        """Publish until cancelled. Waits while another process of the service is the relay."""
+        while True:
+            try:
+                async with self._pool.acquire() as connection:
+                    if await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LEADER):
+                        try:
+                            await self._lead(connection)
+                        finally:
+                            self._active = self.connected = False
+                            self._queue.clear()
+                            self._sweep_due = True
+                            await connection.execute("SELECT pg_advisory_unlock($1)", _LEADER)
+            except (*INFRASTRUCTURE, KafkaError) as error:
+                log.warning("relay interrupted", extra={"error": type(error).__name__})
+            await asyncio.sleep(0.5)
+
+    async def _lead(self, connection: Any) -> None:  # noqa: ANN401 - a pool's proxy has no public type
+        producer = AIOKafkaProducer(
+            **self._broker.for_aiokafka(),
+            acks="all",
+            enable_idempotence=True,
+            max_batch_size=BATCH_BYTES,
+            max_request_size=1_048_576,
+            request_timeout_ms=10_000,
+            metadata_max_age_ms=30_000,
+        )
+        await producer.start()
+        self.connected = True
+        try:
+            checked = 0.0
+            while True:
+                # The lock lives as long as the session: without the session another process may lead, and a key would
+                # have two publishers.
+                if time.monotonic() - checked > POLL_SECONDS / 2:
+                    await connection.execute("SELECT 1")
+                    checked = time.monotonic()
+                await self._work_until_idle(producer)
+        finally:
+            # A producer that could not be flushed is thrown away: what it did not acknowledge is still in the outbox.
+            await asyncio.wait_for(producer.stop(), timeout=15)
+
+    async def _work_until_idle(self, producer: AIOKafkaProducer) -> None:
+        if self._sweep_due:
+            await self._sweep(producer)
+        try:
+            await asyncio.wait_for(self._wake.wait(), timeout=POLL_SECONDS)
+        except TimeoutError:
+            self._sweep_due = True
+            await self._delete_told()
+            return
+        self._wake.clear()
+        while self._queue:
+            batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
+            await self._publish(producer, [r for r in batch if r.position not in self._recent])
+
+    async def _sweep(self, producer: AIOKafkaProducer) -> None:
+        """Publish everything in the outbox that memory does not have."""
+        # From here on offers are taken into the queue, so that what commits during the sweep is in one or the other, and
+        # the queue, published after it, holds nothing older than what the sweep found.
+        self._active = True
+        self._sweep_due = False
+        blocked = await self._pool.fetch("SELECT DISTINCT topic, key FROM outbox WHERE failed IS NOT NULL")
+        self._blocked = {(row["topic"], row["key"]) for row in blocked}
+        after = 0
+        while found := await journal.untold(self._pool, self._source, after, BATCH):
+            after = found[-1].position
+            await self._publish(producer, [r for r in found if r.position not in self._recent])
+
+    async def _publish(self, producer: AIOKafkaProducer, events: Sequence[Recorded]) -> None:
+        """Publish events in order and note them as told. An event too large for the broker stays, and its key with it."""
+        fit: list[Recorded] = []
+        for event in events:
+            ref = (event.topic, event.envelope.subject)
+            if ref in self._blocked:
+                continue
+            if size(event) > MAX_BYTES:
+                await self._fail(event, "too_large")
+            else:
+                fit.append(event)
+        try:
+            await self._send(producer, fit)
+        except (MessageSizeTooLargeError, RecordListTooLargeError):
+            for event in fit:
+                if (event.topic, event.envelope.subject) in self._blocked:
+                    continue
+                try:
+                    await self._send(producer, [event])
+                except (MessageSizeTooLargeError, RecordListTooLargeError):
+                    await self._fail(event, "too_large")
+
+    async def _send(self, producer: AIOKafkaProducer, events: Sequence[Recorded]) -> None:
+        """Send events in batches by partition and wait for every acknowledgement.
+
+        Raises KafkaError if any was refused or lost: nothing of this call counts as told, and it is sent again in the same
+        order by whoever leads next. Consumers skip what they have seen.
+        """
+        pending = []
+        builders: dict[tuple[str, int], Any] = {}
+        for event in events:
+            topic = self._broker.topic(event.topic)
+            key = event.envelope.subject.encode()
+            partitions = await producer.partitions_for(topic)
+            # librdkafka's `consistent` partitioner: cheap, and any client can compute it.
+            partition = zlib.crc32(key) % len(partitions)
+            builder = builders.get((topic, partition))
+            headers = headers_of(event.envelope)
+            full = (
+                builder is not None
+                and builder.append(timestamp=None, key=key, value=event.value, headers=headers) is None
+            )
+            if full:
+                pending.append(await producer.send_batch(builder, topic, partition=partition))
+            if full or builder is None:
+                builder = builders[topic, partition] = producer.create_batch()
+                if builder.append(timestamp=None, key=key, value=event.value, headers=headers) is None:
+                    raise MessageSizeTooLargeError
+        for (topic, partition), builder in builders.items():
+            pending.append(await producer.send_batch(builder, topic, partition=partition))
+        for future in await asyncio.gather(*pending, return_exceptions=True):
+            if isinstance(future, BaseException):
+                raise future
+        positions = [event.position for event in events]
+        self._told.extend(positions)
+        self._recent.update(positions)
+        METRICS.published.add(len(events))
+        if len(self._recent) > 4 * QUEUE_LIMIT:
+            self._recent = set(self._told)
+
+    async def _fail(self, event: Recorded, reason: str) -> None:
+        """Leave an event unpublished; the later events of its key wait behind it, all other keys go on."""
+        self._blocked.add((event.topic, event.envelope.subject))
+        await self._pool.execute("UPDATE outbox SET failed = $2 WHERE position = $1", event.position, reason)
+        log.error(
+            "event cannot be published",
+            extra={
+                "topic": event.topic,
+                "key": event.envelope.subject,
+                "event_type": event.envelope.type,
+                "reason": reason,
+            },
+        )
+
+    async def _delete_told(self) -> None:
+        told = self.take_told()
+        if told:
+            try:
+                await self._pool.execute("DELETE FROM outbox WHERE position = ANY($1::bigint[])", told)
+            except BaseException:
+                self.give_back(told)
+                raise

@@ -1,0 +1,158 @@
+"""After a restore: a journal that lacks what its topics have is completed from them before anything is recorded.
+
+A database restored from a backup has forgotten its last events, and with them perhaps a withdrawal. The topics have not. At
+every start the last record of each partition is looked up in the journal. If it is not there, the whole topic is read and
+every event that is missing is put back: journal, state, and by the service's `restore` handlers its rows. Until then, and
+without a broker, the unit of work records nothing, so no new event can take the place of a forgotten one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from shared.contracts.envelope import Envelope
+from shared.runtime.errors import BadMessage, Unavailable, UnknownEvent
+from shared.runtime.wire import decode
+from shared.runtime.work import Work
+
+if TYPE_CHECKING:
+    from shared.runtime.service import Service
+
+log = logging.getLogger(__name__)
+
+_ADOPT = """
+INSERT INTO journal (position, event_id, topic, key, sequence, previous, type, data, agency, worker, causation, correlation,
+                     trace, recorded_at)
+VALUES (nextval('journal_position'), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+"""
+_SAVE = """
+INSERT INTO stream (kind, key, version, base, last_event, state) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (kind, key) DO UPDATE
+SET version = excluded.version, base = excluded.base, last_event = excluded.last_event, state = excluded.state
+"""
+
+
+async def reconcile(service: Service) -> bool:
+    """Complete the journal from the service's own topics. Returns whether anything had been forgotten.
+
+    Raises Unavailable without a broker.
+    """
+    try:
+        lacking = [topic for topic in service.own_topics if not await _has_last_records(service, topic)]
+        for topic in lacking:
+            log.error(
+                "the journal lacks what its topic has: the database was restored", extra={"topic": topic}
+            )
+            await _adopt_topic(service, topic)
+    except KafkaError as error:
+        raise Unavailable("the broker does not answer") from error
+    return bool(lacking)
+
+
+async def _has_last_records(service: Service, topic: str) -> bool:
+    ids = [event.id async for event in _read(service, topic, last_only=True)]
+    known = await service.pool.fetchval(
+        "SELECT count(*) FROM journal WHERE event_id = ANY($1::uuid[]) AND topic = $2", ids, topic
+    )
+    return bool(known == len(ids))
+
+
+async def _adopt_topic(service: Service, topic: str) -> None:
+    count = 0
+    batch: list[Envelope] = []
+    async for event in _read(service, topic, last_only=False):
+        batch.append(event)
+        if len(batch) == 500:  # noqa: PLR2004 - a batch
+            count += await _adopt(service, topic, batch)
+            batch = []
+    count += await _adopt(service, topic, batch)
+    log.error("events put back into the journal", extra={"topic": topic, "count": count})
+
+
+async def _adopt(service: Service, topic: str, events: Sequence[Envelope]) -> int:
+    """Put back those of the events that the journal lacks, in their order, each key's state evolving with them."""
+
+    async def body(work: Work) -> int:
+        rows = await work.fetch(
+            "SELECT event_id::text AS id FROM journal WHERE event_id = ANY($1::uuid[])",
+            [e.id for e in events],
+        )
+        known = {row["id"] for row in rows}
+        missing = [e for e in events if e.id not in known]
+        refs = [(service.stream_of(e.data, topic), e.subject) for e in missing]
+        versions = {
+            (row["kind"], row["key"]): row["version"]
+            for row in await work.fetch(
+                "SELECT kind, key, version FROM stream WHERE key = ANY($1::text[])", [key for _, key in refs]
+            )
+        }
+        await work.lock(*refs)
+        states: dict[tuple[str, str], Any] = {}
+        adopted = 0
+        for (stream, key), e in zip(refs, missing, strict=True):
+            ref = (stream.kind, key)
+            if e.sequence != versions.get(ref, 0) + 1:
+                # A duplicate in the topic, or another history of this key: never overwritten, always said.
+                log.error("event not put back", extra={"topic": topic, "key": key, "sequence": e.sequence})
+                continue
+            states[ref] = stream.evolve(states.get(ref, work.state(stream, key)), e.data)
+            versions[ref] = e.sequence
+            await work.execute(
+                _ADOPT, e.id, topic, key, e.sequence, e.previous, e.type, msgspec.json.encode(e.data).decode(),
+                e.actor.agency, e.actor.worker, e.causation, e.correlation, e.traceparent, e.time,
+            )  # fmt: skip
+            await work.execute(
+                _SAVE, stream.kind, key, e.sequence, e.sequence - 1, e.id, stream.encode(states[ref])
+            )
+            restore = service.handlers.restored.get(e.type)
+            if restore is not None:
+                work.cause = e
+                await restore(work, e)
+            adopted += 1
+        return adopted
+
+    return await service.transact(body) if events else 0
+
+
+async def _read(service: Service, topic: str, *, last_only: bool) -> AsyncIterator[Envelope]:
+    """Yield the readable events of a topic, or the last of each partition."""
+    consumer = AIOKafkaConsumer(
+        **service.broker.for_aiokafka(), enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        name = service.broker.topic(topic)
+        partitions = [TopicPartition(name, p) for p in sorted(await _partitions(consumer, name))]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        begins = await consumer.beginning_offsets(partitions)
+        left = {tp: end for tp, end in ends.items() if end > begins[tp]}
+        for tp in partitions:
+            if tp not in left:
+                consumer.pause(tp)
+            else:
+                consumer.seek(tp, left[tp] - 1 if last_only else begins[tp])
+        while left:
+            for tp, messages in (await consumer.getmany(timeout_ms=1000, max_records=500)).items():
+                for message in messages:
+                    if tp in left and message.offset + 1 >= left[tp]:
+                        del left[tp]
+                        consumer.pause(tp)
+                    try:
+                        yield decode(message.key, message.headers, message.value)
+                    except (BadMessage, UnknownEvent):
+                        continue
+    finally:
+        await consumer.stop()
+
+
+async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
+    await consumer.topics()
+    found: set[int] | None = consumer.partitions_for_topic(topic)
+    return found or set()

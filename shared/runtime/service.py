@@ -1,0 +1,398 @@
+"""A service: its streams, handlers, routes and loops, and everything that runs them in one process or in several."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, TypeVar
+
+import asyncpg
+import httpx
+import uvicorn
+import uvloop
+from confluent_kafka import KafkaException
+from fastapi import APIRouter, FastAPI, Request
+from prometheus_client import Gauge
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.contracts.envelope import Actor, Payload, Topic
+from shared.runtime import telemetry
+from shared.runtime.auth import Caller, TokenSource, Verifier
+from shared.runtime.consumer import Consumer
+from shared.runtime.database import INFRASTRUCTURE, connect_pool
+from shared.runtime.errors import Unavailable
+from shared.runtime.handlers import Handlers
+from shared.runtime.http import application
+from shared.runtime.idempotency import Answer, once
+from shared.runtime.migrations import migrate
+from shared.runtime.outbox import Outbox
+from shared.runtime.quarantine import Exits
+from shared.runtime.repair import repair_held_keys, source_of
+from shared.runtime.restoration import reconcile
+from shared.runtime.settings import OWNERS, RuntimeSettings
+from shared.runtime.stream import Stream
+from shared.runtime.telemetry import current_traceparent
+from shared.runtime.timers import Timers
+from shared.runtime.topics import Broker, Topics
+from shared.runtime.unit_of_work import NoRelay, UnitOfWork
+from shared.runtime.work import Work
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+Part = Literal["api", "consumer", "relay"]
+PARTS: tuple[Part, ...] = ("api", "consumer", "relay")
+Loop = Callable[["Service"], Awaitable[None]]
+
+_GAUGES = {
+    name: Gauge(f"onefriend_{name}", text, ["service", *labels])
+    for name, text, labels in (
+        ("outbox_unsent", "events committed and not yet told", ()),
+        ("outbox_age_seconds", "age of the oldest event not yet told", ()),
+        ("parked_keys", "keys with an event that could not be handled", ()),
+        ("held_keys", "keys with an event parked or waiting", ()),
+        ("consumer_lag", "events published and not yet applied", ("topic",)),
+        ("timers_due", "timers overdue by more than ten seconds", ()),
+    )
+}
+_MEASURES = """SELECT
+  (SELECT count(*) FROM outbox) AS unsent,
+  (SELECT extract(epoch FROM clock_timestamp() - j.recorded_at) FROM journal AS j
+   WHERE j.position = (SELECT min(position) FROM outbox)) AS age,
+  (SELECT count(DISTINCT (topic, key)) FROM quarantine WHERE resolved IS NULL AND key IS NOT NULL) AS parked,
+  (SELECT count(*) FROM inbox WHERE held) AS held,
+  (SELECT count(*) FROM timer WHERE due_at < (SELECT clock_timestamp() + shift FROM clock) - interval '10 seconds') AS due"""
+
+
+@dataclass
+class Service:
+    """One service.
+
+    `consumes` are topics; `loops` run as long as it does; `restored` runs after its database was restored and its journal
+    completed from the topics, before anything is recorded.
+    """
+
+    name: str
+    settings: RuntimeSettings
+    streams: Sequence[Stream[Any]]
+    handlers: Handlers
+    consumes: Sequence[Topic] = ()
+    routers: Sequence[APIRouter] = ()
+    loops: Sequence[Loop] = ()
+    streaming: Sequence[str] = ()
+    restored: Loop | None = None
+    version: str = "0.1.0"
+
+    pool: asyncpg.Pool[asyncpg.Record] = field(init=False)
+    unit: UnitOfWork = field(init=False)
+    exits: Exits = field(init=False)
+    consumer: Consumer | None = field(init=False, default=None)
+    outbox: Outbox | None = field(init=False, default=None)
+    reconciled: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        """Prepare what needs no connection."""
+        s = self.settings
+        self.broker = Broker.parse(
+            s.kafka, prefix=s.topic_prefix, partitions=s.partitions, replication=s.replication
+        )
+        self.source = f"/onefriend/{self.name}"
+        self.actor = Actor(self.name)
+        self.topics = Topics(self.broker)
+        self.topic_ids: dict[str, str] = {}
+        self.started = False
+        self.http = httpx.AsyncClient(timeout=httpx.Timeout(10, connect=3), follow_redirects=False)
+        self.verifier = Verifier(s.jwks_url, s.issuer, s.audience, self.http)
+        self.tokens = TokenSource(s.token_url, s.client_id, s.client_secret.get_secret_value(), self.http)
+
+    @property
+    def own_topics(self) -> list[Topic]:
+        """The topics that this service publishes to."""
+        return sorted({stream.topic for stream in self.streams})
+
+    def stream_of(self, payload: Payload, topic: str) -> Stream[Any]:
+        """Return the stream that an own event belongs to."""
+        fitting = [
+            s for s in self.streams if s.topic == topic and (not s.payloads or type(payload) in s.payloads)
+        ]
+        return fitting[0]
+
+    # --- what handlers and routes use
+
+    async def transact(
+        self,
+        function: Callable[..., Awaitable[T]],
+        *args: Any,  # noqa: ANN401 - passed through
+        actor: Actor | None = None,
+        command_id: str | None = None,
+    ) -> T:
+        """Run `function(work, *args)` in a transaction, as often as it takes. See UnitOfWork.run."""
+
+        async def body(work: Work) -> T:
+            return await function(work, *args)
+
+        return await self.unit.run(body, actor=actor or self.actor, command_id=command_id)
+
+    async def once(
+        self,
+        caller: Caller,
+        key: str,
+        payload: bytes,
+        function: Callable[..., Awaitable[Answer]],
+        *args: Any,  # noqa: ANN401 - passed through
+        route: str,
+    ) -> Answer:
+        """Run `function(work, *args)` at most once for this caller, route and Idempotency-Key. See idempotency.once."""
+
+        async def body(work: Work) -> Answer:
+            return await function(work, *args)
+
+        return await once(self.unit, caller, key, payload, body, route=route)
+
+    async def call(self, other: str, method: str, path: str, **arguments: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
+        """Call another service with our own token. Raises Unavailable if it does not answer, or answers 5xx."""
+        headers = {"Authorization": f"Bearer {await self.tokens.token()}", **arguments.pop("headers", {})}
+        traceparent = current_traceparent()
+        if traceparent:
+            headers["traceparent"] = traceparent
+        try:
+            answer = await self.http.request(
+                method, self.settings.url_of(other) + path, headers=headers, **arguments
+            )
+        except httpx.HTTPError as error:
+            raise Unavailable(f"{other} does not answer") from error
+        if answer.status_code >= 500:  # noqa: PLR2004 - HTTP
+            raise Unavailable(f"{other} cannot answer now")
+        return answer
+
+    # --- running
+
+    def application(self) -> FastAPI:
+        """Return the HTTP application: the service's routes and the runtime's own."""
+        from shared.runtime.operations import router as operations  # noqa: PLC0415 - its routes name this module's Service
+
+        app = application(
+            self.name, self.version, self, limit=self.settings.body_limit, streaming=self.streaming
+        )
+        for router in (*self.routers, operations):
+            app.include_router(router)
+        return app
+
+    @contextlib.asynccontextmanager
+    async def running(self, parts: Sequence[Part] = PARTS) -> AsyncIterator[Service]:
+        """Run the parts in the background; on leaving, stop them and finish what is at hand."""
+        tasks: list[asyncio.Task[None]] = []
+        starting = asyncio.create_task(self._start(parts, tasks))
+        try:
+            yield self
+        finally:
+            starting.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(starting, *tasks, return_exceptions=True)
+            self.started = False
+            await self.http.aclose()
+            if hasattr(self, "pool"):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.pool.close(), timeout=10)
+
+    async def _start(self, parts: Sequence[Part], tasks: list[asyncio.Task[None]]) -> None:
+        """Connect, migrate, compare with the topics; then begin the loops. Waits for whatever is away."""
+        url = self.settings.database_url.get_secret_value()
+        while True:
+            try:
+                await asyncio.to_thread(migrate, self.name, url)
+                self.pool = await connect_pool(url, name=self.name, size=self.settings.database_pool)
+                break
+            except (SQLAlchemyError, asyncpg.PostgresError, *INFRASTRUCTURE) as error:
+                log.warning("waiting for the database", extra={"error": type(error).__name__})
+                await asyncio.sleep(0.5)
+        self.outbox = Outbox(self.pool, self.broker, self.source) if "relay" in parts else None
+        self.unit = UnitOfWork(self.pool, self.source, self.outbox or NoRelay(), self.reconciled.is_set)
+        self.exits = Exits(self.unit, self.handlers, self.actor, source_of(self))
+        self.started = True
+        await self._until_compared()
+        tasks.append(self._supervise("topics", self._watch_topics))
+        if self.outbox is not None:
+            tasks.append(self._supervise("relay", self.outbox.run))
+        if "consumer" in parts:
+            if self.consumes:
+                tasks.append(self._supervise("consumer", self._consume))
+                tasks.append(self._supervise("repair", partial(repair_held_keys, self.exits)))
+            tasks.append(self._supervise("timers", Timers(self.unit, self.handlers, self.name).run))
+            tasks.extend(self._supervise(loop.__name__, partial(loop, self)) for loop in self.loops)
+
+    async def _until_compared(self) -> None:
+        """Compare the journal with the topics before anything is recorded: see restoration."""
+        while not self.reconciled.is_set():
+            try:
+                self.topic_ids = await self._topic_ids()
+                if self.own_topics and await reconcile(self) and self.restored is not None:
+                    await self.restored(self)
+                self.reconciled.set()
+                log.info("ready", extra={"port": self.settings.port})
+            except (KafkaException, Unavailable, *INFRASTRUCTURE) as error:
+                log.warning("waiting for the broker", extra={"error": type(error).__name__})
+                await asyncio.sleep(0.5)
+
+    async def _topic_ids(self) -> dict[str, str]:
+        names = sorted({*self.own_topics, *self.consumes})
+        return await self.topics.ids(names, create=names)
+
+    def _supervise(self, name: str, function: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        """Run a loop for as long as the service runs: begun again, later and later, whenever it fails."""
+
+        async def supervised() -> None:
+            delay = 0.2
+            while True:
+                began = asyncio.get_running_loop().time()
+                try:
+                    await function()
+                except Exception as error:
+                    expected = isinstance(error, (Unavailable, *INFRASTRUCTURE))
+                    log.warning(
+                        "%s begins again", name, extra={"error": type(error).__name__}, exc_info=not expected
+                    )
+                healthy = asyncio.get_running_loop().time() - began > 30  # noqa: PLR2004 - seconds
+                delay = 0.2 if healthy else min(5.0, delay * 2)
+                await asyncio.sleep(delay)
+
+        return asyncio.create_task(supervised(), name=f"{self.name}-{name}")
+
+    async def _consume(self) -> None:
+        """Consume until a topic is made again, or something fails."""
+        ids = {str(topic): self.topic_ids[topic] for topic in self.consumes}
+        self.consumer = Consumer(
+            name=self.name,
+            topics=self.consumes,
+            broker=self.broker,
+            unit=self.unit,
+            handlers=self.handlers,
+            exits=self.exits,
+        )
+        consuming = asyncio.create_task(self.consumer.run(ids))
+        try:
+            while not consuming.done() and all(self.topic_ids.get(topic) == ids[topic] for topic in ids):
+                await asyncio.wait({consuming}, timeout=1)
+        finally:
+            consuming.cancel()
+            outcome = (await asyncio.gather(consuming, return_exceptions=True))[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+
+    async def _watch_topics(self) -> None:
+        """Notice topics that were lost: create them, and tell ours again from the journal."""
+        while True:
+            with contextlib.suppress(KafkaException):
+                ids = await self._topic_ids()
+                if self.outbox is not None:
+                    await self._tell_new_topics(self.outbox, ids)
+                self.topic_ids = ids
+            await asyncio.sleep(3)
+
+    async def _tell_new_topics(self, outbox: Outbox, ids: Mapping[str, str]) -> None:
+        rows = await self.pool.fetch("SELECT topic, topic_id FROM topic_seen")
+        seen = {row["topic"]: row["topic_id"] for row in rows}
+        for topic in self.own_topics:
+            if seen.get(topic) == ids[topic]:
+                continue
+            if topic in seen:
+                log.error("topic was made again; telling everything again", extra={"topic": topic})
+            # First the positions, then the id: killed between the two, it does the harmless thing twice.
+            await outbox.retell(topic)
+            await self.pool.execute(
+                "INSERT INTO topic_seen VALUES ($1, $2) ON CONFLICT (topic) DO UPDATE SET topic_id = excluded.topic_id",
+                topic,
+                ids[topic],
+            )
+
+    # --- health
+
+    async def readiness(self) -> dict[str, Any]:
+        """Return whether the service can do its work, and what it waits for."""
+        database = False
+        if self.started:
+            try:
+                database = await asyncio.wait_for(self.pool.fetchval("SELECT true"), timeout=3)
+            except (asyncpg.PostgresError, *INFRASTRUCTURE):
+                database = False
+        consuming = self.consumer is None or self.consumer.connected
+        relaying = self.outbox is None or self.outbox.connected
+        return {
+            "ready": bool(database) and self.reconciled.is_set(),
+            "service": self.name,
+            "database": bool(database),
+            "compared_with_topics": self.reconciled.is_set(),
+            "consuming": consuming,
+            "relaying": relaying,
+        }
+
+    async def measure(self) -> None:
+        """Set the gauges that are read from the database."""
+        if not self.started:
+            return
+        with contextlib.suppress(asyncpg.PostgresError, *INFRASTRUCTURE):
+            row = await self.pool.fetchrow(_MEASURES)
+            assert row is not None  # noqa: S101 - a SELECT without FROM gives one row
+            _GAUGES["outbox_unsent"].labels(self.name).set(row["unsent"])
+            _GAUGES["outbox_age_seconds"].labels(self.name).set(row["age"] or 0)
+            _GAUGES["parked_keys"].labels(self.name).set(row["parked"])
+            _GAUGES["held_keys"].labels(self.name).set(row["held"])
+            _GAUGES["timers_due"].labels(self.name).set(row["due"])
+        for topic, lag in (self.consumer.lag if self.consumer else {}).items():
+            _GAUGES["consumer_lag"].labels(self.name, topic).set(lag)
+
+
+def current_service(request: Request) -> Any:  # noqa: ANN401 - a FastAPI dependency; tests give stand-ins
+    """Return the service that answers this request. Raises Unavailable until it is connected."""
+    service: Service = request.app.state.service
+    if not service.started:
+        message = f"{service.name} is starting"
+        raise Unavailable(message)
+    return service
+
+
+async def serve(service: Service, parts: Sequence[Part] = PARTS) -> None:
+    """Run a service until it is told to stop; then finish requests and batches at hand."""
+    async with service.running(parts):
+        config = uvicorn.Config(
+            service.application(),
+            host=service.settings.host,
+            port=service.settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+        )
+        await uvicorn.Server(config).serve()
+
+
+def main(
+    build: Callable[[Any], Service], settings: type[RuntimeSettings], argv: Sequence[str] | None = None
+) -> None:
+    """Run a service from the command line: all of it in one process, or the parts named by `--only`."""
+    service = build(settings())
+    parser = argparse.ArgumentParser(prog=f"python -m services.{service.name}")
+    parser.add_argument(
+        "--only", choices=PARTS, action="append", help="run this part only (may be given several times)"
+    )
+    parts = parser.parse_args(argv).only or list(PARTS)
+    telemetry.configure(
+        service.name,
+        sample=service.settings.trace_sample,
+        otlp_endpoint=service.settings.otlp_endpoint,
+        level=service.settings.log_level,
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        uvloop.run(serve(service, parts))
+    # Threads of client libraries may still wait for a broker that is away; everything of ours has been finished.
+    logging.shutdown()
+    os._exit(0)
+
+
+__all__ = ["OWNERS", "Part", "Service", "current_service", "main", "serve"]

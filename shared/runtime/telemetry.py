@@ -1,0 +1,172 @@
+"""Traces, metrics and logs by OpenTelemetry: set up once per process, working with no collector.
+
+Log fields are an allow-list. No name, address, number or free text of a person referred is ever logged: what is not on the
+list does not come out, whoever wrote the call.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from opentelemetry import metrics, trace
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace.propagation import get_current_span
+
+LOG_FIELDS: Final = frozenset(
+    {
+        "agency", "attempt", "case", "command", "count", "delay", "error", "event", "event_type", "fence", "hold", "key",
+        "lane", "message_id", "method", "offset", "partition", "permit", "person", "port", "position", "previous", "reason",
+        "referral", "release", "restored", "route", "seconds", "sequence", "service", "status", "subscription", "timer",
+        "topic", "url", "version", "withdrawal", "worker",
+    }
+)  # fmt: skip
+
+_tracer = trace.get_tracer("onefriend")
+_meter = metrics.get_meter("onefriend")
+
+
+class Metrics:
+    """The counters and histograms of the runtime; services make their own with `counter`."""
+
+    def __init__(self) -> None:
+        """Create them; they count nothing until `configure` has set a provider."""
+        self.published = _meter.create_counter(
+            "onefriend_events_published", description="events acknowledged by the broker"
+        )
+        self.consumed = _meter.create_counter(
+            "onefriend_events_consumed", description="events applied, by topic"
+        )
+        self.duplicates = _meter.create_counter(
+            "onefriend_events_duplicate", description="events skipped as seen before"
+        )
+        self.retries = _meter.create_counter(
+            "onefriend_retries", description="transactions run again, by cause"
+        )
+        self.quarantined = _meter.create_counter(
+            "onefriend_events_quarantined", description="events put aside"
+        )
+        self.repaired = _meter.create_counter(
+            "onefriend_events_repaired", description="gaps closed from the source"
+        )
+        self.requests = _meter.create_histogram(
+            "onefriend_request_seconds", unit="s", description="requests answered"
+        )
+        self.batch = _meter.create_histogram(
+            "onefriend_batch_events", description="events in one consumer transaction"
+        )
+
+
+METRICS: Final = Metrics()
+
+
+def counter(name: str, description: str) -> metrics.Counter:
+    """Return a counter `onefriend_<name>` of a service's own."""
+    return _meter.create_counter(f"onefriend_{name}", description=description)
+
+
+def current_traceparent() -> str | None:
+    """Return the W3C traceparent of the current span, None if there is none."""
+    context = get_current_span().get_span_context()
+    if not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
+
+
+def parse_traceparent(value: str | None) -> SpanContext | None:
+    """Return the span context that a traceparent names, None if it is absent or malformed."""
+    try:
+        _, trace_id, span_id, flags = (value or "").split("-")
+        context = SpanContext(
+            int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16))
+        )
+    except ValueError:
+        return None
+    return context if context.is_valid else None
+
+
+@contextmanager
+def span(
+    name: str, parent: str | None = None, kind: SpanKind = SpanKind.INTERNAL, **attributes: str
+) -> Iterator[trace.Span]:
+    """Open a span, under the current one or under the traceparent of an event or request."""
+    remote = parse_traceparent(parent)
+    context = trace.set_span_in_context(trace.NonRecordingSpan(remote)) if remote else None
+    with _tracer.start_as_current_span(name, context=context, kind=kind, attributes=attributes) as opened:
+        yield opened
+
+
+def link_to(traceparent: str | None) -> list[Link]:
+    """Return a link to the span of an event, for a span that serves several."""
+    context = parse_traceparent(traceparent)
+    return [Link(context)] if context else []
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, trace, and the allowed fields."""
+
+    def __init__(self, service: str) -> None:
+        """`service` is stamped on every line."""
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line. Exceptions give their type and place, never their text, which may quote data."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "service": self._service,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        traceparent = current_traceparent()
+        if traceparent:
+            line["trace"] = traceparent.split("-")[1]
+        line |= {
+            key: str(value)
+            for key, value in record.__dict__.items()
+            if key in LOG_FIELDS and value is not None
+        }
+        if record.exc_info and record.exc_info[0]:
+            line["error"] = record.exc_info[0].__name__
+            trail = record.exc_info[2]
+            places = []
+            while trail is not None:
+                places.append(f"{trail.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trail.tb_lineno}")
+                trail = trail.tb_next
+            line["at"] = " < ".join(reversed(places[-6:]))
+        return msgspec.json.encode(line).decode()
+
+
+def configure(service: str, *, sample: float, otlp_endpoint: str | None, level: str = "INFO") -> None:
+    """Set up logs, traces and metrics of this process. `sample` is the share of traces kept, 0 to 1."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonFormatter(service))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for noisy in ("aiokafka", "httpx", "httpcore", "asyncio", "uvicorn.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    # aiokafka retries by itself and complains at each try; what an operator must know is in the readiness report.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+    resource = Resource.create({"service.name": service})
+    tracers = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(sample)))
+    readers: list[MetricReader] = [PrometheusMetricReader()]
+    if otlp_endpoint:
+        tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{otlp_endpoint}/v1/traces")))
+        readers.append(PeriodicExportingMetricReader(OTLPMetricExporter(f"{otlp_endpoint}/v1/metrics")))
+    trace.set_tracer_provider(tracers)
+    metrics.set_meter_provider(MeterProvider(metric_readers=readers, resource=resource))

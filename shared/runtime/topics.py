@@ -1,0 +1,146 @@
+"""The topics of the broker and their Kafka ids.
+
+A topic whose id has changed was lost and made again: its events are gone and its offsets mean nothing. Everybody who keeps
+something about a topic keeps it with the topic's id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from aiokafka.helpers import create_ssl_context
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, NewTopic
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """How to reach Kafka.
+
+    `host:port[,host:port]`, or `kafka://host:port?security=SASL_SSL&mechanism=SCRAM-SHA-512&user=…&password=…&ca=/path`.
+    `prefix` sets apart several stacks on one broker.
+    """
+
+    servers: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    prefix: str = ""
+    partitions: int = 4
+    replication: int = 1
+
+    @classmethod
+    def parse(cls, text: str, *, prefix: str = "", partitions: int = 4, replication: int = 1) -> Broker:
+        """Return the broker that a setting names. Raises ValueError with the remedy."""
+        if "://" not in text:
+            return cls(text, {}, prefix, partitions, replication)
+        parts = urlsplit(text)
+        if parts.scheme != "kafka" or not parts.netloc:
+            message = (
+                "ONEFRIEND_KAFKA: write host:port, or kafka://host:port?security=SASL_SSL&user=…&password=…"
+            )
+            raise ValueError(message)
+        return cls(parts.netloc, dict(parse_qsl(parts.query)), prefix, partitions, replication)
+
+    def topic(self, name: str) -> str:
+        """Return the broker's name of one of our topics."""
+        return self.prefix + name
+
+    def own(self, name: str) -> str:
+        """Return our name of one of the broker's topics."""
+        return name.removeprefix(self.prefix)
+
+    def for_aiokafka(self) -> dict[str, Any]:
+        """Return the connection arguments of an aiokafka client."""
+        arguments: dict[str, Any] = {"bootstrap_servers": self.servers}
+        security = self.options.get("security", "PLAINTEXT")
+        if security != "PLAINTEXT":
+            arguments["security_protocol"] = security
+        if "SSL" in security:
+            arguments["ssl_context"] = create_ssl_context(cafile=self.options.get("ca"))
+        if "SASL" in security:
+            arguments |= {
+                "sasl_mechanism": self.options.get("mechanism", "SCRAM-SHA-512"),
+                "sasl_plain_username": self.options.get("user"),
+                "sasl_plain_password": self.options.get("password"),
+            }
+        return arguments
+
+    def for_librdkafka(self) -> dict[str, str]:
+        """Return the connection settings of a confluent-kafka client."""
+        names = {
+            "security": "security.protocol",
+            "mechanism": "sasl.mechanism",
+            "user": "sasl.username",
+            "password": "sasl.password",
+            "ca": "ssl.ca.location",
+        }
+        settings = {names[key]: value for key, value in self.options.items() if key in names}
+        # librdkafka writes its complaints about an absent broker to standard error; readiness reports them instead.
+        return {"bootstrap.servers": self.servers, "log_level": "0", **settings}
+
+
+class Topics:
+    """Knows the current ids of topics, and creates topics that are missing."""
+
+    def __init__(self, broker: Broker) -> None:
+        """No connection is made yet."""
+        self.broker = broker
+        self._client: AdminClient | None = None
+
+    def _admin(self) -> AdminClient:
+        if self._client is None:
+            self._client = AdminClient(self.broker.for_librdkafka(), logger=_SILENT)
+        return self._client
+
+    async def ids(self, names: Sequence[str], *, create: Sequence[str] = ()) -> dict[str, str]:
+        """Return the Kafka id of each existing topic, by our name; `create` are made if missing (and retained for ever).
+
+        Raises KafkaException or OSError while the broker is away.
+        """
+        found = await asyncio.to_thread(self._describe, names)
+        missing = [name for name in create if name not in found]
+        if missing:
+            await asyncio.to_thread(self._create, missing)
+            found |= await asyncio.to_thread(self._describe, missing)
+        return found
+
+    def _describe(self, names: Sequence[str]) -> dict[str, str]:
+        collection = TopicCollection([self.broker.topic(name) for name in names])
+        found = {}
+        for name, future in self._admin().describe_topics(collection, request_timeout=5).items():
+            try:
+                found[self.broker.own(name)] = str(future.result(timeout=6).topic_id)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise
+        return found
+
+    def _create(self, names: Sequence[str]) -> None:
+        wanted = [
+            NewTopic(
+                self.broker.topic(name),
+                num_partitions=self.broker.partitions,
+                replication_factor=self.broker.replication,
+                # Kept for ever and never compacted: the topic is what a restored database is compared with, and on a
+                # compacted topic an event without data would be a deletion.
+                config={"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"},
+            )
+            for name in names
+        ]
+        for future in self._admin().create_topics(wanted, request_timeout=10).values():
+            try:
+                future.result(timeout=12)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
+
+
+_SILENT = logging.getLogger("onefriend.librdkafka")
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False

@@ -1,0 +1,185 @@
+"""The unit of work: the one place that commits.
+
+A function gets a `Work`, and is run again from the beginning when the transaction could not be: after a deadlock, when more
+keys turn out to need locks, when somebody else saved first, when the answer to COMMIT was lost. So it may be run several
+times, and must not touch the network or anything else outside the transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import asyncpg
+
+from shared.contracts.envelope import Actor
+from shared.runtime.database import INFRASTRUCTURE, TRANSIENT
+from shared.runtime.errors import Conflict, StartOver, Unavailable
+from shared.runtime.saving import Consumed, save
+from shared.runtime.stream import Ref
+from shared.runtime.telemetry import METRICS
+from shared.runtime.work import Connection, Recorded, Work
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+ATTEMPTS = 12
+_REMEMBER = "INSERT INTO command (id, fingerprint, answer) VALUES ($1, $2, $3)"
+
+
+class Relay(Protocol):
+    """What the unit of work needs of the outbox relay."""
+
+    def take_told(self) -> Sequence[int]:
+        """Hand over positions that the broker has acknowledged, to be deleted from the outbox."""
+
+    def give_back(self, positions: Sequence[int]) -> None:
+        """The transaction that should have deleted them did not commit."""
+
+    def offer(self, recorded: Sequence[Recorded]) -> None:
+        """These have just been committed."""
+
+
+class NoRelay:
+    """For a process whose relay runs elsewhere: the outbox is told by that one's poll."""
+
+    def take_told(self) -> Sequence[int]:
+        """Return nothing: this process told nothing."""
+        return ()
+
+    def give_back(self, positions: Sequence[int]) -> None:
+        """Do nothing."""
+
+    def offer(self, recorded: Sequence[Recorded]) -> None:
+        """Do nothing: a key must have one publisher, and it is not this process."""
+
+
+class AlreadyDone(Exception):
+    """The command of this id has been committed before; `answer` is what it answered then."""
+
+    def __init__(self, answer: Any, fingerprint: str | None) -> None:  # noqa: ANN401 - JSON
+        """Carry the stored answer."""
+        super().__init__()
+        self.answer = answer
+        self.fingerprint = fingerprint
+
+
+@dataclass
+class UnitOfWork:
+    """Runs functions in transactions of one service's database.
+
+    `source` is the CloudEvents source of its events. `may_record` says whether events may be recorded at all: not before the
+    journal has been compared with the topics (see restoration).
+    """
+
+    pool: asyncpg.Pool[asyncpg.Record]
+    source: str
+    relay: Relay
+    may_record: Callable[[], bool] = lambda: True
+
+    async def run(
+        self,
+        function: Callable[[Work], Awaitable[T]],
+        *,
+        actor: Actor,
+        command_id: str | None = None,
+        consumed: Callable[[], Consumed] | None = None,
+        exclusive: bool = False,
+    ) -> T:
+        """Run `function` in a transaction, as often as it takes, and return its answer.
+
+        With a `command_id` the transaction happens at most once: run again under the same id it raises AlreadyDone with
+        the first answer (`work.answer`). `exclusive` raises Conflict at once while another transaction of that id runs.
+        Raises Unavailable if the database does not answer.
+        """
+        # Shielded: a client that hangs up cancels its request, and a cancelled statement may leave its connection, and
+        # the locks, behind. The transaction is short and has time-outs: it ends by itself.
+        return await asyncio.shield(self._run(function, actor, command_id, consumed, exclusive))
+
+    async def _run(  # noqa: C901, PLR0912 - the retries of a transaction belong side by side
+        self,
+        function: Callable[[Work], Awaitable[T]],
+        actor: Actor,
+        command_id: str | None,
+        consumed: Callable[[], Consumed] | None,
+        exclusive: bool,  # noqa: FBT001 - private, named by the caller
+    ) -> T:
+        wanted: dict[tuple[str, str], Ref] = {}
+        committing = False
+        for attempt in range(ATTEMPTS):
+            try:
+                async with self.pool.acquire(timeout=10) as connection:
+                    committing = False
+                    work = Work(
+                        connection, source=self.source, actor=actor, command_id=command_id, wanted=wanted
+                    )
+                    told = self.relay.take_told()
+                    try:
+                        async with connection.transaction():
+                            if exclusive and command_id is not None:
+                                await _claim(connection, command_id)
+                            answer = await function(work)
+                            if work.recorded and not self.may_record():
+                                raise Unavailable("not yet compared with the broker's topics")  # noqa: TRY301
+                            if command_id is not None:
+                                await connection.execute(_REMEMBER, command_id, work.fingerprint, work.answer)
+                            await save(connection, work, consumed() if consumed else None, told)
+                            committing = True
+                    except BaseException:
+                        self.relay.give_back(told)
+                        raise
+                # Straight after the commit, with nothing awaited between: of two transactions of one key the first to
+                # commit is the first to offer, because the second could not finish its own before this one let go.
+                if work.recorded:
+                    self.relay.offer(work.recorded)
+                for callback in work.callbacks:
+                    callback()
+                return answer
+            except StartOver as more:
+                wanted |= more.args[0]
+            except (Conflict, *TRANSIENT) as error:
+                if exclusive and isinstance(error, Conflict) and error.args[:1] == (IN_FLIGHT,):
+                    raise
+                METRICS.retries.add(1, {"why": type(error).__name__})
+                await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311 - jitter, not a secret
+            except asyncpg.UniqueViolationError as error:
+                if command_id is None or error.constraint_name != "command_pkey":
+                    raise
+                raise await self._already(command_id) from None
+            except INFRASTRUCTURE as error:
+                # If COMMIT was sent, it may have happened. Only a command id can tell; a consumer's inbox tells by itself.
+                if committing and command_id is None and consumed is None:
+                    raise Unavailable("the database went away during a commit") from error
+                if attempt >= 1:
+                    raise Unavailable("the database does not answer") from error
+                METRICS.retries.add(1, {"why": "database"})
+                await asyncio.sleep(0.05)
+        message = "a transaction could not be completed: too much contention on its keys"
+        raise Unavailable(message)
+
+    async def _already(self, command_id: str) -> AlreadyDone:
+        row = await self.pool.fetchrow("SELECT fingerprint, answer FROM command WHERE id = $1", command_id)
+        return AlreadyDone(row["answer"], row["fingerprint"]) if row else AlreadyDone(None, None)
+
+    async def remembered(self, command_id: str) -> AlreadyDone | None:
+        """Return what the command of this id answered, if it was committed. Raises Unavailable."""
+        try:
+            row: Mapping[str, Any] | None = await self.pool.fetchrow(
+                "SELECT fingerprint, answer FROM command WHERE id = $1", command_id
+            )
+        except INFRASTRUCTURE as error:
+            raise Unavailable("the database does not answer") from error
+        return AlreadyDone(row["answer"], row["fingerprint"]) if row else None
+
+
+IN_FLIGHT = "in flight"
+
+
+async def _claim(connection: Connection, command_id: str) -> None:
+    free = await connection.fetchval("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))", command_id)
+    if not free:
+        raise Conflict(IN_FLIGHT)

@@ -1,0 +1,110 @@
+"""An event on the wire: CloudEvents 1.0 binary mode. Attributes are Kafka headers `ce_*`, the value is the JSON payload."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from shared.contracts.envelope import REGISTER, Actor, Contract, Envelope
+from shared.runtime.errors import BadMessage, UnknownEvent
+from shared.runtime.work import Recorded
+
+Headers = list[tuple[str, bytes]]
+
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {}
+# Past this the broker refuses the batch: the event stays in the outbox, by itself, and is reported.
+MAX_BYTES: Final = 900_000
+
+
+class Message(Protocol):
+    """What is read of a Kafka record."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+def headers_of(envelope: Envelope) -> Headers:
+    """Return the headers that carry an envelope's attributes; attributes that are None are left out."""
+    headers: Headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", envelope.id.encode()),
+        ("ce_source", envelope.source.encode()),
+        ("ce_type", envelope.type.encode()),
+        ("ce_subject", envelope.subject.encode()),
+        ("ce_time", envelope.time.isoformat().encode()),
+        ("ce_sequence", str(envelope.sequence).encode()),
+        ("ce_agency", envelope.actor.agency.encode()),
+        ("content-type", b"application/json"),
+    ]
+    optional = (
+        ("ce_previous", envelope.previous),
+        ("ce_causation", envelope.causation),
+        ("ce_correlation", envelope.correlation),
+        ("ce_worker", envelope.actor.worker),
+        ("traceparent", envelope.traceparent),
+    )
+    headers.extend((name, value.encode()) for name, value in optional if value is not None)
+    return headers
+
+
+def decode(key: bytes | None, headers: Iterable[tuple[str, bytes]], value: bytes | None) -> Envelope:
+    """Return the event in a Kafka record.
+
+    Raises BadMessage if its key, sequence or attributes cannot be trusted, UnknownEvent if they can but its type, version
+    or payload is not one that this release knows. Both carry a code, never the bytes.
+    """
+    attributes = dict(headers)
+    try:
+        subject = attributes["ce_subject"].decode()
+        envelope_args = {
+            "id": attributes["ce_id"].decode(),
+            "source": attributes["ce_source"].decode(),
+            "type": attributes["ce_type"].decode(),
+            "time": datetime.fromisoformat(attributes["ce_time"].decode()),
+            "sequence": int(attributes["ce_sequence"]),
+            "actor": Actor(attributes["ce_agency"].decode(), _text(attributes, "ce_worker")),
+        }
+    except (KeyError, ValueError) as error:
+        raise BadMessage("attributes") from error
+    if key is None or key.decode(errors="replace") != subject or envelope_args["sequence"] < 1:  # type: ignore[operator]
+        raise BadMessage("key")
+    return Envelope(
+        subject=subject,
+        previous=_text(attributes, "ce_previous"),
+        causation=_text(attributes, "ce_causation"),
+        correlation=_text(attributes, "ce_correlation"),
+        traceparent=_text(attributes, "traceparent"),
+        data=decode_payload(str(envelope_args["type"]), value or b""),
+        **envelope_args,  # type: ignore[arg-type]
+    )
+
+
+def decode_payload(event_type: str, value: bytes | str) -> Any:  # noqa: ANN401 - the payload class of the type
+    """Return the payload of a registered event type. Raises UnknownEvent with a code."""
+    contract: Contract | None = REGISTER.get(event_type)
+    if contract is None:
+        raise UnknownEvent("type")
+    decoder = _DECODERS.get(event_type)
+    if decoder is None:
+        decoder = _DECODERS[event_type] = msgspec.json.Decoder(contract.payload)
+    try:
+        return decoder.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnknownEvent("payload") from error
+
+
+def _text(attributes: dict[str, bytes], name: str) -> str | None:
+    value = attributes.get(name)
+    return value.decode() if value is not None else None
+
+
+def size(recorded: Recorded) -> int:
+    """Return about how many bytes the event takes on the wire."""
+    return len(recorded.value) + 600

@@ -1,0 +1,259 @@
+"""One transaction's work: what a handler sees.
+
+A handler locks, reads states, decides and records; everything it records is saved at the end by one statement, for one
+event or for a batch of five hundred alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import asyncpg
+import msgspec
+
+from shared.contracts.envelope import Actor, Envelope, Payload, Topic, contract_of
+from shared.runtime.errors import StartOver
+from shared.runtime.identifiers import new_id
+from shared.runtime.stream import Ref, Stream
+from shared.runtime.telemetry import current_traceparent
+
+S = TypeVar("S")
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+RowWriter = Callable[[Connection, list[Any]], Awaitable[None]]
+
+_LOCK = """
+SELECT s.kind, s.key, s.version, s.last_event::text AS last_event, s.state
+FROM unnest($1::text[], $2::text[]) AS wanted(kind, key) JOIN stream AS s USING (kind, key)
+ORDER BY s.kind, s.key FOR UPDATE OF s
+"""
+_NOW = "SELECT clock_timestamp() + shift FROM clock"
+
+
+@dataclass(slots=True)
+class Held:
+    """A locked key: the state as it is now; its version when it was locked (`base`, -1 if it had no row to lock)."""
+
+    stream: Stream[Any]
+    key: str
+    base: int
+    version: int
+    last_event: str | None
+    state: Any
+    touched: bool = False
+
+
+@dataclass(slots=True)
+class Recorded:
+    """An event that this transaction will publish; `position` is known once it is saved."""
+
+    envelope: Envelope
+    topic: Topic
+    value: bytes
+    command_id: str | None
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A timer to set; `due_at` None cancels it."""
+
+    name: str
+    key: str
+    due_at: datetime | None
+    data: Mapping[str, Any]
+
+
+class Work:
+    """The transaction that a handler works in. Made by the unit of work only."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        source: str,
+        actor: Actor,
+        command_id: str | None,
+        wanted: Mapping[tuple[str, str], Ref],
+    ) -> None:
+        """`wanted` are the keys to lock at the first `lock`, learnt by earlier tries of the same transaction."""
+        self.connection = connection
+        self.actor = actor
+        self.cause: Envelope | None = None
+        self.command_id = command_id
+        self.recorded: list[Recorded] = []
+        self.timers: dict[tuple[str, str], Timer] = {}
+        self.writes: dict[RowWriter, list[Any]] = {}
+        self.callbacks: list[Callable[[], None]] = []
+        self.answer: Any = None
+        self.fingerprint: str | None = None
+        self._source = source
+        self._held: dict[tuple[str, str], Held] = {}
+        self._wanted = dict(wanted)
+        self._locked = False
+        self._now: datetime | None = None
+
+    # --- locking and reading
+
+    async def lock(self, *refs: Ref) -> None:
+        """Lock keys, with their groups, in one order, and read the time.
+
+        Called a second time for keys not yet held, it starts the transaction over with all of them: locks taken out of
+        order are how two transactions wait for each other.
+        """
+        missing = {(s.kind, key): (s, key) for s, key in refs if (s.kind, key) not in self._held}
+        if self._locked:
+            if missing:
+                raise StartOver(missing)
+            return
+        self._wanted |= missing
+        self._locked = True
+        await self._take(self._wanted)
+        # A group is known only once its first member is read. If it reaches beyond what was locked, locking the rest now
+        # would break the order.
+        beyond = self._beyond()
+        if beyond:
+            raise StartOver(beyond)
+        self._now = await self.connection.fetchval(_NOW)
+
+    async def _take(self, wanted: Mapping[tuple[str, str], Ref]) -> None:
+        if not wanted:
+            return
+        kinds, keys = zip(*sorted(wanted), strict=True)
+        for row in await self.connection.fetch(_LOCK, kinds, keys):
+            stream, key = wanted[row["kind"], row["key"]]
+            self._held[stream.kind, key] = Held(
+                stream, key, row["version"], row["version"], row["last_event"], stream.decode(row["state"])
+            )
+        # A key without a row cannot be locked. Its first save inserts the row at version 0 or conflicts with whoever
+        # inserted it first, and then this transaction runs again.
+        for ref, (stream, key) in wanted.items():
+            if ref not in self._held:
+                self._held[ref] = Held(stream, key, -1, 0, None, stream.initial())
+
+    def _beyond(self) -> dict[tuple[str, str], Ref]:
+        found: dict[tuple[str, str], Ref] = {}
+        for held in self._held.values():
+            if held.stream.group is not None:
+                for key in held.stream.group(held.state):
+                    if (held.stream.kind, key) not in self._held:
+                        found[held.stream.kind, key] = (held.stream, key)
+        return found
+
+    @property
+    def now(self) -> datetime:
+        """The time of this transaction, read after the locks were held (aware, UTC)."""
+        if self._now is None:
+            message = "the time is read after the locks: call `await work.lock(...)` first (with no keys if none are needed)"
+            raise RuntimeError(message)
+        return self._now
+
+    def state(self, stream: Stream[S], key: str) -> S:
+        """Return the state of a locked key as this transaction has it so far. Raises KeyError if it is not locked."""
+        state: S = self._held[stream.kind, key].state
+        return state
+
+    def version(self, stream: Stream[Any], key: str) -> int:
+        """Return how many events the locked key has, those recorded here included."""
+        return self._held[stream.kind, key].version
+
+    def holds(self, stream: Stream[Any], key: str) -> bool:
+        """Say whether the key is locked by this transaction."""
+        return (stream.kind, key) in self._held
+
+    async def parked(self, topic: Topic, keys: Iterable[str]) -> set[str]:
+        """Return which of the keys have an event parked or waiting here, so that what we know of them may be stale."""
+        rows = await self.connection.fetch(
+            "SELECT key FROM inbox WHERE topic = $1 AND key = ANY($2::text[]) AND held", topic, list(keys)
+        )
+        return {row["key"] for row in rows}
+
+    async def seen(self, topic: Topic, keys: Iterable[str]) -> dict[str, int]:
+        """Return the last sequence applied of each key, 0 where none was."""
+        wanted = list(keys)
+        rows = await self.connection.fetch(
+            "SELECT key, sequence FROM inbox WHERE topic = $1 AND key = ANY($2::text[])", topic, wanted
+        )
+        return dict.fromkeys(wanted, 0) | {row["key"]: row["sequence"] for row in rows}
+
+    async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
+        """Run a query in this transaction."""
+        return await self.connection.fetch(sql, *args)
+
+    async def fetchrow(self, sql: str, *args: object) -> asyncpg.Record | None:
+        """Run a query in this transaction and return its first row."""
+        return await self.connection.fetchrow(sql, *args)
+
+    async def fetchval(self, sql: str, *args: object) -> Any:  # noqa: ANN401 - a value of whatever type the query has
+        """Run a query in this transaction and return the first value of its first row."""
+        return await self.connection.fetchval(sql, *args)
+
+    async def execute(self, sql: str, *args: object) -> str:
+        """Run a statement in this transaction."""
+        return await self.connection.execute(sql, *args)
+
+    # --- recording
+
+    def record(self, stream: Stream[Any], key: str, *payloads: Payload) -> None:
+        """Append events to a locked key: its state evolves at once, here; journal and outbox get them at the end."""
+        held = self._held[stream.kind, key]
+        cause = self.cause
+        for payload in payloads:
+            contract = contract_of(payload)
+            if contract.topic != stream.topic:
+                message = f"{contract.type} belongs to topic {contract.topic}, not to {stream.topic}"
+                raise ValueError(message)
+            held.state = stream.evolve(held.state, payload)
+            held.touched = True
+            held.version += 1
+            event_id = new_id()
+            envelope = Envelope(
+                id=event_id,
+                source=self._source,
+                type=contract.type,
+                subject=key,
+                time=self.now,
+                sequence=held.version,
+                previous=held.last_event,
+                causation=cause.id if cause else self.command_id,
+                correlation=(cause.correlation or cause.id) if cause else (self.command_id or event_id),
+                traceparent=current_traceparent() or (cause.traceparent if cause else None),
+                actor=self.actor,
+                data=payload,
+            )
+            held.last_event = event_id
+            self.recorded.append(
+                Recorded(envelope, contract.topic, msgspec.json.encode(payload), self.command_id)
+            )
+
+    def note(self, stream: Stream[Any], key: str, *facts: Any) -> None:  # noqa: ANN401 - payloads of other topics, own facts
+        """Let the state of a locked key take in what came from elsewhere: it evolves and is saved, nothing is published."""
+        held = self._held[stream.kind, key]
+        for fact in facts:
+            held.state = stream.evolve(held.state, fact)
+            held.touched = True
+
+    def write(self, function: RowWriter, row: object) -> None:
+        """Stage a row: at the end `function(connection, rows)` is called once with every row staged for it."""
+        self.writes.setdefault(function, []).append(row)
+
+    def timer(self, name: str, key: str, due_at: datetime, data: Mapping[str, Any] | None = None) -> None:
+        """Set the timer of this name and key; an earlier one is replaced."""
+        self.timers[name, key] = Timer(name, key, due_at, data or {})
+
+    def cancel_timer(self, name: str, key: str) -> None:
+        """Cancel the timer of this name and key, if there is one."""
+        self.timers[name, key] = Timer(name, key, None, {})
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call this once committed. A crash may lose it, so it may only wake something that polls anyway."""
+        self.callbacks.append(callback)
+
+    def changed(self) -> list[Held]:
+        """Return the keys whose state this transaction changes, in lock order."""
+        return [held for _, held in sorted(self._held.items()) if held.touched]
