@@ -1,0 +1,320 @@
+"""One evaluation of a policy: finds the rules that apply, resolves agencies, and keeps the reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, TypeVar
+
+from services.allocation.policy import explanation, strictest
+from services.allocation.policy.agencies import Agencies
+from services.allocation.policy.clocks import Due, due_at
+from services.allocation.policy.context import Match, Side, View, party_values
+from services.allocation.policy.facts import CaseFacts
+from services.allocation.policy.model import (
+    Choice,
+    Effect,
+    Fund,
+    LimitRule,
+    Partnership,
+    Path,
+    Rule,
+    Team,
+    Word,
+    Worker,
+)
+from services.allocation.policy.problems import FactsError
+from services.allocation.policy.proposal import Funding, Lead, TeamNeed, WorkerNeed
+from services.allocation.policy.shapes import BY_NAME, COORDINATOR, Section
+
+E = TypeVar("E", bound=Effect)
+HEADLINE: Final = ("lead_harmed", "lead_responsible", "holds", "coordinator", "deliver", "fund")
+
+
+@dataclass(slots=True)
+class Run:
+    """One evaluation: what is decided so far.
+
+    `why` keeps each sentence once, in the order of the decisions; `said` those of the rules that fired, by section.
+    """
+
+    partnership: Partnership
+    facts: CaseFacts
+    agencies: Agencies
+    view: View
+    found: dict[str, str] = field(default_factory=dict)
+    fired: list[Rule] = field(default_factory=list)
+    why: dict[str, None] = field(default_factory=dict)
+    said: dict[str, list[str]] = field(default_factory=dict)
+
+    def derive(self) -> None:
+        """The sensitive classes that the facts imply, and who supervises by statute where the referral does not say."""
+        words = [word for word in self.view.flat["sensitive"] if word != "none"]
+        for rule, _ in self.all("sensitive", self.view):
+            assert isinstance(rule.effect, Word)  # noqa: S101  the section's shape
+            words.append(rule.effect.word)
+        self.view = self.view.knowing({"sensitive": tuple(dict.fromkeys(words)) or ("none",)})
+        sides = []
+        for side in self.view.responsible:
+            if side.values["supervised_by"]:
+                sides.append(side)
+                continue
+            word = self.first("supervision", Word, self.of_responsible(side)).word
+            sides.append(Side({**side.values, "supervised_by": (word,)}, side.party))
+        self.view = View(self.view.flat, self.view.harmed, tuple(sides))
+
+    def of_harmed(self, side: Side) -> View:
+        """The view of a section that decides for this harmed party."""
+        return View(self.view.flat, (side,), self.view.responsible)
+
+    def of_responsible(self, side: Side) -> View:
+        """The view of a section that decides for this responsible party."""
+        return View(self.view.flat, self.view.harmed, (side,))
+
+    def all(self, name: str, view: View) -> list[tuple[Rule, Match]]:
+        """Every rule of the section that applies, the nation's first."""
+        applied = []
+        for rule in (*self.partnership.national.get(name, ()), *self.partnership.rules.get(name, ())):
+            match = view.match(rule)
+            if match.failed is None:
+                applied.append((rule, match))
+                self.fired.append(rule)
+        return applied
+
+    def search(self, section: Section, rules: tuple[Rule, ...], view: View) -> tuple[Rule, Match] | None:
+        """The first rule that applies; those before it are explained."""
+        for rule in rules:
+            match = view.match(rule)
+            if match.failed is None:
+                self.fired.append(rule)
+                return rule, match
+            self.why[explanation.passed_over(section, rule, match)] = None
+        return None
+
+    def first(self, name: str, effect: type[E], view: View) -> E:
+        """The effect of the first rule that applies, the stricter with the nation's where the section says so."""
+        section, own = BY_NAME[name], self.partnership.rules.get(name, ())
+        national = self.partnership.national.get(name, ())
+        if section.with_national != "strictest":
+            hit = self.search(section, (*own, *national), view)
+            if hit is None:
+                raise FactsError(f"{name} has no rule for this case: the policy was not checked")
+            self._explain(section, hit[0])
+            return typed(hit[0].effect, effect)
+        mine, theirs = self.search(section, own, view), self.search(section, national, view)
+        if theirs is None:
+            raise FactsError(f"{name} has no national rule for this case: the policy was not checked")
+        self._explain(section, theirs[0])
+        if mine is None:
+            return typed(theirs[0].effect, effect)
+        self._explain(section, mine[0])
+        stricter = strictest.strictest(name, self.partnership.scales, mine[0].effect, theirs[0].effect)
+        return typed(stricter, effect)
+
+    def optional(self, name: str, effect: type[E]) -> E | None:
+        """The effect of the first rule that applies, if one does."""
+        section = BY_NAME[name]
+        hit = self.search(section, self.partnership.rules.get(name, ()), self.view)
+        if hit is None:
+            return None
+        self._explain(section, hit[0])
+        return typed(hit[0].effect, effect)
+
+    def choose(self, name: str, view: View) -> str:
+        """The agency (by the policy's id) that the section's first matching rule picks."""
+        section = BY_NAME[name]
+        hit = self.search(section, self.partnership.rules[name], view)
+        if hit is None:
+            raise FactsError(f"{name} has no rule for this case: the policy was not checked")
+        rule, match = hit
+        choice = typed(rule.effect, Choice)
+        able = [
+            agency
+            for ref in choice.agency
+            for agency in [self.agency(ref, match, view)]
+            if agency is not None
+        ]
+        if not able:
+            able = [self.found.get(COORDINATOR, choice.agency[-1])]
+        agency = able[0]
+        outcome = self.name(agency)
+        if choice.choose == "least_loaded" and len(able) > 1:
+            agency = min(able, key=self.agencies.load)
+            outcome = (
+                f"{self.name(agency)}, the least loaded of {explanation.listed(map(self.name, able), 'and')}"
+            )
+        self.say(section, rule, outcome)
+        return agency
+
+    def agency(self, ref: str, match: Match, view: View, *, partners_only: bool = True) -> str | None:
+        """The agency that a reference of a rule stands for, if there is one that takes the case."""
+        agency = self.found.get(ref) or self._of_case(ref, match)
+        partner = self.partnership.partners.get(agency) if agency is not None else None
+        if agency is None or (partner is None and partners_only) or not self.agencies.open(agency):
+            return None
+        if partner is not None and any(view.match(rule).failed is None for rule in partner.excludes):
+            self.why[f"{partner.name} is passed over: it does not take such cases."] = None
+            return None
+        return agency
+
+    def _of_case(self, ref: str, match: Match) -> str | None:
+        if ref == "referring-agency":
+            return self.facts.referred_by
+        responsible = [side for side in match.responsible or self.view.responsible if side.party is not None]
+        if ref == "supervising-agency":
+            return next(
+                (found for side in responsible if (found := self._supervisor(side)) is not None), None
+            )
+        if ref == "custody-agency":
+            return next(
+                (
+                    side.party.custody_agency
+                    for side in responsible
+                    if side.party and side.party.custody_agency
+                ),
+                None,
+            )
+        if ref == "liaison-agency":
+            harmed = match.harmed or self.view.harmed
+            return next(
+                (side.party.liaison_agency for side in harmed if side.party and side.party.liaison_agency),
+                None,
+            )
+        return ref if ref in self.partnership.partners else None
+
+    def _supervisor(self, side: Side) -> str | None:
+        """Named in the referral, or the only partner of the kind that supervises by statute (in the person's area)."""
+        party = side.party
+        if party is None:
+            return None
+        if party.supervising_agency is not None:
+            return party.supervising_agency
+        kind = side.values["supervised_by"][0]
+        home = self.partnership.places.get((party.home_area or "").strip().casefold())
+        here = set(home.within) if home is not None else set(self.view.flat["area"])
+        of_kind = [partner for partner in self.partnership.partners.values() if partner.kind == kind]
+        near = [partner for partner in of_kind if partner.areas & here] or [p for p in of_kind if not p.areas]
+        return near[0].id if len(near) == 1 else None
+
+    def lead(self, side: Side, agency: str, rule: Rule, role: str) -> Lead:
+        """Everything about the lead of one party."""
+        party = side.party
+        if party is None:
+            raise FactsError("parties: nobody leads for a party that is not known")
+        view = (self.of_harmed(side) if role == "harmed" else self.of_responsible(side)).knowing(
+            party_values(party, role)
+        )
+        path = self.first("hand_over", Path, view)
+        steps = [self.agency(ref, Match((), ()), view) for ref in path.to]
+        limits = self.first("limits", LimitRule, view)
+        worker = self.first("worker", Worker, view)
+        return Lead(
+            party=party.id,
+            role=party.role,
+            agency=self.agencies.current(agency),
+            rule=rule.id,
+            team=typed(rule.effect, Choice).team,
+            worker=WorkerNeed(
+                roles=worker.roles,
+                training=worker.training or "none",
+                language=party.language,
+                not_workers=self.not_neutral(worker.neutral_to)[0],
+            ),
+            hand_over=tuple(
+                dict.fromkeys(
+                    self.agencies.current(step) for step in steps if step not in {None, agency} and step
+                )
+            ),
+            duty=self.first("duty", Word, view).word if role == "harmed" else None,
+            limits=strictest.contract_limits(limits),
+            sessions=limits.sessions,
+        )
+
+    def team(self) -> TeamNeed:
+        """Who is needed to deliver."""
+        team = self.first("team", Team, self.view)
+        workers, agencies = self.not_neutral(team.neutral_to)
+        nothing = Match((), ())
+        groups = [[self.agency(ref, nothing, self.view) for ref in group] for group in team.one_from_each]
+        return TeamNeed(
+            facilitators=team.facilitators or 1,
+            different_agencies=bool(team.different_agencies),
+            one_from_each=tuple(
+                tuple(self.agencies.current(a) for a in group if a is not None) for group in groups
+            ),
+            training=team.training or "none",
+            experience=team.experience or "any",
+            supervision=team.supervision or "none",
+            specialism=team.specialism,
+            languages=tuple(dict.fromkeys(party.language for party in self.facts.parties if party.language)),
+            not_workers=workers,
+            not_agencies=agencies,
+            travel_km=team.travel_km,
+        )
+
+    def not_neutral(self, relations: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Workers and agencies that stand in one of these relations to a party of the case."""
+        parties = self.facts.parties
+        workers: list[str | None] = []
+        if "own_caseworker" in relations:
+            workers += [party.caseworker for party in parties]
+        if "own_liaison_officer" in relations:
+            workers += [party.liaison_officer for party in parties]
+        agencies = (
+            [party.supervising_agency for party in parties] if "own_supervisor_agency" in relations else []
+        )
+        return _given(workers), _given(agencies)
+
+    def funding(self) -> Funding:
+        """Who pays."""
+        section = BY_NAME["fund"]
+        hit = self.search(section, self.partnership.rules["fund"], self.view)
+        if hit is None:
+            raise FactsError("fund has no rule for this case: the policy was not checked")
+        rule, match = hit
+        fund = typed(rule.effect, Fund)
+        payers = [
+            ref if ref in self.partnership.funds else self.agency(ref, match, self.view) for ref in fund.payer
+        ]
+        payer = next((payer for payer in payers if payer is not None), fund.payer[-1])
+        extras = fund.extras and (
+            fund.extras
+            if fund.extras in self.partnership.funds
+            else self.agency(fund.extras, match, self.view)
+        )
+        self.say(section, rule, self.name(payer))
+        return Funding(payer=payer, basis=fund.basis, extras=extras)
+
+    def name(self, agency: str) -> str:
+        """What a co-ordinator calls it."""
+        partner = self.partnership.partners.get(agency)
+        return partner.name if partner is not None else self.partnership.funds.get(agency, agency)
+
+    def due(self, due: Due) -> datetime | None:
+        """When something of this case is due."""
+        return due_at(due, self.facts.received_at, self.facts.deadlines)
+
+    def say(self, section: Section, rule: Rule, outcome: str) -> None:
+        """Adds the sentence of a rule that fired."""
+        sentence = explanation.fired(section, rule, outcome)
+        if sentence not in self.why:
+            self.why[sentence] = None
+            self.said.setdefault(section.name, []).append(sentence)
+
+    def headline(self) -> tuple[str, ...]:
+        """The sentences that matter most, the harmed party's lead first."""
+        return tuple(sentence for name in HEADLINE for sentence in self.said.get(name, ()))
+
+    def _explain(self, section: Section, rule: Rule) -> None:
+        self.say(section, rule, explanation.outcome(rule.effect))
+
+
+def typed(effect: Effect, expected: type[E]) -> E:
+    """The effect as its section's type."""
+    if not isinstance(effect, expected):
+        raise TypeError(f"a rule with {type(effect).__name__} where {expected.__name__} belongs")
+    return effect
+
+
+def _given(ids: list[str | None]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(item for item in ids if item is not None))
