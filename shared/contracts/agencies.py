@@ -35,7 +35,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 @event("agencies", "agency.changed")
-class AgencyChanged(Payload):
+class AgencyChanged(Payload, frozen=True, kw_only=True):
     """An agency as it is now: name, kind, police areas, workers, the sharing agreement that governs what it sees."""
 
     name: str
@@ -47,7 +47,7 @@ class AgencyChanged(Payload):
 
 
 @event("agencies", "agency.succeeded")
-class AgencySucceeded(Payload):
+class AgencySucceeded(Payload, frozen=True, kw_only=True):
     """From `since`, `successor` inherits this agency's leads, named-agency agreements and feed."""
 
     successor: str

@@ -78,7 +78,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 @event("cases", "case.proposed")
-class CaseProposed(Payload):
+class CaseProposed(Payload, frozen=True, kw_only=True):
     """Allocation asks consent to make these agencies the leads. Nobody outside acts on a proposal.
 
     `claim` identifies the request; `why` explains the decision in sentences, first the rule that decided.
@@ -98,7 +98,7 @@ class CaseProposed(Payload):
 
 
 @event("cases", "case.allocated")
-class CaseAllocated(Payload):
+class CaseAllocated(Payload, frozen=True, kw_only=True):
     """Consent has decided: who leads for each party. Published again after a hand-over, with the new lead."""
 
     claim: str
@@ -115,7 +115,7 @@ class CaseAllocated(Payload):
 
 
 @event("cases", "case.needs_decision")
-class CaseNeedsDecision(Payload):
+class CaseNeedsDecision(Payload, frozen=True, kw_only=True):
     """No agency can take the harmed party's lead by rule: the hub decides. `options` are agency ids."""
 
     claim: str | None
@@ -126,7 +126,7 @@ class CaseNeedsDecision(Payload):
 
 
 @event("cases", "case.queued")
-class CaseQueued(Payload):
+class CaseQueued(Payload, frozen=True, kw_only=True):
     """Every worker of the agency that would lead is taken: the case waits its turn, the most urgent clock first."""
 
     agency: str
@@ -134,7 +134,7 @@ class CaseQueued(Payload):
 
 
 @event("cases", "clock.missed")
-class ClockMissed(Payload):
+class ClockMissed(Payload, frozen=True, kw_only=True):
     """A statutory or court date of the case passed before what it asks for was done."""
 
     clock: str
@@ -142,7 +142,7 @@ class ClockMissed(Payload):
 
 
 @event("cases", "case.cleared")
-class CaseCleared(Payload):
+class CaseCleared(Payload, frozen=True, kw_only=True):
     """The checks that gate the approach of these parties are answered: consent will now grant, within the limits."""
 
     parties: tuple[ClearedParty, ...]
@@ -150,7 +150,7 @@ class CaseCleared(Payload):
 
 
 @event("cases", "case.paused", restrictive=True)
-class CasePaused(Payload):
+class CasePaused(Payload, frozen=True, kw_only=True):
     """No contact in this case until it is resumed. `pause` names it, also in the call that enforced it."""
 
     reason: str
@@ -159,7 +159,7 @@ class CasePaused(Payload):
 
 
 @event("cases", "case.resumed")
-class CaseResumed(Payload):
+class CaseResumed(Payload, frozen=True, kw_only=True):
     """The pause of this id is over (all of the case's, if none is named)."""
 
     reason: str
@@ -167,7 +167,7 @@ class CaseResumed(Payload):
 
 
 @event("cases", "case.closed", restrictive=True)
-class CaseClosed(Payload):
+class CaseClosed(Payload, frozen=True, kw_only=True):
     """The case is over, or went on as another (`joined_into`)."""
 
     reason: str
@@ -175,7 +175,7 @@ class CaseClosed(Payload):
 
 
 @event("cases", "case.accepted")
-class CaseAccepted(Payload):
+class CaseAccepted(Payload, frozen=True, kw_only=True):
     """A lead agency took the case on."""
 
     agency: str
@@ -183,7 +183,7 @@ class CaseAccepted(Payload):
 
 
 @event("cases", "case.returned")
-class CaseReturned(Payload):
+class CaseReturned(Payload, frozen=True, kw_only=True):
     """A lead agency gave the case back, with a reason code; it is allocated anew."""
 
     agency: str
@@ -191,14 +191,14 @@ class CaseReturned(Payload):
 
 
 @event("cases", "case.team_changed")
-class CaseTeamChanged(Payload):
+class CaseTeamChanged(Payload, frozen=True, kw_only=True):
     """The members that deliver the case, as worker ids by agency."""
 
     members: tuple[str, ...]
 
 
 @event("cases", "check.requested")
-class CheckRequested(Payload):
+class CheckRequested(Payload, frozen=True, kw_only=True):
     """Policy wants a question answered before `party` is approached."""
 
     check: str
@@ -209,7 +209,7 @@ class CheckRequested(Payload):
 
 
 @event("cases", "check.answered")
-class CheckAnswered(Payload):
+class CheckAnswered(Payload, frozen=True, kw_only=True):
     """A check's answer: satisfied or not. The evidence stays with who answered."""
 
     check: str
@@ -220,7 +220,7 @@ class CheckAnswered(Payload):
 
 
 @event("cases", "check.overdue")
-class CheckOverdue(Payload):
+class CheckOverdue(Payload, frozen=True, kw_only=True):
     """A check was not answered in time: whoever was asked and the hub are reminded."""
 
     check: str
@@ -231,7 +231,7 @@ class CheckOverdue(Payload):
 
 
 @event("cases", "outcome.recorded")
-class OutcomeRecorded(Payload):
+class OutcomeRecorded(Payload, frozen=True, kw_only=True):
     """What came of the case."""
 
     form: Literal["conference", "community_conference", "indirect", "none"]

@@ -27,7 +27,7 @@ Outcome = Literal[
 
 
 @event("consent", "lead.assigned")
-class LeadAssigned(Payload):
+class LeadAssigned(Payload, frozen=True, kw_only=True):
     """An agency is the lead for this person: the only one that can be given a permit.
 
     `tenure` numbers the person's leads from 1; a further case of the same lead keeps the number. `at`: when it was claimed.
@@ -43,7 +43,7 @@ class LeadAssigned(Payload):
 
 
 @event("consent", "lead.refused")
-class LeadRefused(Payload):
+class LeadRefused(Payload, frozen=True, kw_only=True):
     """A claim was refused, because another agency leads or the person is not to be contacted. Names no other agency."""
 
     claim: str
@@ -54,7 +54,7 @@ class LeadRefused(Payload):
 
 
 @event("consent", "lead.ended", restrictive=True)
-class LeadEnded(Payload):
+class LeadEnded(Payload, frozen=True, kw_only=True):
     """The tenure is over; nobody leads until the next claim."""
 
     agency: str
@@ -63,7 +63,7 @@ class LeadEnded(Payload):
 
 
 @event("consent", "lead.handed_over")
-class LeadHandedOver(Payload):
+class LeadHandedOver(Payload, frozen=True, kw_only=True):
     """The lead moved, with all open cases of the person. `agreement`: the person named the target, or was never reached."""
 
     source: str
@@ -76,7 +76,7 @@ class LeadHandedOver(Payload):
 
 
 @event("consent", "standing.tightened", restrictive=True)
-class StandingTightened(Payload):
+class StandingTightened(Payload, frozen=True, kw_only=True):
     """Whether this person may be contacted became stricter, at the level of the person or of one case."""
 
     level: Level
@@ -87,7 +87,7 @@ class StandingTightened(Payload):
 
 
 @event("consent", "standing.loosened")
-class StandingLoosened(Payload):
+class StandingLoosened(Payload, frozen=True, kw_only=True):
     """Whether this person may be contacted became less strict."""
 
     level: Level
@@ -97,7 +97,7 @@ class StandingLoosened(Payload):
 
 
 @event("consent", "permit.granted")
-class PermitGranted(Payload):
+class PermitGranted(Payload, frozen=True, kw_only=True):
     """Authority for one contact, fenced and short-lived."""
 
     permit: str
@@ -112,7 +112,7 @@ class PermitGranted(Payload):
 
 
 @event("consent", "permit.refused")
-class PermitRefused(Payload):
+class PermitRefused(Payload, frozen=True, kw_only=True):
     """An agency asked and may not. `second_approach`: a near miss, an approach that would have been the second."""
 
     agency: str
@@ -123,7 +123,7 @@ class PermitRefused(Payload):
 
 
 @event("consent", "permit.redeemed")
-class PermitRedeemed(Payload):
+class PermitRedeemed(Payload, frozen=True, kw_only=True):
     """The permit was redeemed at intake; from now only a recorded outcome frees it.
 
     `approach`: the approach that this attempt belongs to, by the id of its first permit; `incidents` are what it covers.
@@ -138,7 +138,7 @@ class PermitRedeemed(Payload):
 
 
 @event("consent", "permit.ended", restrictive=True)
-class PermitEnded(Payload):
+class PermitEnded(Payload, frozen=True, kw_only=True):
     """A permit is over without an attempt: expired, revoked or given back."""
 
     permit: str
@@ -147,7 +147,7 @@ class PermitEnded(Payload):
 
 
 @event("consent", "attempt.recorded")
-class AttemptRecorded(Payload):
+class AttemptRecorded(Payload, frozen=True, kw_only=True):
     """What became of an attempt. `unknown` counts as contacted. `resolved`: a person at the hub found it out later."""
 
     permit: str
@@ -161,7 +161,7 @@ class AttemptRecorded(Payload):
 
 
 @event("consent", "attempt.overdue")
-class AttemptOverdue(Payload):
+class AttemptOverdue(Payload, frozen=True, kw_only=True):
     """An outcome was not recorded in time: a person at the hub has to find out."""
 
     permit: str
@@ -170,7 +170,7 @@ class AttemptOverdue(Payload):
 
 
 @event("consent", "person.reached")
-class PersonReached(Payload):
+class PersonReached(Payload, frozen=True, kw_only=True):
     """The person has been spoken to and answered."""
 
     answer: Answer
@@ -182,7 +182,7 @@ class PersonReached(Payload):
 
 
 @event("consent", "agreement.recorded")
-class AgreementRecorded(Payload):
+class AgreementRecorded(Payload, frozen=True, kw_only=True):
     """What the person agreed to."""
 
     case: str | None
@@ -191,7 +191,7 @@ class AgreementRecorded(Payload):
 
 
 @event("consent", "consent.withdrawn", restrictive=True)
-class ConsentWithdrawn(Payload):
+class ConsentWithdrawn(Payload, frozen=True, kw_only=True):
     """The person takes part no longer: in these cases, or in anything (`cases` empty). Binds every agency at once."""
 
     scope: Literal["case", "everything"]
@@ -203,7 +203,7 @@ class ConsentWithdrawn(Payload):
 
 
 @event("consent", "standing.reopened")
-class StandingReopened(Payload):
+class StandingReopened(Payload, frozen=True, kw_only=True):
     """The person asked to take part after all (or an entry was made in error, confirmed by a second person)."""
 
     cases: tuple[str, ...]
@@ -212,7 +212,7 @@ class StandingReopened(Payload):
 
 
 @event("consent", "double_reach.found", restrictive=True)
-class DoubleReachFound(Payload):
+class DoubleReachFound(Payload, frozen=True, kw_only=True):
     """A link showed that one human had been reached by two agencies: an incident, for the hub."""
 
     other: str

@@ -79,13 +79,13 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     data: Payload
 
 
-class Contract(msgspec.Struct, frozen=True):
+class Contract(msgspec.Struct, frozen=True, kw_only=True):
     """One registered event type: its full name with version, its topic, payload class and whether it restricts contact."""
 
-    type: str
     topic: Topic
     payload: type[Payload]
     restrictive: bool
+    type: str
 
 
 REGISTER: Final[dict[str, Contract]] = {}
@@ -102,7 +102,7 @@ def event(topic: Topic, name: str, *, version: int = 1, restrictive: bool = Fals
     """
 
     def register(payload: P) -> P:
-        contract = Contract(f"{name}.v{version}", topic, payload, restrictive)
+        contract = Contract(topic=topic, payload=payload, restrictive=restrictive, type=f"{name}.v{version}")
         if contract.type in REGISTER:
             message = f"event type {contract.type} is registered twice"
             raise ValueError(message)

@@ -6,7 +6,7 @@ from shared.contracts.envelope import Channel, Payload, event
 
 
 @event("notifications", "delivery.succeeded")
-class DeliverySucceeded(Payload):
+class DeliverySucceeded(Payload, frozen=True, kw_only=True):
     """A subscription's endpoint took the entry."""
 
     subscription: str
@@ -15,7 +15,7 @@ class DeliverySucceeded(Payload):
 
 
 @event("notifications", "delivery.failed")
-class DeliveryFailed(Payload):
+class DeliveryFailed(Payload, frozen=True, kw_only=True):
     """A subscription's endpoint refused the entry for good; the lane waits for a redrive."""
 
     subscription: str
@@ -25,7 +25,7 @@ class DeliveryFailed(Payload):
 
 
 @event("notifications", "message.sent")
-class MessageSent(Payload):
+class MessageSent(Payload, frozen=True, kw_only=True):
     """A provider took the message to a person."""
 
     permit: str
@@ -34,7 +34,7 @@ class MessageSent(Payload):
 
 
 @event("notifications", "message.unknown")
-class MessageUnknown(Payload):
+class MessageUnknown(Payload, frozen=True, kw_only=True):
     """Nobody can say whether the message went: it counts as contacted and is never sent again."""
 
     permit: str
@@ -44,7 +44,7 @@ class MessageUnknown(Payload):
 
 
 @event("notifications", "message.not_made")
-class MessageNotMade(Payload):
+class MessageNotMade(Payload, frozen=True, kw_only=True):
     """Certainly nothing was sent: refused before the socket write."""
 
     permit: str
@@ -53,7 +53,7 @@ class MessageNotMade(Payload):
 
 
 @event("notifications", "delivery.redriven")
-class DeliveryRedriven(Payload):
+class DeliveryRedriven(Payload, frozen=True, kw_only=True):
     """An operator put a failed delivery back at the head of its lane."""
 
     subscription: str
@@ -61,10 +61,11 @@ class DeliveryRedriven(Payload):
 
 
 @event("notifications", "message.accepted")
-class MessageAccepted(Payload):
+class MessageAccepted(Payload, frozen=True, kw_only=True):
     """A message to a person was asked for, against a permit. Nothing is redeemed yet."""
 
     permit: str
+    fence: int
     agency: str
     template: str
     language: str | None = None
@@ -72,7 +73,7 @@ class MessageAccepted(Payload):
 
 
 @event("notifications", "message.sending")
-class MessageSending(Payload):
+class MessageSending(Payload, frozen=True, kw_only=True):
     """Committed before the first byte of the message is written: from here on nobody may send it again."""
 
     permit: str

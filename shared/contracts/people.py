@@ -45,7 +45,7 @@ class Safety(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 @event("people", "person.referred")
-class PersonReferred(Payload):
+class PersonReferred(Payload, frozen=True, kw_only=True):
     """A referral names this person, in one case. `speaks_for`: the parties, if the role is contact."""
 
     case: str
@@ -61,14 +61,14 @@ class PersonReferred(Payload):
 
 
 @event("people", "person.changed")
-class PersonChanged(Payload):
+class PersonChanged(Payload, frozen=True, kw_only=True):
     """How the person may safely be contacted has changed; replaces what was known."""
 
     safety: Safety
 
 
 @event("people", "person.linked", restrictive=True)
-class PersonLinked(Payload):
+class PersonLinked(Payload, frozen=True, kw_only=True):
     """Two ids are one human. Written on both keys in one transaction; either suffices for both."""
 
     other: str
@@ -76,7 +76,7 @@ class PersonLinked(Payload):
 
 
 @event("people", "person.unlinked")
-class PersonUnlinked(Payload):
+class PersonUnlinked(Payload, frozen=True, kw_only=True):
     """The link was wrong: both ids stand on their own ledgers again."""
 
     other: str
@@ -84,7 +84,7 @@ class PersonUnlinked(Payload):
 
 
 @event("people", "person.held", restrictive=True)
-class PersonHeld(Payload):
+class PersonHeld(Payload, frozen=True, kw_only=True):
     """Nobody may contact this person until the hold is lifted: an identity in doubt, an unsafe number, a suppression met."""
 
     hold: str
@@ -94,7 +94,7 @@ class PersonHeld(Payload):
 
 
 @event("people", "person.hold_lifted")
-class PersonHoldLifted(Payload):
+class PersonHoldLifted(Payload, frozen=True, kw_only=True):
     """A hold is over. Other holds of the person stand."""
 
     hold: str
@@ -102,7 +102,7 @@ class PersonHoldLifted(Payload):
 
 
 @event("people", "person.erased", restrictive=True)
-class PersonErased(Payload):
+class PersonErased(Payload, frozen=True, kw_only=True):
     """The keys to everything held about the person are destroyed; the standing stays closed."""
 
     reason: str

@@ -105,14 +105,14 @@ class ReferralFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 @event("referrals", "referral.received")
-class ReferralReceived(Payload):
+class ReferralReceived(Payload, frozen=True, kw_only=True):
     """A referral joined or opened this case; its people are known by these ids."""
 
     facts: ReferralFacts
 
 
 @event("referrals", "referral.changed")
-class ReferralChanged(Payload):
+class ReferralChanged(Payload, frozen=True, kw_only=True):
     """A later version of a referral of this case; `changed` names the facts that differ."""
 
     facts: ReferralFacts
@@ -120,7 +120,7 @@ class ReferralChanged(Payload):
 
 
 @event("referrals", "referral.held", restrictive=True)
-class ReferralHeld(Payload):
+class ReferralHeld(Payload, frozen=True, kw_only=True):
     """The case is on hold for a reason that lies in one referral (doubtful incident, missing agreement to share)."""
 
     referral: str
@@ -131,7 +131,7 @@ class ReferralHeld(Payload):
 
 
 @event("referrals", "referral.hold_lifted")
-class ReferralHoldLifted(Payload):
+class ReferralHoldLifted(Payload, frozen=True, kw_only=True):
     """A hold of a referral is over."""
 
     referral: str
@@ -140,7 +140,7 @@ class ReferralHoldLifted(Payload):
 
 
 @event("referrals", "referral.rejected", restrictive=True)
-class ReferralRejected(Payload):
+class ReferralRejected(Payload, frozen=True, kw_only=True):
     """A referral that cannot be taken on, after it was accepted: why, as a code."""
 
     referral: str
@@ -148,7 +148,7 @@ class ReferralRejected(Payload):
 
 
 @event("referrals", "referral.retracted", restrictive=True)
-class ReferralRetracted(Payload):
+class ReferralRetracted(Payload, frozen=True, kw_only=True):
     """The referring agency posted it in error. The case goes on only if another referral supports it."""
 
     referral: str
@@ -157,7 +157,7 @@ class ReferralRetracted(Payload):
 
 
 @event("referrals", "case_file.joined", restrictive=True)
-class CaseFileJoined(Payload):
+class CaseFileJoined(Payload, frozen=True, kw_only=True):
     """This case and another were one harmed party and one incident: it continues as `into`."""
 
     into: str

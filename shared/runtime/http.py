@@ -122,7 +122,12 @@ def _too_large(limit: int) -> Problem:
 
 
 def application(
-    title: str, version: str, service: Any, *, limit: int, streaming: Sequence[str] = ()
+    title: str,
+    version: str,
+    service: Any,  # noqa: ANN401 - the Service, whose module imports this one
+    *,
+    limit: int,
+    streaming: Sequence[str] = (),
 ) -> FastAPI:
     """Return a FastAPI application with the edge, the problems and the API's own pages (offline)."""
     app = FastAPI(

@@ -61,7 +61,7 @@ RUNTIME_TABLES = (
     """CREATE TABLE command (
         id text PRIMARY KEY, fingerprint text, answer text, recorded_at timestamptz NOT NULL DEFAULT clock_timestamp())""",
     # One row: how far this stack's clock is ahead of the database's. Only a development stack may move it.
-    "CREATE TABLE clock (only boolean PRIMARY KEY DEFAULT true CHECK (only), shift interval NOT NULL DEFAULT '0')",
+    "CREATE TABLE clock (one boolean PRIMARY KEY DEFAULT true CHECK (one), shift interval NOT NULL DEFAULT '0')",
     "INSERT INTO clock DEFAULT VALUES",
 )
 
@@ -79,9 +79,13 @@ def runtime_tables(op: Operations) -> None:
         op.execute(statement)
 
 
-def migrate(service: str, database_url: str) -> None:
+def folder_of(service: str) -> Path:
+    """Return where a service keeps its migrations."""
+    return Path(__file__).parents[2] / "services" / service / "migrations"
+
+
+def migrate(folder: Path, database_url: str) -> None:
     """Bring a service's database up to date. Raises sqlalchemy.exc.OperationalError while the server is away."""
-    folder = Path(__file__).parents[2] / "services" / service / "migrations"
     url = make_url(database_url).set(drivername="postgresql+asyncpg")
     config = Config()
     config.set_main_option("script_location", str(folder).replace("%", "%%"))

@@ -10,6 +10,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import asyncpg
@@ -19,7 +20,7 @@ import uvloop
 from confluent_kafka import KafkaException
 from fastapi import APIRouter, FastAPI, Request
 from prometheus_client import Gauge
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from shared.contracts.envelope import Actor, Payload, Topic
 from shared.runtime import telemetry
@@ -30,7 +31,7 @@ from shared.runtime.errors import Unavailable
 from shared.runtime.handlers import Handlers
 from shared.runtime.http import application
 from shared.runtime.idempotency import Answer, once
-from shared.runtime.migrations import migrate
+from shared.runtime.migrations import folder_of, migrate
 from shared.runtime.outbox import Outbox
 from shared.runtime.quarantine import Exits
 from shared.runtime.repair import repair_held_keys, source_of
@@ -87,6 +88,7 @@ class Service:
     streaming: Sequence[str] = ()
     restored: Loop | None = None
     version: str = "0.1.0"
+    migrations: Path | None = None
 
     pool: asyncpg.Pool[asyncpg.Record] = field(init=False)
     unit: UnitOfWork = field(init=False)
@@ -94,6 +96,7 @@ class Service:
     consumer: Consumer | None = field(init=False, default=None)
     outbox: Outbox | None = field(init=False, default=None)
     reconciled: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+    failure: BaseException | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         """Prepare what needs no connection."""
@@ -188,6 +191,7 @@ class Service:
         """Run the parts in the background; on leaving, stop them and finish what is at hand."""
         tasks: list[asyncio.Task[None]] = []
         starting = asyncio.create_task(self._start(parts, tasks))
+        starting.add_done_callback(self._started)
         try:
             yield self
         finally:
@@ -201,15 +205,21 @@ class Service:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.pool.close(), timeout=10)
 
+    def _started(self, starting: asyncio.Task[None]) -> None:
+        """Note a start that failed for good (a migration that cannot run): waiting would not help."""
+        if not starting.cancelled() and starting.exception() is not None:
+            self.failure = starting.exception()
+            log.critical("cannot start", exc_info=self.failure, extra={"error": type(self.failure).__name__})
+
     async def _start(self, parts: Sequence[Part], tasks: list[asyncio.Task[None]]) -> None:
         """Connect, migrate, compare with the topics; then begin the loops. Waits for whatever is away."""
         url = self.settings.database_url.get_secret_value()
         while True:
             try:
-                await asyncio.to_thread(migrate, self.name, url)
+                await asyncio.to_thread(migrate, self.migrations or folder_of(self.name), url)
                 self.pool = await connect_pool(url, name=self.name, size=self.settings.database_pool)
                 break
-            except (SQLAlchemyError, asyncpg.PostgresError, *INFRASTRUCTURE) as error:
+            except (OperationalError, InterfaceError, *INFRASTRUCTURE) as error:
                 log.warning("waiting for the database", extra={"error": type(error).__name__})
                 await asyncio.sleep(0.5)
         self.outbox = Outbox(self.pool, self.broker, self.source) if "relay" in parts else None
@@ -369,7 +379,13 @@ async def serve(service: Service, parts: Sequence[Part] = PARTS) -> None:
             server_header=False,
             timeout_graceful_shutdown=10,
         )
-        await uvicorn.Server(config).serve()
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve())
+        while not serving.done():
+            if service.failure is not None:
+                server.should_exit = True
+            await asyncio.wait({serving}, timeout=0.5)
+        await serving
 
 
 def main(
@@ -392,7 +408,7 @@ def main(
         uvloop.run(serve(service, parts))
     # Threads of client libraries may still wait for a broker that is away; everything of ours has been finished.
     logging.shutdown()
-    os._exit(0)
+    os._exit(1 if service.failure else 0)
 
 
 __all__ = ["OWNERS", "Part", "Service", "current_service", "main", "serve"]

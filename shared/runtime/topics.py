@@ -15,7 +15,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from aiokafka.helpers import create_ssl_context
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class Broker:
             }
         return arguments
 
-    def for_librdkafka(self) -> dict[str, str]:
+    def for_librdkafka(self) -> dict[str, str | int | float | bool]:
         """Return the connection settings of a confluent-kafka client."""
         names = {
             "security": "security.protocol",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -168,7 +168,7 @@ class UnitOfWork:
     async def remembered(self, command_id: str) -> AlreadyDone | None:
         """Return what the command of this id answered, if it was committed. Raises Unavailable."""
         try:
-            row: Mapping[str, Any] | None = await self.pool.fetchrow(
+            row = await self.pool.fetchrow(
                 "SELECT fingerprint, answer FROM command WHERE id = $1", command_id
             )
         except INFRASTRUCTURE as error:

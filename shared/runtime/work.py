@@ -22,7 +22,7 @@ from shared.runtime.telemetry import current_traceparent
 
 S = TypeVar("S")
 if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
+    Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 else:
     Connection = asyncpg.Connection
 RowWriter = Callable[[Connection, list[Any]], Awaitable[None]]

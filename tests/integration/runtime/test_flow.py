@@ -1,0 +1,88 @@
+"""Events travel from one service to another, each with exactly one effect."""
+
+import asyncio
+
+import pytest
+
+from shared.runtime.settings import RuntimeSettings
+from tests.support.running import running, settings, until
+from tests.support.toy import Listener, tell, teller
+
+
+@pytest.fixture
+async def pair(new_database, bootstrap_servers, topic_prefix):
+    listener = Listener()
+    source = teller(settings(RuntimeSettings, await new_database(), bootstrap_servers, topic_prefix))
+    target_settings = settings(
+        RuntimeSettings,
+        await new_database(),
+        bootstrap_servers,
+        topic_prefix,
+        allocation_url=f"http://127.0.0.1:{source.settings.port}",
+    )
+    target = listener.service(target_settings)
+    async with running(source), running(target):
+        yield source, target, listener
+
+
+async def effects(service) -> int:
+    return await service.pool.fetchval("SELECT count(*) FROM effect")
+
+
+async def test_an_event_reaches_the_other_service_once(pair):
+    source, target, _ = pair
+    await tell(source, "beacon", "Beacon")
+    await until(lambda: effects(target))
+    row = await target.pool.fetchrow("SELECT * FROM effect")
+    assert (row["key"], row["sequence"], row["name"]) == ("beacon", 1, "Beacon")
+
+
+async def test_a_thousand_events_of_fifty_keys_each_have_one_effect_in_order(pair):
+    source, target, _ = pair
+    keys = [f"agency-{n}" for n in range(50)]
+    for _ in range(20):
+        await asyncio.gather(*(tell(source, key) for key in keys))
+
+    async def all_there() -> bool:
+        return await effects(target) == 1000
+
+    await until(all_there, seconds=30)
+    states = await target.pool.fetch("SELECT key, version FROM stream WHERE kind = 'person'")
+    assert {row["version"] for row in states} == {20}
+    inbox = await target.pool.fetch("SELECT sequence, held FROM inbox")
+    assert {(row["sequence"], row["held"]) for row in inbox} == {(20, False)}
+
+
+async def test_the_same_command_twice_happens_once(pair):
+    source, _, _ = pair
+    from shared.runtime.unit_of_work import AlreadyDone
+
+    await tell(source, "beacon", command_id="c1")
+    with pytest.raises(AlreadyDone):
+        await tell(source, "beacon", command_id="c1")
+    assert await source.pool.fetchval("SELECT count(*) FROM journal") == 1
+
+
+async def test_a_poison_event_parks_its_key_and_no_other(pair):
+    source, target, listener = pair
+    listener.poison.add("bad")
+    await tell(source, "one", "bad")
+    await tell(source, "one", "good")
+    await tell(source, "two", "good")
+
+    async def other_done() -> bool:
+        return bool(await target.pool.fetchval("SELECT true FROM effect WHERE key = 'two'"))
+
+    await until(other_done)
+
+    async def parked() -> bool:
+        return bool(await target.pool.fetchval("SELECT true FROM waiting WHERE key = 'one' AND sequence = 2"))
+
+    await until(parked)
+    number = await target.pool.fetchval("SELECT id FROM quarantine WHERE resolved IS NULL")
+    listener.poison.clear()
+    assert await target.exits.redrive(number, dry_run=True) == 1
+    assert await effects(target) == 1
+    assert await target.exits.redrive(number, dry_run=False) == 2
+    assert await effects(target) == 3
+    assert not await target.pool.fetchval("SELECT held FROM inbox WHERE key = 'one'")

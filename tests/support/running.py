@@ -1,0 +1,93 @@
+"""Run a real service inside a test: its HTTP server on a free port, consumer, relay and timers, on the real servers.
+
+    async with running(build(settings(Settings, database, bootstrap_servers, topic_prefix))) as url: ...
+
+Services trust `tests.support.tokens`, and their own calls to each other carry such tokens.
+"""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import uvicorn
+
+from shared.runtime.service import PARTS, Part, Service
+from shared.runtime.settings import RuntimeSettings
+from tests.support import tokens
+
+S = TypeVar("S", bound=RuntimeSettings)
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def settings(kind: type[S], database: str, kafka: str, prefix: str, **more: object) -> S:
+    """Return a service's settings for these servers; `more` are further fields (other services' URLs, a port)."""
+    fields: dict[str, object] = {
+        "database_url": database,
+        "kafka": kafka,
+        "topic_prefix": prefix,
+        "development": True,
+        "port": free_port(),
+    }
+    return kind(**{**fields, **more})  # type: ignore[arg-type]
+
+
+def trust_test_tokens(service: Service) -> None:
+    """Make a service accept test tokens, and use one for its own calls."""
+    service.verifier._keys = {tokens.KEY_ID: tokens.KEY.public_key()}
+
+    async def own() -> str:
+        return tokens.token(service.name, "internal", kind="service")
+
+    service.tokens.token = own  # type: ignore[method-assign]
+
+
+@contextlib.asynccontextmanager
+async def running(
+    service: Service, parts: Sequence[Part] = PARTS, *, ready: bool = True
+) -> AsyncIterator[str]:
+    """Run a service until the block ends; gives its base URL. `ready`: wait until it is."""
+    trust_test_tokens(service)
+    config = uvicorn.Config(
+        service.application(), host="127.0.0.1", port=service.settings.port, log_config=None, access_log=False
+    )
+    server = uvicorn.Server(config)
+    server.config.load()
+    async with service.running(parts):
+        # `_serve` and not `serve`: a test keeps its own signal handlers.
+        serving = asyncio.create_task(server._serve())
+        try:
+            await until(lambda: server.started)
+            if ready:
+                await until(lambda: service.reconciled.is_set() or service.failure is not None, seconds=30)
+                if service.failure is not None:
+                    raise service.failure
+            yield f"http://127.0.0.1:{service.settings.port}"
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def until(
+    condition: Callable[[], bool | Awaitable[bool]], *, seconds: float = 15, every: float = 0.02
+) -> None:
+    """Wait until a condition holds. Raises AssertionError when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        outcome = condition()
+        if isinstance(outcome, Awaitable):
+            outcome = await outcome
+        if outcome:
+            return
+        if time.monotonic() > deadline:
+            message = f"not within {seconds} s: {getattr(condition, '__name__', condition)}"
+            raise AssertionError(message)
+        await asyncio.sleep(every)

@@ -1,0 +1,5 @@
+"""Alembic's environment."""
+
+from shared.runtime.migrations import run
+
+run()
