@@ -200,7 +200,7 @@ class Kafka:
     def cache(self, classpath: list[Path]) -> Path:
         """The file of classes prepared ahead of time for this Java, these flags, these jars.
 
-        It halves the start. Java itself checks it and goes on without where it does not fit, but says so in the log each time.
+        It halves the start. Java checks it itself: where it does not fit, Java goes on without and says so in the log.
         """
         seen = [
             java(),

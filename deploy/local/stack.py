@@ -1,22 +1,29 @@
-"""The database and the broker of one place, embedded, named in the environment, or containers."""
+"""The database and the broker of one place: embedded, or named in the environment, or containers.
+
+ONEFRIEND_POSTGRES      postgresql://role:password@host:5432/postgres?sslmode=verify-full&sslrootcert=/etc/ca.pem
+                        a role that may create roles and databases; the query goes into each service's URL too
+ONEFRIEND_KAFKA         host:9092,other:9092 or
+                        kafka://host:9093?security=SASL_SSL&mechanism=SCRAM-SHA-512&user=...&password=...&ca=...
+ONEFRIEND_REPLICATION   of topics that are made there; the broker's own default without it
+ONEFRIEND_STACK         containers: both by testcontainers, where there is Docker
+"""
 
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
-from deploy.local import external, training
+from deploy.local import training
 from deploy.local.containers import Containers
 from deploy.local.kafka import Kafka
 from deploy.local.place import Place
-from deploy.local.postgres import Postgres, ensure_databases
-from deploy.local.processes import DidNotStart, memory
+from deploy.local.postgres import Postgres, ensure_databases, on_same_server
+from deploy.local.processes import DidNotStart, Tell, memory
 from deploy.local.topics import ensure_topics
+from shared.runtime.topics import Broker
 
 SERVICES = ("intake", "consent", "allocation", "notifications", "dashboard")
-
-Progress = Callable[[str, str], None]  # (part, what it is doing)
 
 
 def _quiet(_part: str, _doing: str) -> None:
@@ -46,7 +53,7 @@ class Stack:
         self.admin_url = self._named_postgres or ""
         self.broker = self._named_kafka or ""
 
-    def start(self, progress: Progress = _quiet) -> None:
+    def start(self, progress: Tell = _quiet) -> None:
         """Bring both up and make the topics; can be repeated.
 
         Two processes that start one place wait for each other.
@@ -65,23 +72,32 @@ class Stack:
             database.result()
             kafka.result()
 
-    def _start_postgres(self, progress: Progress) -> None:
+    def _start_postgres(self, progress: Tell) -> None:
         if self.postgres:
             progress("PostgreSQL", "starting")
             self.postgres.start()
             self.admin_url = self.postgres.url()
         progress("PostgreSQL", "ready")
 
-    def _start_kafka(self, progress: Progress) -> None:
+    def _start_kafka(self, progress: Tell) -> None:
         if self.kafka:
             progress("Kafka", "starting")
             self.kafka.start(progress=lambda doing: progress("Kafka", doing))
             self.broker = self.kafka.bootstrap_servers
             training.begin(self.place)
-        ensure_topics(
-            external.kafka_configuration(self.broker), replication=external.replication(self.broker)
-        )
+        ensure_topics(self.client_settings(), replication=int(os.environ.get("ONEFRIEND_REPLICATION", "-1")))
         progress("Kafka", "ready")
+
+    def client_settings(self) -> Mapping[str, str | int | float | bool]:
+        """For a confluent-kafka client of the broker.
+
+        Raises:
+            DidNotStart: if ONEFRIEND_KAFKA cannot be read.
+        """
+        try:
+            return Broker.parse(self.broker).for_librdkafka()
+        except ValueError as error:
+            raise DidNotStart(str(error)) from None
 
     def ensure_databases(self, services: tuple[str, ...] = SERVICES) -> dict[str, str]:
         """A database with its own role for each service.
@@ -92,7 +108,7 @@ class Stack:
         passwords = {service: self.place.secret(f"database/{service}") for service in services}
         ensure_databases(self.admin_url, passwords)
         return {
-            service: external.database_url(self.admin_url, service, service, password)
+            service: on_same_server(self.admin_url, service, service, password)
             for service, password in passwords.items()
         }
 

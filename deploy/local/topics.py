@@ -108,3 +108,9 @@ def _make_ready_topic(broker: str | Mapping[str, Any]) -> None:
     """At the first start; the caller asks again whether it is ready."""
     with suppress(KafkaException):
         ensure_topics(broker, [READY], partitions=1, settings={"retention.ms": "60000"})
+
+
+def missing_topics(broker: str | Mapping[str, Any], names: Iterable[str] = TOPICS) -> list[str]:
+    """Which of the topics the broker does not have."""
+    there = AdminClient(configuration(broker)).list_topics(timeout=5).topics
+    return [name for name in names if name not in there]

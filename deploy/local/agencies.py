@@ -1,0 +1,120 @@
+"""Agencies as this stack knows them: the shipped list and what `onefriend agency add` has added.
+
+Each is a client of the issuer (its credentials) and an agency at allocation (what the services know about it).
+"""
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import httpx
+import yaml
+
+from deploy.local.clients import AGENCY_SCOPES, HUB_SCOPES, Clients
+from deploy.local.place import Place, write_private
+from shared.contracts.agencies import AgencyKind
+
+SHIPPED = Path(__file__).with_name("agencies.yaml")
+ID = re.compile(r"[a-z][a-z0-9-]{1,59}")
+KINDS: tuple[str, ...] = get_args(AgencyKind)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agency:
+    """An agency to register. `access` hub means that its co-ordinators decide holds, hand-overs and disputes as well."""
+
+    id: str
+    name: str
+    kind: str
+    areas: tuple[str, ...] = ()
+    access: Literal["agency", "hub"] = "agency"
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What its tokens may do."""
+        return HUB_SCOPES if self.access == "hub" else AGENCY_SCOPES
+
+
+class Invalid(Exception):
+    """An agency that cannot be registered; the message says what would be right."""
+
+
+def _read(row: dict[str, Any]) -> Agency:
+    agency = Agency(**row | {"areas": tuple(row.get("areas", ()))})
+    if not ID.fullmatch(agency.id):
+        raise Invalid(
+            f"agency {agency.id}: an id is 2 to 60 lower case letters, digits and hyphens, as in mediation-herts"
+        )
+    if agency.kind not in KINDS:
+        raise Invalid(f"agency {agency.id}: kind {agency.kind} is not one of {', '.join(KINDS)}")
+    return agency
+
+
+def known(place: Place) -> list[Agency]:
+    """The shipped agencies and the added ones; an added one replaces a shipped one of the same id."""
+    rows = yaml.safe_load(SHIPPED.read_text())
+    added = place.home / "issuer" / "agencies.json"
+    if added.exists():
+        rows += json.loads(added.read_text())
+    return list({row["id"]: _read(row) for row in rows}.values())
+
+
+def remember(place: Place, agency: Agency) -> None:
+    """Keep an added agency, so that it is registered again after a reset of the databases.
+
+    Raises:
+        Invalid: if its kind is unknown.
+    """
+    _read(asdict(agency))
+    path = place.home / "issuer" / "agencies.json"
+    path.parent.mkdir(exist_ok=True, mode=0o700)
+    with place.lock("agencies"):
+        rows = json.loads(path.read_text()) if path.exists() else []
+        kept = [row for row in rows if row["id"] != agency.id]
+        write_private(path, json.dumps([*kept, asdict(agency)], indent=2))
+
+
+def ensure_clients(place: Place) -> None:
+    """Credentials for every agency that has none. Their secrets are unknown: `onefriend agency rotate` shows a new one."""
+    clients = Clients(place)
+    there = clients.all()
+    for agency in known(place):
+        if agency.id not in there:
+            clients.put(agency.id, "agency", agency.scopes)
+
+
+async def register(base: str, token: str, agencies: list[Agency]) -> list[str]:
+    """Make allocation know them; those that it knows as they are stay untouched.
+
+    Args:
+        base: URL of allocation.
+        token: of an operator.
+        agencies: to register.
+
+    Returns:
+        What could not be registered, one sentence each.
+    """
+    problems = []
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=base, headers=headers, timeout=30) as http:
+        for agency in agencies:
+            problem = await _register(http, agency)
+            if problem:
+                problems.append(f"{agency.id}: {problem}")
+    return problems
+
+
+async def _register(http: httpx.AsyncClient, agency: Agency) -> str | None:
+    wanted = {"name": agency.name, "kind": agency.kind, "areas": list(agency.areas)}
+    path = f"/v1/agencies/{agency.id}"
+    try:
+        there = await http.get(path)
+        if there.is_success and all(there.json().get(key) == value for key, value in wanted.items()):
+            return None
+        condition = {"If-Match": there.headers.get("etag", "*")} if there.is_success else {"If-Match": '"0"'}
+        answer = await http.put(path, json=wanted, headers=condition)
+    except httpx.HTTPError as error:
+        return f"allocation does not answer ({type(error).__name__})"
+    return None if answer.is_success else f"allocation answered {answer.status_code}: {answer.text[:300]}"

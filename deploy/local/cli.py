@@ -1,0 +1,49 @@
+"""The command line: `onefriend up | down | status | doctor | logs | reset | token | agency | backup | restore`.
+
+What a script needs (a token, an archive's name) goes to standard output, everything else to standard error.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from deploy.local import commands_agency, commands_data, commands_run
+from deploy.local.clients import Clients, Unknown
+from deploy.local.issuer import Issuer, Refused
+from deploy.local.place import Busy, Place
+from deploy.local.processes import DidNotStart
+
+app = typer.Typer(
+    name="onefriend",
+    help="Run Onefriend on one machine: database, broker, services, token issuer.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(commands_agency.app, name="agency")
+commands_run.add_to(app)
+commands_data.add_to(app)
+
+
+@app.command()
+def token(
+    client: Annotated[str, typer.Argument(help="An agency (beacon, ...), operator, or a service")],
+    worker: Annotated[str | None, typer.Option(help="Who acts, of an agency")] = None,
+    scope: Annotated[str, typer.Option(help="A subset of the scopes, separated by spaces")] = "",
+) -> None:
+    """Print an access token, good for five minutes: curl -H "Authorization: Bearer $(onefriend token beacon)" ..."""
+    place = Place.default()
+    sys.stdout.write(Issuer(place).token(Clients(place).get(client), scope=scope, worker=worker) + "\n")
+
+
+def main() -> None:
+    """Run a command; what went wrong in a sentence, with status 1."""
+    try:
+        app(prog_name="onefriend")
+    except (DidNotStart, Busy, Unknown, Refused) as error:
+        Console(stderr=True, highlight=False).print(
+            f"[red]{type(error).__name__}[/]: {error}", soft_wrap=True
+        )
+        sys.exit(1)

@@ -1,0 +1,188 @@
+"""A token issuer for one machine: OAuth2 client credentials, and the keys that services verify its tokens with.
+
+    POST /token                                  grant_type=client_credentials, HTTP Basic (or client_id and client_secret
+                                                 in the form), scope (a subset, optional), worker (agencies, optional)
+    GET  /.well-known/jwks.json
+    GET  /.well-known/openid-configuration
+
+For development and single-machine use; at scale the partnership's own identity provider issues tokens with these claims:
+iss, aud "onefriend", sub, agency, kind (agency, service, operator), worker, scope, iat, exp, jti.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+import time
+import uuid
+from typing import Any
+from urllib.parse import unquote
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Route
+
+from deploy.local.clients import Client, Clients
+from deploy.local.place import Place, write_private
+
+ISSUER = "onefriend"
+AUDIENCE = "onefriend"
+LIFETIME = 300  # seconds: the longest that services accept
+WORKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+
+
+class Refused(Exception):
+    """A token request that is refused, with the error code of RFC 6749 and what would be right."""
+
+    def __init__(self, code: str, description: str, status: int = 400) -> None:
+        super().__init__(description)
+        self.code = code
+        self.status = status
+
+
+class Issuer:
+    """The signing key of one place and the tokens made with it."""
+
+    def __init__(self, place: Place) -> None:
+        self.clients = Clients(place)
+        self._key = _signing_key(place)
+        numbers = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self._key.public_key()))
+        thumb = json.dumps({name: numbers[name] for name in ("crv", "kty", "x", "y")}, separators=(",", ":"))
+        self._kid = _unpadded(hashlib.sha256(thumb.encode()).digest())  # RFC 7638
+        self.jwks = {"keys": [numbers | {"kid": self._kid, "alg": "ES256", "use": "sig"}]}
+
+    def token(self, client: Client, *, scope: str = "", worker: str | None = None) -> str:
+        """A token for a client.
+
+        Args:
+            client: who it names.
+            scope: space separated, a subset of what the client may have; all of it if empty.
+            worker: of an agency, who acts.
+
+        Raises:
+            Refused: for a scope that the client does not have, or a worker that cannot be.
+        """
+        wanted = tuple(scope.split()) or client.scopes
+        beyond = sorted(set(wanted) - set(client.scopes))
+        if beyond:
+            raise Refused("invalid_scope", f"{' '.join(beyond)}: ask for some of: {' '.join(client.scopes)}")
+        now = int(time.time())
+        claims: dict[str, Any] = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": client.id,
+            "agency": client.id,
+            "kind": client.kind,
+            "scope": " ".join(wanted),
+            "iat": now,
+            "exp": now + LIFETIME,
+            "jti": str(uuid.uuid4()),
+        }
+        if worker is not None:
+            if client.kind == "service" or not WORKER.fullmatch(worker):
+                raise Refused(
+                    "invalid_request", "worker: an id of letters, digits and ._@- for an agency or operator"
+                )
+            claims["worker"] = worker
+        return jwt.encode(claims, self._key, algorithm="ES256", headers={"kid": self._kid})
+
+
+def _signing_key(place: Place) -> ec.EllipticCurvePrivateKey:
+    path = place.home / "issuer" / "signing-key.pem"
+    path.parent.mkdir(exist_ok=True, mode=0o700)
+    with place.lock("signing-key"):
+        if not path.exists():
+            made = ec.generate_private_key(ec.SECP256R1())
+            pem = made.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+            write_private(path, pem.decode())
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TypeError(f"{path} holds no elliptic curve key: remove it, and `onefriend up` makes another")
+    return key
+
+
+def _unpadded(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+# -------------------------------------------------------------------------------------------------- HTTP
+def application(place: Place) -> Starlette:
+    """The issuer as an ASGI application."""
+    issuer = Issuer(place)
+
+    async def token(request: Request) -> JSONResponse:
+        try:
+            return await _answer(issuer, request)
+        except Refused as refused:
+            challenge = {"WWW-Authenticate": 'Basic realm="onefriend"'} if refused.status == 401 else {}  # noqa: PLR2004
+            body = {"error": refused.code, "error_description": str(refused)}
+            return JSONResponse(body, refused.status, challenge | {"Cache-Control": "no-store"})
+
+    async def jwks(_: Request) -> JSONResponse:
+        return JSONResponse(issuer.jwks)
+
+    async def discovery(request: Request) -> JSONResponse:
+        base = str(request.base_url).rstrip("/")
+        return JSONResponse(
+            {
+                "issuer": ISSUER,
+                "token_endpoint": f"{base}/token",
+                "jwks_uri": f"{base}/.well-known/jwks.json",
+                "grant_types_supported": ["client_credentials"],
+                "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+            }
+        )
+
+    async def ready(_: Request) -> PlainTextResponse:
+        return PlainTextResponse("ready\n")
+
+    return Starlette(
+        routes=[
+            Route("/token", token, methods=["POST"]),
+            Route("/.well-known/jwks.json", jwks),
+            Route("/.well-known/openid-configuration", discovery),
+            Route("/readyz", ready),
+        ]
+    )
+
+
+async def _answer(issuer: Issuer, request: Request) -> JSONResponse:
+    async with request.form(max_files=0, max_fields=20) as form:
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    if fields.get("grant_type") != "client_credentials":
+        raise Refused("unsupported_grant_type", "send grant_type=client_credentials as a form field")
+    client_id, secret = _credentials(request, fields)
+    client = issuer.clients.authenticate(client_id, secret)
+    if client is None:
+        raise Refused(
+            "invalid_client", "the client id or its secret is wrong, or its access was revoked", 401
+        )
+    made = issuer.token(client, scope=fields.get("scope", ""), worker=fields.get("worker") or None)
+    body = {
+        "access_token": made,
+        "token_type": "Bearer",
+        "expires_in": LIFETIME,
+        "scope": fields.get("scope") or " ".join(client.scopes),
+    }
+    return JSONResponse(body, headers={"Cache-Control": "no-store"})
+
+
+def _credentials(request: Request, fields: dict[str, str]) -> tuple[str, str]:
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return fields.get("client_id", ""), fields.get("client_secret", "")
+    try:
+        decoded = base64.b64decode(encoded, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise Refused("invalid_client", "the Basic credentials are not base64 of id:secret", 401) from None
+    client_id, _, secret = decoded.partition(":")
+    return unquote(client_id), unquote(secret)

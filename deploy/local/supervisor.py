@@ -1,0 +1,214 @@
+"""Keeps the services of one place running, with the token issuer and the mail sink in the same process.
+
+One supervisor for a place: it holds the lock `supervisor`, and its pid is in that file. Killed, it leaves services that
+go on without it; the next one ends them and starts its own.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from time import monotonic
+
+import httpx
+import psutil
+import uvicorn
+
+from deploy.local import issuer, mail, processes, services
+from deploy.local.place import CHECKOUT, Busy, Place, is_free
+from deploy.local.processes import DidNotStart, Tell
+from deploy.local.stack import SERVICES, Stack
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds before a service that died is started again
+STEADY = 30.0  # a service that ran so long had started well: the next pause is the first one again
+PATIENCE = 90.0  # seconds until every service must be ready
+GRACE = 15.0  # seconds to stop in good order
+
+
+@dataclass
+class Service:
+    """One supervised service."""
+
+    name: str
+    environment: dict[str, str]
+    restarts: int = 0
+    child: asyncio.subprocess.Process | None = None
+    last_exit: str = ""
+    began: float = field(default_factory=monotonic)
+
+
+class Supervisor:
+    """Started by `onefriend up`; `tell(part, what)` reports progress."""
+
+    def __init__(self, place: Place, stack: Stack, tell: Tell) -> None:
+        self.place = place
+        self.stack = stack
+        self.tell = tell
+        self.services: list[Service] = []
+        self._keepers: list[asyncio.Task[None]] = []
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[list[Service]]:
+        """Servers, issuer, mail sink and services up and ready inside the block; the services, then all else, stopped after.
+
+        Raises:
+            DidNotStart: with the reason and the remedy.
+        """
+        with self.place.lock(
+            "supervisor", wait=False, busy="Onefriend already runs here: see `onefriend status`"
+        ) as lock:
+            os.truncate(lock, 0)
+            os.pwrite(lock, str(os.getpid()).encode(), 0)
+            await asyncio.to_thread(self._end_orphans)
+            self._own_ports()
+            async with self._beside():
+                try:
+                    databases = await asyncio.to_thread(self._servers)
+                    self._keepers = [
+                        asyncio.create_task(self._keep(each)) for each in self._prepare(databases)
+                    ]
+                    await self._all_ready()
+                    yield self.services
+                finally:
+                    # First, or a keeper would start again what is being stopped.
+                    for keeper in self._keepers:
+                        keeper.cancel()
+                    await asyncio.gather(*self._keepers, return_exceptions=True)
+                    await self._stop_services()
+                    self.tell("servers", "stopping")
+                    await asyncio.to_thread(self.stack.stop)
+
+    # ------------------------------------------------------------------------------------------- before
+    def _end_orphans(self) -> None:
+        orphans = [process for name in SERVICES for process in services.running(self.place, name)]
+        processes.stop(orphans, grace=GRACE)
+
+    def _own_ports(self) -> None:
+        for name in (*services.existing(), "issuer", "smtp"):
+            if not is_free(self.place.ports()[name]):
+                self.place.move_port(name)
+
+    def _servers(self) -> dict[str, str]:
+        self.stack.start(self.tell)
+        return self.stack.ensure_databases()
+
+    def _prepare(self, databases: dict[str, str]) -> list[Service]:
+        self.services = [
+            Service(name, services.environment(self.place, name, databases[name], self.stack.broker))
+            for name in services.existing()
+        ]
+        return self.services
+
+    @asynccontextmanager
+    async def _beside(self) -> AsyncIterator[None]:
+        """The issuer and the mail sink, in this process."""
+        services.register_clients(self.place)
+        ports = self.place.ports()
+        config = uvicorn.Config(
+            issuer.application(self.place),
+            host="127.0.0.1",
+            port=ports["issuer"],
+            log_level="warning",
+            lifespan="off",
+        )
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server._serve())  # noqa: SLF001 -- serve() takes Ctrl-C for itself
+        post = mail.sink(self.place.home / "mail", ports["smtp"])
+        post.begin()  # type: ignore[no-untyped-call]
+        try:
+            yield
+        finally:
+            post.end()  # type: ignore[no-untyped-call]
+            server.should_exit = True
+            await serving
+
+    # ------------------------------------------------------------------------------------------ running
+    async def _keep(self, service: Service) -> None:
+        """Start a service, wait until it ends, start it again, after a pause that grows while it keeps dying."""
+        pause = FIRST_PAUSE
+        while True:
+            service.began = monotonic()
+            with self.place.log(service.name).open("ab") as log:
+                service.child = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", f"services.{service.name}"),
+                    cwd=CHECKOUT,
+                    env=service.environment,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=asyncio.subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            status = await service.child.wait()
+            service.last_exit = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
+            service.restarts += 1
+            if monotonic() - service.began > STEADY:
+                pause = FIRST_PAUSE
+            self.tell(service.name, f"{service.last_exit}; starting again in {pause:.1f} s")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _all_ready(self) -> None:
+        deadline = monotonic() + PATIENCE
+        waiting = {service.name: "starting" for service in self.services}
+        async with httpx.AsyncClient(timeout=5) as http:
+            while waiting:
+                for service in [each for each in self.services if each.name in waiting]:
+                    ready, state = await readiness(http, services.url(self.place, service.name))
+                    if state != waiting[service.name]:
+                        self.tell(service.name, state)
+                        waiting[service.name] = state
+                    if ready:
+                        del waiting[service.name]
+                    elif monotonic() > deadline or service.restarts > 3:  # noqa: PLR2004 -- it will not get better
+                        log = self.place.log(service.name)
+                        raise DidNotStart(
+                            f"{service.name} is not ready ({state}). {log} ends:\n{processes.tail(log)}"
+                        )
+                await asyncio.sleep(0.1)
+
+    async def _stop_services(self) -> None:
+        children = [
+            service.child for service in self.services if service.child and service.child.returncode is None
+        ]
+        for child in children:
+            with suppress(ProcessLookupError):
+                child.terminate()
+        if children:
+            self.tell("services", "stopping")
+            _, late = await asyncio.wait(
+                [asyncio.create_task(child.wait()) for child in children], timeout=GRACE
+            )
+            if late:
+                for child in children:
+                    with suppress(ProcessLookupError):
+                        child.kill()
+
+
+async def readiness(http: httpx.AsyncClient, base: str) -> tuple[bool, str]:
+    """Whether a service is ready, and in words what it lacks."""
+    try:
+        answer = await http.get(f"{base}/readyz")
+    except httpx.HTTPError:
+        return False, "starting"
+    if answer.is_success:
+        return True, "ready"
+    with suppress(ValueError):
+        report = answer.json()
+        lacking = [
+            str(name) for name, good in report.items() if name != "ready" and good in (False, None, "down")
+        ]
+        return False, "waiting for " + ", ".join(lacking) if lacking else f"not ready: {report}"
+    return False, f"not ready: {answer.status_code}"
+
+
+def supervisor_of(place: Place) -> psutil.Process | None:
+    """The running supervisor of a place: the pid in the lock file counts only while somebody holds the lock."""
+    try:
+        with place.lock("supervisor", wait=False):
+            return None
+    except Busy:
+        with suppress(ValueError, psutil.NoSuchProcess):
+            return psutil.Process(int((place.home / "locks" / "supervisor").read_text()))
+    return None
