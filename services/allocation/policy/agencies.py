@@ -36,6 +36,10 @@ class Agencies:
             for p in partnership.partners.values()
         )
 
+    def all(self) -> tuple[Agency, ...]:
+        """Every agency of the register."""
+        return tuple(self._by_id.values())
+
     def find(self, agency_id: str | None) -> Agency | None:
         """The agency of this id, as registered."""
         return None if agency_id is None else self._by_id.get(agency_id)

@@ -149,6 +149,7 @@ def responsible_values(partnership: Partnership, agencies: Agencies, party: Part
         "responsible_willing": (_known(party.willing),),
         "responsible_in_custody": (_yes(party.custody_agency is not None),),
         "responsible_needs": party.needs or ("none",),
+        "responsible_prior_contact": (party.prior_contact,),
         "supervised_by": (kind,) if kind in SUPERVISING and kind is not None else (),
         "supervisor": (supervisor or OTHER,),
     }
@@ -162,6 +163,7 @@ NOBODY: Final[Values] = {
     "responsible_willing": ("unknown",),
     "responsible_in_custody": ("no",),
     "responsible_needs": ("none",),
+    "responsible_prior_contact": ("none",),
     "supervised_by": (),
     "supervisor": (OTHER,),
 }

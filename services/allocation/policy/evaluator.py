@@ -26,23 +26,23 @@ def decide(
     register = agencies if agencies is not None else Agencies.of(partnership)
     run = Run(partnership, facts, register, view_of(partnership, facts, register, connection))
     run.derive()
-    co_ordinator = run.choose("coordinator", run.view)
+    co_ordinator = run.choose("coordinator", run.view)[0]
     run.found[COORDINATOR] = co_ordinator
-    deliverer = run.choose("deliver", run.view)
+    deliverer = run.choose("deliver", run.view)[0]
     stream = run.fired[-1].id
     run.found[DELIVERING] = deliverer
     run.view = run.view.knowing({"delivered_by": (deliverer,)})
     harmed = [
         (side, run.choose("lead_harmed", run.of_harmed(side)), run.fired[-1]) for side in run.view.harmed
     ]
-    run.found[LEADING] = harmed[0][1]
-    run.view = run.view.knowing({"led_by": tuple(dict.fromkeys(agency for _, agency, _ in harmed))})
-    leads = [run.lead(side, agency, rule, "harmed") for side, agency, rule in harmed]
+    run.found[LEADING] = harmed[0][1][0]
+    run.view = run.view.knowing({"led_by": tuple(dict.fromkeys(able[0] for _, able, _ in harmed))})
+    leads = [run.lead(side, able, rule, "harmed") for side, able, rule in harmed]
     # A party of both roles is led once, as harmed: what protects the harmed person comes first.
     for side in run.view.responsible:
         if side.party is not None and not side.party.harmed:
-            agency = run.choose("lead_responsible", run.of_responsible(side))
-            leads.append(run.lead(side, agency, run.fired[-1], "responsible"))
+            able = run.choose("lead_responsible", run.of_responsible(side))
+            leads.append(run.lead(side, able, run.fired[-1], "responsible"))
     team, funding, forms = run.team(), run.funding(), run.first("forms", Forms, run.view)
     queue = run.optional("queue", Queue)
     return Proposal(

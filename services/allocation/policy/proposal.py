@@ -22,6 +22,8 @@ class WorkerNeed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Lead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The agency proposed to hold one party. `hand_over`: where its lead may go next, in order, with its agreement.
 
+    `options` are the agencies that may lead by the rule, this one first and the co-ordinator at the end.
+
     `duty` (harmed parties only) is whether RJ must be offered or the person informed of it. `sessions`: those of a
     programme, under a conversation lease after agreement.
     """
@@ -30,6 +32,7 @@ class Lead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     role: str
     agency: str
     rule: str
+    options: tuple[str, ...] = ()
     team: str | None = None
     worker: WorkerNeed = WorkerNeed()
     hand_over: tuple[str, ...] = ()

@@ -120,8 +120,8 @@ class Run:
         self._explain(section, hit[0])
         return typed(hit[0].effect, effect)
 
-    def choose(self, name: str, view: View) -> str:
-        """The agency (by the policy's id) that the section's first matching rule picks."""
+    def choose(self, name: str, view: View) -> tuple[str, ...]:
+        """The agencies (by the policy's ids) that the section's first matching rule picks from, the best first."""
         section = BY_NAME[name]
         hit = self.search(section, self.partnership.rules[name], view)
         if hit is None:
@@ -134,17 +134,14 @@ class Run:
             for agency in [self.agency(ref, match, view)]
             if agency is not None
         ]
-        if not able:
-            able = [self.found.get(COORDINATOR, choice.agency[-1])]
-        agency = able[0]
-        outcome = self.name(agency)
+        able = list(dict.fromkeys(able)) or [self.found.get(COORDINATOR, choice.agency[-1])]
+        outcome = self.name(able[0])
         if choice.choose == "least_loaded" and len(able) > 1:
-            agency = min(able, key=self.agencies.load)
-            outcome = (
-                f"{self.name(agency)}, the least loaded of {explanation.listed(map(self.name, able), 'and')}"
-            )
+            several = explanation.listed(map(self.name, able), "and")
+            able.sort(key=self.agencies.load)
+            outcome = f"{self.name(able[0])}, the least loaded of {several}"
         self.say(section, rule, outcome)
-        return agency
+        return tuple(able)
 
     def agency(self, ref: str, match: Match, view: View, *, partners_only: bool = True) -> str | None:
         """The agency that a reference of a rule stands for, if there is one that takes the case."""
@@ -196,8 +193,9 @@ class Run:
         near = [partner for partner in of_kind if partner.areas & here] or [p for p in of_kind if not p.areas]
         return near[0].id if len(near) == 1 else None
 
-    def lead(self, side: Side, agency: str, rule: Rule, role: str) -> Lead:
+    def lead(self, side: Side, able: tuple[str, ...], rule: Rule, role: str) -> Lead:
         """Everything about the lead of one party."""
+        agency = able[0]
         party = side.party
         if party is None:
             raise FactsError("parties: nobody leads for a party that is not known")
@@ -212,6 +210,9 @@ class Run:
             party=party.id,
             role=party.role,
             agency=self.agencies.current(agency),
+            options=tuple(
+                dict.fromkeys(self.agencies.current(other) for other in (*able, self.found[COORDINATOR]))
+            ),
             rule=rule.id,
             team=typed(rule.effect, Choice).team,
             worker=WorkerNeed(
