@@ -1,0 +1,298 @@
+"""Sending a message to a person, at most once.
+
+The order is the whole of it:
+
+1. the message's row takes the permit's place (a unique index), committed;
+2. one process claims it and redeems the permit at intake, with no transaction open: the details are now in its memory only;
+3. `message.sending` is committed: from here on nobody may send it again;
+4. the provider tests the deadline and writes;
+5. the end is committed, and with it what consent is owed; a loop tells consent until it answers.
+
+Killed before 3: nothing was sent, for certain, and nobody has the details any more: not made. Killed after 3: the provider
+may have it or not: unknown, and a person finds out. In no case is it sent again, because a release is handed out once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from asyncpg import Record
+
+from services.notifications import gateways
+from services.notifications.domain import message
+from services.notifications.domain.message import Result
+from services.notifications.gateways import Holder, Refused, Release
+from services.notifications.messages import rows, words
+from services.notifications.messages.providers import Deadline, FileProvider, Outgoing, Provider, SmtpProvider
+from services.notifications.messages.rows import StepRow
+from services.notifications.settings import Settings
+from services.notifications.store import ANY, MESSAGE, Bell, rung
+from shared.contracts.envelope import Channel, Payload
+from shared.contracts.notifications import MessageAccepted
+from shared.runtime.errors import Unavailable
+from shared.runtime.identifiers import new_id
+from shared.runtime.service import Service
+from shared.runtime.telemetry import counter
+from shared.runtime.work import Work
+
+log = logging.getLogger(__name__)
+
+_messages = counter("messages", "messages to people, by how they ended")
+# Messages that are being sent in this process: kept, because the event loop itself holds tasks only weakly.
+_SENDING: set[asyncio.Task[None]] = set()
+# After these answers the permit is not redeemed, and the holder may ask again.
+AGAIN = frozenset({"behind"})
+# Rung when consent is owed something new, in this process.
+OWED = Bell()
+OWED_POLL = 0.5
+ABANDONED_POLL = 10.0
+
+
+def providers(settings: Settings) -> dict[Channel, Provider]:
+    """Return who carries which channel."""
+    files = FileProvider(settings.sink)
+    mail = SmtpProvider(
+        settings.smtp_host,
+        settings.smtp_port,
+        settings.mail_from,
+        settings.smtp_user,
+        settings.smtp_password.get_secret_value(),
+        settings.smtp_tls,
+        settings.smtp_seconds,
+    )
+    return {"email": mail, "letter": files, "text": files}
+
+
+# --------------------------------------------------------------------------------------------- 1. the permit's place
+
+
+async def accept(work: Work, wanted: rows.NewMessage) -> str | None:
+    """Take a message on and return its id, or that of the same one asked for before; None if the permit is taken."""
+    await work.lock((MESSAGE, wanted.message_id))
+    known = await rows.of_permit(work, wanted.permit)
+    if known is not None:
+        same = (known["agency"], known["template"], known["language"], known["fence"])
+        if same == (wanted.agency, wanted.template, wanted.language, wanted.fence):
+            return str(known["message_id"])
+        return None
+    accepted = MessageAccepted(
+        permit=wanted.permit,
+        fence=wanted.fence,
+        agency=wanted.agency,
+        template=wanted.template,
+        language=wanted.language,
+        worker=wanted.worker,
+    )
+    work.record(MESSAGE, wanted.message_id, *message.accept(work.state(MESSAGE, wanted.message_id), accepted))
+    work.write(rows.insert, (wanted, work.now))
+    return wanted.message_id
+
+
+# ------------------------------------------------------------------------------------------------- 2. the release
+
+
+async def redeem_and_send(service: Service, settings: Settings, message_id: str) -> Refused | None:
+    """Redeem the permit of an accepted message and begin to send it; return intake's refusal, if it refuses.
+
+    Raises Unavailable if intake does not answer: the holder may ask again, and is then told what had become of it.
+    """
+    claimant = new_id()
+    row = await service.transact(_claim, message_id, claimant)
+    if row is None:
+        return None  # somebody else has it in hand, or it has ended
+    holder = Holder(row["permit"], row["fence"], row["agency"], row["worker"])
+    try:
+        released = await gateways.release(service, holder)
+    except Unavailable:
+        await service.transact(rows.unclaim, message_id, claimant)
+        raise
+    if isinstance(released, Refused):
+        await service.transact(_refused, message_id, claimant, released)
+        return released
+    taken = Taken(message_id, claimant, row["template"], row["language"], row["name"] or row["agency"])
+    sending = asyncio.create_task(_send(service, settings, taken, released))
+    _SENDING.add(sending)
+    sending.add_done_callback(_done)
+    return None
+
+
+def _done(task: asyncio.Task[None]) -> None:
+    _SENDING.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        # The loop of the abandoned will settle the message. The text of the error may quote details: only its type is told.
+        log.error("a message could not be concluded", extra={"error": type(error).__name__})
+
+
+async def _claim(work: Work, message_id: str, claimant: str) -> Record | None:
+    await work.lock()
+    return await rows.claim(work, message_id, claimant)
+
+
+async def _refused(work: Work, message_id: str, claimant: str, refused: Refused) -> None:
+    await work.lock((MESSAGE, message_id))
+    if not await rows.holds(work, message_id, claimant):
+        return
+    if refused.kind in AGAIN or refused.status == 429:  # noqa: PLR2004 - HTTP
+        await rows.unclaim(work, message_id, claimant)
+        return
+    # It was never redeemed, or by the holder itself for an attempt of its own: consent is told nothing by us. (If it was an
+    # earlier try of ours whose answer was lost, its outcome becomes overdue, and the hub is told.)
+    decided = message.conclude(work.state(MESSAGE, message_id), Result("not_made", refused.kind))
+    _conclude(work, message_id, decided, owes=False)
+
+
+# ---------------------------------------------------------------------------------------------------- 3. to 5.
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A message in the hands of this process."""
+
+    message_id: str
+    claimant: str
+    template: str
+    language: str | None
+    agency: str
+
+
+async def _send(service: Service, settings: Settings, taken: Taken, released: Release) -> None:
+    provider = providers(settings).get(released.channel)
+    outgoing = _compose(taken, released)
+    if provider is None or outgoing is None:
+        result = Result("not_made", "no-such-channel", released.channel)
+    else:
+        # Read before the transaction reads the database's clock: so the deadline can only be too early.
+        pinned = time.monotonic()
+        now = await service.transact(_begin, taken, released.channel, provider.name)
+        if now is None:
+            return  # somebody concluded that we had died
+        left = released.use_by - now - timedelta(seconds=settings.use_by_margin_seconds)
+        result = await provider.send(outgoing, Deadline(pinned + left.total_seconds()))
+    await _persist(service, taken.message_id, result)
+
+
+def _compose(taken: Taken, released: Release) -> Outgoing | None:
+    to = words.address(released)
+    if to is None:
+        return None
+    subject, text = words.render(taken.template, released, taken.language, taken.agency)
+    return Outgoing(taken.message_id, released.channel, to, subject, text)
+
+
+async def _begin(work: Work, taken: Taken, channel: Channel, provider: str) -> datetime | None:
+    """Commit that the write begins; None if the message is no longer ours."""
+    await work.lock((MESSAGE, taken.message_id))
+    if not await rows.holds(work, taken.message_id, taken.claimant):
+        return None
+    decided = message.start(work.state(MESSAGE, taken.message_id), channel, provider)
+    if not decided:
+        return None
+    work.record(MESSAGE, taken.message_id, *decided)
+    work.write(rows.save_steps, StepRow(taken.message_id, "sending", work.now, channel, provider))
+    return work.now
+
+
+async def _persist(service: Service, message_id: str, result: Result) -> None:
+    """Commit the end, for as long as the database is away: forgetting a success would make it unknown for ever."""
+    while True:
+        try:
+            await service.transact(_end, message_id, result)
+        except Unavailable:
+            await asyncio.sleep(1)
+        else:
+            return
+
+
+async def _end(work: Work, message_id: str, result: Result) -> None:
+    await work.lock((MESSAGE, message_id))
+    _conclude(work, message_id, message.conclude(work.state(MESSAGE, message_id), result), owes=True)
+
+
+def _conclude(work: Work, message_id: str, decided: Sequence[Payload], *, owes: bool) -> None:
+    """Record the end of a message, and what consent is owed of it."""
+    if not decided:
+        return
+    work.record(MESSAGE, message_id, *decided)
+    state = work.state(MESSAGE, message_id)
+    outcome = message.OUTCOMES[state.step] if owes else None
+    row = StepRow(
+        message_id, state.step, work.now, state.channel, state.provider or None, state.reason or None, outcome
+    )
+    work.write(rows.save_steps, row)
+    work.after_commit(partial(OWED.ring, ()))
+    _messages.add(1, {"how": state.step})
+
+
+# -------------------------------------------------------------------------------------- after a crash, and consent
+
+
+async def settle_abandoned(service: Service) -> None:
+    """Loop: conclude messages whose sender died."""
+    while True:
+        for message_id in await service.transact(_abandoned):
+            await service.transact(abandon, message_id)
+        await asyncio.sleep(ABANDONED_POLL)
+
+
+async def _abandoned(work: Work) -> list[str]:
+    await work.lock()
+    return await rows.abandoned(work)
+
+
+async def abandon(work: Work, message_id: str) -> None:
+    """Conclude one: not made if it was certainly not sent, else unknown. Never sent again.
+
+    Even when it was not sent, consent is told `unknown`: whether the permit had been redeemed, and by whom, died with the
+    sender, and `not_made` would free a permit that its holder may be using.
+    """
+    await work.lock((MESSAGE, message_id))
+    decided = message.interrupted(work.state(MESSAGE, message_id))
+    _conclude(work, message_id, decided, owes=True)
+    if decided and work.state(MESSAGE, message_id).step == "not_made":
+        work.write(rows.owe, (message_id, "unknown", work.now))
+
+
+async def tell_outcomes(service: Service) -> None:
+    """Loop: tell consent what became of messages, until it has answered."""
+    with OWED.listening(ANY) as more:
+        while True:
+            more.clear()
+            due = await service.transact(_owed)
+            await asyncio.gather(*(_tell(service, row) for row in due))
+            if not due:
+                await rung(more, OWED_POLL)
+
+
+async def _owed(work: Work) -> list[Record]:
+    await work.lock()
+    return await rows.owed(work, 20)
+
+
+async def _tell(service: Service, row: Record) -> None:
+    holder = Holder(row["permit"], row["fence"], row["agency"], row["worker"])
+    try:
+        status = await gateways.tell_outcome(service, holder, row["outcome"])
+    except Unavailable:
+        status = 503
+    await service.transact(_told, row["message_id"], row["outcome"], status, row["outcome_tries"])
+
+
+async def _told(work: Work, message_id: str, outcome: str, status: int, tries: int) -> None:
+    await work.lock()
+    if status == 200:  # noqa: PLR2004 - HTTP
+        work.write(rows.outcome_told, (message_id, "told", None))
+    elif status in {401, 403, 408, 425, 429} or status >= 500:  # noqa: PLR2004 - HTTP
+        # 403 too: a token's scope is put right by an operator, and the outcome must not have been dropped by then.
+        work.write(rows.outcome_told, (message_id, "owed", work.now + timedelta(seconds=min(2**tries, 300))))
+    elif status == 409 and outcome == "not_made":  # noqa: PLR2004 - HTTP
+        # Too late to give the permit back: then it counts as an attempt, and a person resolves it.
+        work.write(rows.owe, (message_id, "unknown", work.now))
+    else:
+        log.error("consent refused an outcome", extra={"message_id": message_id, "status": status})
+        work.write(rows.outcome_told, (message_id, "refused", None))

@@ -1,0 +1,227 @@
+"""Messages as rows: one per permit, no contact details.
+
+`step` follows the MESSAGE stream, with `releasing` between accepted and sending: somebody is asking intake for the contact
+details now. `claim` names that somebody; whoever lost the claim cannot begin to send.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from shared.contracts.envelope import Envelope
+from shared.contracts.notifications import MessageAccepted, MessageNotMade, MessageSending, MessageSent
+from shared.runtime.work import Connection, Work
+
+# Longer than a release and a slow provider together can take: whoever holds a message longer than this has died.
+ABANDONED = timedelta(minutes=3)
+
+FIELDS = """message_id, permit, fence, agency, worker, template, language, step, claim, channel, provider, reason,
+provider_status, outcome, outcome_step, outcome_due, outcome_tries, created_at, updated_at"""
+_INSERT = """
+INSERT INTO message (message_id, permit, fence, agency, worker, template, language, step, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 'accepted', $8, $8)
+"""
+_CLAIM = """
+UPDATE message SET step = 'releasing', claim = $2, updated_at = $3 WHERE message_id = $1 AND step = 'accepted'
+RETURNING permit, fence, agency, worker, template, language,
+  (SELECT name FROM agency WHERE agency = message.agency) AS name
+"""
+_UNCLAIM = """
+UPDATE message SET step = 'accepted', updated_at = $3 WHERE message_id = $1 AND step = 'releasing' AND claim = $2
+"""
+_STEP = """
+UPDATE message SET step = $2, channel = coalesce($3, channel), provider = coalesce($4, provider), reason = $5, outcome = $6,
+  outcome_step = CASE WHEN $6::text IS NULL THEN outcome_step ELSE 'owed' END,
+  outcome_due = CASE WHEN $6::text IS NULL THEN outcome_due ELSE $7 END, updated_at = $7
+WHERE message_id = $1
+"""
+_OWED = """
+UPDATE message AS m SET outcome_due = $1 + interval '30 seconds', outcome_tries = outcome_tries + 1
+FROM (SELECT message_id FROM message WHERE outcome_step = 'owed' AND outcome_due <= $1
+      ORDER BY outcome_due LIMIT $2 FOR UPDATE SKIP LOCKED) AS due
+WHERE m.message_id = due.message_id
+RETURNING m.message_id, m.permit, m.fence, m.agency, m.worker, m.outcome, m.outcome_tries
+"""
+_ABANDONED = """
+SELECT message_id FROM message WHERE step IN ('releasing', 'sending') AND updated_at < $1 ORDER BY message_id LIMIT 100
+"""
+_RECONCILE = """(step = 'unknown' OR outcome_step = 'refused')"""
+
+
+@dataclass(frozen=True)
+class NewMessage:
+    """A message as its holder asked for it. `fence` is the permit's."""
+
+    message_id: str
+    permit: str
+    fence: int
+    agency: str
+    worker: str | None
+    template: str
+    language: str | None
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """A message's new step. `outcome`: what consent is now owed, None if nothing."""
+
+    message_id: str
+    step: str
+    at: datetime
+    channel: str | None = None
+    provider: str | None = None
+    reason: str | None = None
+    outcome: str | None = None
+
+
+async def insert(connection: Connection, rows: list[tuple[NewMessage, datetime]]) -> None:
+    """Write accepted messages. Raises UniqueViolationError if a permit has a message already."""
+    await connection.executemany(
+        _INSERT,
+        [
+            (m.message_id, m.permit, m.fence, m.agency, m.worker, m.template, m.language, now)
+            for m, now in rows
+        ],
+    )
+
+
+async def claim(work: Work, message_id: str, claimant: str) -> asyncpg.Record | None:
+    """Take an accepted message for releasing; None if it is not there to be taken."""
+    return await work.fetchrow(_CLAIM, message_id, claimant, work.now)
+
+
+async def holds(work: Work, message_id: str, claimant: str) -> bool:
+    """Say whether the claimant still holds the message, and lock its row."""
+    sql = "SELECT step = 'releasing' AND claim = $2 FROM message WHERE message_id = $1 FOR UPDATE"
+    return bool(await work.fetchval(sql, message_id, claimant))
+
+
+async def unclaim(work: Work, message_id: str, claimant: str) -> None:
+    """Put a message back: nothing was redeemed, or nobody knows; the holder may ask again."""
+    await work.execute(_UNCLAIM, message_id, claimant, work.now)
+
+
+async def save_steps(connection: Connection, rows: list[StepRow]) -> None:
+    """Write new steps; a due outcome is due at once."""
+    await connection.executemany(
+        _STEP, [(r.message_id, r.step, r.channel, r.provider, r.reason, r.outcome, r.at) for r in rows]
+    )
+
+
+async def owed(work: Work, limit: int) -> list[asyncpg.Record]:
+    """Take outcomes that consent has not answered yet; each is left to others for half a minute."""
+    return await work.fetch(_OWED, work.now, limit)
+
+
+async def outcome_told(connection: Connection, rows: list[tuple[str, str, datetime | None]]) -> None:
+    """Write how telling consent went (message, step told/refused/owed, due again)."""
+    await connection.executemany(
+        "UPDATE message SET outcome_step = $2, outcome_due = $3 WHERE message_id = $1", rows
+    )
+
+
+async def owe(connection: Connection, rows: list[tuple[str, str, datetime]]) -> None:
+    """Owe consent another outcome (message, outcome, now)."""
+    await connection.executemany(
+        """UPDATE message SET outcome = $2, outcome_step = 'owed', outcome_due = $3, outcome_tries = 0
+        WHERE message_id = $1""",
+        rows,
+    )
+
+
+async def abandoned(work: Work) -> list[str]:
+    """Return messages whose sender must have died."""
+    return [row["message_id"] for row in await work.fetch(_ABANDONED, work.now - ABANDONED)]
+
+
+async def of_permit(work: Work, permit: str) -> asyncpg.Record | None:
+    """Return the message that has the permit, if one has."""
+    sql = f"SELECT {FIELDS} FROM message WHERE permit = $1 AND step <> 'not_made' FOR UPDATE"  # noqa: S608
+    return await work.fetchrow(sql, permit)
+
+
+async def one(pool: asyncpg.Pool[asyncpg.Record], message_id: str) -> asyncpg.Record | None:
+    """Return a message."""
+    return await pool.fetchrow(f"SELECT {FIELDS} FROM message WHERE message_id = $1", message_id)  # noqa: S608
+
+
+async def to_reconcile(
+    pool: asyncpg.Pool[asyncpg.Record], agency: str | None, after: str, limit: int
+) -> list[asyncpg.Record]:
+    """Return the messages of an agency (None: of all) that a person has to find out about, in order of their ids."""
+    return await pool.fetch(
+        f"SELECT {FIELDS} FROM message WHERE {_RECONCILE}"  # noqa: S608 - constants
+        " AND ($1::text IS NULL OR agency = $1) AND message_id > $2 ORDER BY message_id LIMIT $3",
+        agency,
+        after,
+        limit,
+    )
+
+
+async def save_provider_status(connection: Connection, rows: list[tuple[str, str, str, datetime]]) -> None:
+    """Write what a provider reported later (message, provider, status, now); a final status stays."""
+    await connection.executemany(
+        """UPDATE message SET provider_status = $3, updated_at = $4
+        WHERE message_id = $1 AND provider = $2 AND provider_status IS DISTINCT FROM $3""",
+        rows,
+    )
+
+
+async def returned(connection: Connection, rows: list[tuple[str, str, datetime]]) -> None:
+    """Owe consent `returned` for messages (message, provider, now) that had been sent."""
+    await connection.executemany(
+        """UPDATE message SET outcome = 'returned', outcome_step = 'owed', outcome_due = $3, outcome_tries = 0
+        WHERE message_id = $1 AND provider = $2 AND step = 'sent' AND outcome = 'delivered'""",
+        rows,
+    )
+
+
+# --- after a restore of the database: the topic still has events whose rows are gone
+
+_RESTORE = """
+INSERT INTO message (message_id, permit, fence, agency, worker, template, language, step, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 'accepted', $8, $8) ON CONFLICT DO NOTHING
+"""
+
+
+async def restore_accepted(connection: Connection, rows: list[Envelope]) -> None:
+    """Write the rows of accepted messages again."""
+    columns: list[tuple[Any, ...]] = []
+    for event in rows:
+        data: MessageAccepted = event.data  # type: ignore[assignment]
+        columns.append(
+            (
+                event.subject,
+                data.permit,
+                data.fence,
+                data.agency,
+                data.worker,
+                data.template,
+                data.language,
+                event.time,
+            )
+        )
+    await connection.executemany(_RESTORE, columns)
+
+
+async def restore_step(connection: Connection, rows: list[Envelope]) -> None:
+    """Bring rows to the step of their last event. What consent is owed is owed again: telling it twice is harmless."""
+    steps = []
+    for event in rows:
+        data = event.data
+        if isinstance(data, MessageSending):
+            row = StepRow(event.subject, "sending", event.time, data.channel, data.provider)
+        elif isinstance(data, MessageSent):
+            row = StepRow(event.subject, "sent", event.time, outcome="delivered")
+        elif isinstance(data, MessageNotMade):
+            row = StepRow(event.subject, "not_made", event.time, reason=data.reason)
+        else:
+            row = StepRow(
+                event.subject, "unknown", event.time, reason=getattr(data, "reason", None), outcome="unknown"
+            )
+        steps.append(row)
+    await save_steps(connection, steps)

@@ -1,0 +1,314 @@
+"""The feed's rows: who has a part in which case, and each agency's numbered entries.
+
+Everything here runs once for a batch of events, at the end of its transaction: one statement to lock, three to read, four to
+write, whatever the size of the batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+import yaml
+
+from services.notifications.domain import (
+    Book,
+    Entry,
+    LaneState,
+    MessageState,
+    Notice,
+    Part,
+    Restriction,
+    lane,
+    message,
+    tell,
+)
+from shared.contracts import agencies, cases, consent, notifications
+from shared.contracts.envelope import Payload
+from shared.runtime.stream import Stream
+from shared.runtime.work import Connection
+
+LANE = Stream(
+    kind="lane",
+    topic="notifications",
+    state=LaneState,
+    evolve=lane.evolve,
+    payloads=(
+        notifications.DeliverySucceeded,
+        notifications.DeliveryFailed,
+        notifications.DeliveryRedriven,
+    ),
+)
+MESSAGE = Stream(
+    kind="message",
+    topic="notifications",
+    state=MessageState,
+    evolve=message.evolve,
+    payloads=(
+        notifications.MessageAccepted,
+        notifications.MessageSending,
+        notifications.MessageSent,
+        notifications.MessageUnknown,
+        notifications.MessageNotMade,
+    ),
+)
+
+# What is told of a person is decided from what is known of the cases, and the other way round, by events of different
+# topics. Without this lock two transactions, each blind to the other's rows, could both tell nobody.
+_LOCK_PEOPLE = """
+SELECT pg_advisory_xact_lock(key) FROM (
+  SELECT DISTINCT hashtextextended(person, 3) AS key FROM unnest($1::text[]) AS person ORDER BY 1) AS wanted
+"""
+_PARTS = """
+SELECT case_id, role, agency, about, person, worker, checks, sharing, since, ended FROM part
+WHERE case_id = ANY(ARRAY(
+  SELECT unnest($1::text[])
+  UNION SELECT case_id FROM part WHERE role = 'lead' AND person = ANY($2::text[])
+  UNION SELECT case_id FROM part WHERE role = 'lead' AND about = ANY($2::text[])))
+"""
+_RESTRICTIONS = """
+SELECT person, event_id::text AS event, kind, at, case_id, data FROM restriction WHERE person = ANY($1::text[])
+"""
+_AGENCIES = "SELECT agency, sharing, successor, since FROM agency WHERE agency = ANY($1::text[]) OR successor IS NOT NULL"
+_SAVE_PARTS = """
+INSERT INTO part (case_id, role, agency, about, person, worker, checks, sharing, since, ended)
+SELECT case_id, role, agency, about, person, worker, string_to_array(nullif(checks, ''), ','), sharing, since, ended
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+            $9::timestamptz[], $10::timestamptz[])
+  AS p(case_id, role, agency, about, person, worker, checks, sharing, since, ended)
+ORDER BY case_id, role, agency, about
+ON CONFLICT (case_id, role, agency, about) DO UPDATE
+SET person = excluded.person, worker = excluded.worker, checks = excluded.checks, sharing = excluded.sharing,
+    since = excluded.since, ended = excluded.ended
+"""
+_LIFT = """
+DELETE FROM restriction AS r USING unnest($1::text[], $2::uuid[], $3::text[]) AS l(person, event_id, case_id)
+WHERE r.person = l.person AND r.event_id = l.event_id AND r.case_id = l.case_id
+"""
+_RESTRICT = """
+INSERT INTO restriction (person, event_id, case_id, kind, at, data)
+SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::json[])
+ON CONFLICT DO NOTHING
+"""
+# The counter's row stays locked until the commit: so numbers have no gaps, and become visible in their order. It comes last
+# in a transaction, agencies in the order of their ids, because every other writer of that feed waits from here.
+_WRITE_FEED = """
+WITH given AS (
+  SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::timestamptz[], $5::text[], $6::text[], $7::json[], $8::text[])
+  WITH ORDINALITY AS g(agency, kind, event_id, at, case_id, party, data, trace, n)
+), fresh AS (
+  SELECT * FROM given AS g WHERE NOT EXISTS (
+    SELECT FROM feed AS f WHERE f.event_id = g.event_id AND f.agency = g.agency AND f.kind = g.kind
+      AND f.case_id = g.case_id AND f.party = g.party)
+), counted AS (
+  SELECT agency, count(*) AS entries FROM fresh GROUP BY agency
+), numbered AS (
+  INSERT INTO feed_counter (agency, last) SELECT agency, entries FROM counted ORDER BY agency
+  ON CONFLICT (agency) DO UPDATE SET last = feed_counter.last + excluded.last
+  RETURNING agency, last
+)
+INSERT INTO feed (agency, number, at, kind, case_id, party, data, event_id, trace)
+SELECT f.agency, d.last - c.entries + row_number() OVER (PARTITION BY f.agency ORDER BY f.n), f.at, f.kind, f.case_id, f.party,
+       f.data, f.event_id, f.trace
+FROM fresh AS f JOIN counted AS c USING (agency) JOIN numbered AS d USING (agency)
+"""
+_SAVE_AGENCY = """
+INSERT INTO agency (agency, name, sharing, active) VALUES ($1, $2, $3, $4)
+ON CONFLICT (agency) DO UPDATE SET name = excluded.name, sharing = excluded.sharing, active = excluded.active
+"""
+_SAVE_SUCCESSION = """
+INSERT INTO agency (agency, successor, since) VALUES ($1, $2, $3)
+ON CONFLICT (agency) DO UPDATE SET successor = excluded.successor, since = excluded.since
+"""
+_READ_FEED = """
+SELECT number, at, kind, nullif(case_id, '') AS case_id, nullif(party, '') AS party, data, event_id::text AS event, trace
+FROM feed WHERE agency = $1 AND number > $2 ORDER BY number LIMIT $3
+"""
+# Whether somebody inherits the feed of `of`: over one succession or several, each of them in force.
+_INHERITS = """
+WITH RECURSIVE heir(agency) AS (
+  SELECT successor FROM agency WHERE agency = $1 AND since <= (SELECT clock_timestamp() + shift FROM clock)
+  UNION SELECT a.successor FROM agency AS a JOIN heir AS h ON a.agency = h.agency
+        WHERE a.successor IS NOT NULL AND a.since <= (SELECT clock_timestamp() + shift FROM clock)
+) SELECT EXISTS (SELECT FROM heir WHERE agency = $2)
+"""
+
+
+class Bell:
+    """Wakes whoever waits for a feed in this process. What rings elsewhere is found by polling."""
+
+    def __init__(self) -> None:
+        """Nobody waits yet."""
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+
+    def ring(self, agencies_told: Iterable[str]) -> None:
+        """Wake those who wait for these agencies' feeds, or for any feed."""
+        for agency in (*agencies_told, ANY):
+            for event in self._waiting.get(agency, ()):
+                event.set()
+
+    @contextmanager
+    def listening(self, agency: str) -> Iterator[asyncio.Event]:
+        """Give an event that is set whenever the agency's feed (ANY: any feed) may have grown."""
+        event = asyncio.Event()
+        listeners = self._waiting.setdefault(agency, set())
+        listeners.add(event)
+        try:
+            yield event
+        finally:
+            listeners.discard(event)
+
+
+async def rung(event: asyncio.Event, seconds: float) -> None:
+    """Return when the event is set, at the latest after `seconds`."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+ANY = ""
+BELL = Bell()
+
+
+@cache
+def sharing_agreements() -> dict[str, frozenset[str]]:
+    """Return, for each information sharing agreement, the kinds of entry that it lets a referring agency know of."""
+    folder = Path(cases.__file__).parent / "sharing"
+    found = {}
+    for file in sorted(folder.glob("*.yaml")):
+        agreement = yaml.safe_load(file.read_text(encoding="utf-8"))
+        found[str(agreement.get("id", file.stem))] = frozenset(agreement.get("referrer_feed", ()))
+    return found
+
+
+async def publish(connection: Connection, notices: list[Notice]) -> None:
+    """Write what agencies are told of a batch of events into their feeds; fills in each notice's `told`."""
+    book = await _read_book(connection, notices)
+    told: list[Entry] = []
+    for notice in notices:
+        for entry in tell(notice.payload, notice, book):
+            agency = book.heir(entry.agency)
+            notice.told.add(agency)
+            told.append(entry if agency == entry.agency else replace(entry, agency=agency))
+    await _save_book(connection, book)
+    await _write_feed(connection, told)
+
+
+def _concerned(notices: Sequence[Notice]) -> tuple[list[str], list[str]]:
+    """Return the cases and the people that these events speak of."""
+    case_ids: dict[str, None] = {}
+    people: dict[str, None] = {}
+    for notice in notices:
+        payload: Payload = notice.payload
+        if isinstance(payload, cases.CaseAllocated):
+            for party in payload.parties:
+                people |= {party.party: None, party.person: None}
+        if type(payload).__module__ == consent.__name__:
+            people[notice.subject] = None
+            case_ids |= dict.fromkeys(getattr(payload, "cases", ()))
+            if (case := getattr(payload, "case", None)) is not None:
+                case_ids[case] = None
+            if isinstance(payload, consent.DoubleReachFound):
+                people[payload.other] = None
+        elif not isinstance(payload, agencies.AgencySucceeded):
+            case_ids[notice.subject] = None
+    return list(case_ids), list(people)
+
+
+async def _read_book(connection: Connection, notices: Sequence[Notice]) -> Book:
+    book = Book(shared=sharing_agreements())
+    case_ids, people = _concerned(notices)
+    if people:
+        await connection.execute(_LOCK_PEOPLE, people)
+    referrers = []
+    for row in await connection.fetch(_PARTS, case_ids, people):
+        case_id, role, agency, about, person, worker, checks, *rest = row
+        book.know(Part(case_id, role, agency, about, person, worker, tuple(checks), *rest))
+        if role == "referrer":
+            referrers.append(agency)
+    if people:
+        for row in await connection.fetch(_RESTRICTIONS, people):
+            data = msgspec.json.decode(row["data"])
+            book.know_restriction(
+                Restriction(row["person"], row["event"], row["kind"], row["at"], row["case_id"] or None, data)
+            )
+    now = max(notice.now for notice in notices)
+    rows = await connection.fetch(_AGENCIES, referrers)
+    book.agreements = {row["agency"]: row["sharing"] for row in rows}
+    book.heirs = {row["agency"]: row["successor"] for row in rows if row["successor"] and row["since"] <= now}
+    return book
+
+
+def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+async def _save_book(connection: Connection, book: Book) -> None:
+    if book.changed:
+        rows = (
+            (
+                p.case,
+                p.role,
+                p.agency,
+                p.about,
+                p.person,
+                p.worker,
+                ",".join(p.checks),
+                p.sharing,
+                p.since,
+                p.ended,
+            )
+            for p in book.changed.values()
+        )
+        await connection.execute(_SAVE_PARTS, *_columns(rows))
+    if book.lifted:
+        lifted = ((person, event, case or "") for person, event, case in book.lifted)
+        await connection.execute(_LIFT, *_columns(lifted))
+    if book.added:
+        added = ((r.person, r.event, r.case or "", r.kind, r.at, _json(r.data)) for r in book.added.values())
+        await connection.execute(_RESTRICT, *_columns(added))
+
+
+async def _write_feed(connection: Connection, told: Sequence[Entry]) -> None:
+    # The same entry can be due twice in one batch: a restrictive event that was waiting, and comes again in its turn.
+    once = {(e.event, e.agency, e.kind, e.case, e.party): e for e in reversed(told)}
+    rows = [
+        (e.agency, e.kind, e.event, e.at, e.case or "", e.party or "", _json(e.data), e.trace)
+        for e in reversed(once.values())
+    ]
+    if rows:
+        await connection.execute(_WRITE_FEED, *_columns(rows))
+
+
+async def save_agencies(connection: Connection, rows: list[tuple[str, str, str | None, bool]]) -> None:
+    """Write (agency, name, sharing agreement, active)."""
+    await connection.executemany(_SAVE_AGENCY, rows)
+
+
+async def save_successions(connection: Connection, rows: list[tuple[str, str, datetime]]) -> None:
+    """Write (agency, successor, since)."""
+    await connection.executemany(_SAVE_SUCCESSION, rows)
+
+
+async def read_feed(
+    pool: asyncpg.Pool[asyncpg.Record], agency: str, after: int, limit: int
+) -> list[asyncpg.Record]:
+    """Return an agency's entries after a number, in order."""
+    return await pool.fetch(_READ_FEED, agency, after, limit)
+
+
+async def inherits(pool: asyncpg.Pool[asyncpg.Record], agency: str, of: str) -> bool:
+    """Say whether an agency has succeeded another, directly or over others."""
+    return bool(await pool.fetchval(_INHERITS, of, agency))

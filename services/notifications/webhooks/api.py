@@ -1,0 +1,302 @@
+"""HTTP: an agency's subscriptions, and the deliveries that operators look after."""
+
+from __future__ import annotations
+
+import base64
+from datetime import datetime
+from functools import cache
+from typing import Annotated, Any, Literal
+
+import asyncpg
+import msgspec
+from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from services.notifications import store
+from services.notifications.domain import tell
+from services.notifications.webhooks import guard, rows
+from services.notifications.webhooks.loops import redrive, vault_of
+from services.notifications.webhooks.secrets import new_secret
+from shared.contracts.envelope import REGISTER
+from shared.runtime.auth import Caller, scope
+from shared.runtime.http import check_version, decode_cursor, encode_cursor, etag, required_version
+from shared.runtime.idempotency import Answer, idempotency_key
+from shared.runtime.identifiers import new_id
+from shared.runtime.problems import FieldError, Problem, invalid, not_found
+from shared.runtime.service import Service, current_service
+from shared.runtime.work import Work
+
+router = APIRouter(prefix="/v1", tags=["webhooks"])
+Current = Annotated[Service, Depends(current_service)]
+Key = Annotated[str, Depends(idempotency_key)]
+Id = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]
+MOST_SUBSCRIPTIONS = 20
+TEST = "subscription.test"
+
+
+@cache
+def kinds() -> frozenset[str]:
+    """Return the kinds of entry that there are."""
+    told = (contract for contract in REGISTER.values() if contract.payload in tell.registry)
+    return frozenset(contract.type.rpartition(".v")[0] for contract in told)
+
+
+class NewSubscription(BaseModel, extra="forbid"):
+    """Where to send, and which kinds of entry (none named: all)."""
+
+    url: str = Field(max_length=guard.LONGEST_URL)
+    kinds: tuple[str, ...] = Field(default=(), max_length=50)
+    after: int | None = Field(
+        default=None, ge=0, le=2**62, description="begin after this entry; default: the last"
+    )
+
+
+class ChangedSubscription(BaseModel, extra="forbid"):
+    """What is to be changed; `rotate_secret` gives a new secret and ends the old one at once."""
+
+    url: str | None = Field(default=None, max_length=guard.LONGEST_URL)
+    kinds: tuple[str, ...] | None = Field(default=None, max_length=50)
+    active: bool | None = None
+    rotate_secret: bool = False
+
+
+class Replay(BaseModel, extra="forbid"):
+    """Deliver everything after this entry again."""
+
+    after: int = Field(ge=0, le=2**62)
+
+
+def _check(service: Service, url: str | None, wanted: tuple[str, ...] | None) -> None:
+    wrong = []
+    if url is not None:
+        try:
+            guard.check(url, development=service.settings.development)
+        except guard.Forbidden as error:
+            what, _, remedy = str(error).partition("; ")
+            wrong.append(FieldError("url", what, remedy))
+    for index, kind in enumerate(wanted or ()):
+        if kind not in kinds():
+            remedy = f"Use one of: {', '.join(sorted(kinds()))}."
+            wrong.append(FieldError(f"kinds[{index}]", "no such kind of entry", remedy))
+    if wrong:
+        raise invalid(wrong)
+
+
+def _shown(row: asyncpg.Record) -> dict[str, Any]:
+    return {
+        "id": row["subscription_id"],
+        "url": row["url"],
+        "kinds": row["kinds"],
+        "active": row["active"],
+        "reason": row["reason"],
+        "taken": row["taken"],
+        "created_at": row["created_at"],
+    }
+
+
+def _answer(row: asyncpg.Record, status: int = 200, **more: object) -> Response:
+    content = msgspec.json.encode(_shown(row) | more)
+    return Response(content, status, {"ETag": etag(row["version"])}, media_type="application/json")
+
+
+async def _mine(service: Service, caller: Caller, subscription: str) -> asyncpg.Record:
+    found = await rows.of_agency(service.pool, caller.agency, subscription)
+    if not found:
+        raise not_found("subscription")
+    return found[0]
+
+
+async def _secret(service: Service, subscription: str) -> str:
+    """Return the secret as Standard Webhooks writes it."""
+    stored = await service.pool.fetchval(
+        "SELECT secret FROM subscription WHERE subscription_id = $1", subscription
+    )
+    if stored is None:
+        raise not_found("subscription")
+    return "whsec_" + base64.b64encode(vault_of(service).unlock(subscription, stored)).decode()
+
+
+@router.post("/subscriptions", status_code=201)
+async def create(
+    service: Current, request: Request, wanted: NewSubscription, key: Key, caller: Caller = scope("subscribe")
+) -> Response:
+    """Subscribe an endpoint to your feed. The answer holds the secret that its signatures are checked with."""
+    _check(service, wanted.url, wanted.kinds)
+    subscription = new_id()
+    secret = vault_of(service).lock(subscription, new_secret())
+
+    async def command(work: Work) -> Answer:
+        await work.lock()
+        count = await work.fetchval("SELECT count(*) FROM subscription WHERE agency = $1", caller.agency)
+        if count >= MOST_SUBSCRIPTIONS:
+            raise Problem(
+                409,
+                "too-many",
+                f"An agency has at most {MOST_SUBSCRIPTIONS} subscriptions.",
+                detail="Delete one.",
+            )
+        row = (subscription, caller.agency, wanted.url, list(wanted.kinds), secret, wanted.after, work.now)
+        work.write(rows.insert, row)
+        # The secret is not part of the stored answer, which is kept unencrypted.
+        return Answer(201, {"id": subscription})
+
+    answer = await service.once(caller, key, await request.body(), command, route="subscriptions")
+    made = await _mine(service, caller, answer.body["id"])
+    return _answer(made, 201, secret=await _secret(service, answer.body["id"]))
+
+
+@router.get("/subscriptions")
+async def list_all(service: Current, caller: Caller = scope("subscribe")) -> Response:
+    """Return your agency's subscriptions."""
+    found = await rows.of_agency(service.pool, caller.agency)
+    return Response(
+        msgspec.json.encode({"subscriptions": [_shown(row) for row in found]}), media_type="application/json"
+    )
+
+
+@router.get("/subscriptions/{subscription}")
+async def read(service: Current, subscription: Id, caller: Caller = scope("subscribe")) -> Response:
+    """Return one of your subscriptions, with its ETag."""
+    return _answer(await _mine(service, caller, subscription))
+
+
+@router.patch("/subscriptions/{subscription}")
+async def change(
+    service: Current,
+    request: Request,
+    subscription: Id,
+    wanted: ChangedSubscription,
+    caller: Caller = scope("subscribe"),
+) -> Response:
+    """Change a subscription; needs If-Match."""
+    version = required_version(request)
+    _check(service, wanted.url, wanted.kinds)
+    secret = vault_of(service).lock(subscription, new_secret()) if wanted.rotate_secret else None
+
+    async def command(work: Work) -> None:
+        row = await rows.held(work, subscription)
+        if row is None or row["agency"] != caller.agency:
+            raise not_found("subscription")
+        check_version(version, row["version"])
+        active = row["active"] if wanted.active is None else wanted.active
+        url = row["url"] if wanted.url is None else wanted.url
+        chosen = row["kinds"] if wanted.kinds is None else list(wanted.kinds)
+        work.write(
+            rows.change, (subscription, url, chosen, active, None if active else row["reason"], secret)
+        )
+        work.after_commit(_wake)
+
+    await service.transact(command, actor=caller.actor)
+    row = await _mine(service, caller, subscription)
+    return _answer(row, secret=await _secret(service, subscription)) if secret else _answer(row)
+
+
+def _wake() -> None:
+    store.BELL.ring(())
+
+
+@router.delete("/subscriptions/{subscription}", status_code=204)
+async def delete(service: Current, subscription: Id, caller: Caller = scope("subscribe")) -> Response:
+    """End a subscription. What has not been delivered is not delivered; the feed stays."""
+
+    async def command(work: Work) -> None:
+        row = await rows.held(work, subscription)
+        if row is None or row["agency"] != caller.agency:
+            raise not_found("subscription")
+        work.write(rows.remove, subscription)
+
+    await service.transact(command, actor=caller.actor)
+    return Response(status_code=204)
+
+
+@router.post("/subscriptions/{subscription}/test", status_code=202)
+async def send_test(
+    service: Current, request: Request, subscription: Id, key: Key, caller: Caller = scope("subscribe")
+) -> Response:
+    """Send a `subscription.test`, signed like all others; its end is seen among the deliveries as number 0."""
+    await _mine(service, caller, subscription)
+
+    async def command(work: Work) -> Answer:
+        await work.lock()
+        work.write(rows.add, (subscription, 0, f"{subscription}.test", "", TEST, work.now))
+        work.after_commit(_wake)
+        return Answer(202, {"delivery": f"{subscription}.0"})
+
+    answer = await service.once(caller, key, await request.body(), command, route=f"test/{subscription}")
+    return answer.response()
+
+
+@router.post("/subscriptions/{subscription}/replay", status_code=202)
+async def replay(
+    service: Current,
+    request: Request,
+    subscription: Id,
+    wanted: Replay,
+    key: Key,
+    caller: Caller = scope("subscribe"),
+) -> Response:
+    """Deliver your feed again from after an entry: the subscription's cursor moves back (or forward) to it."""
+    await _mine(service, caller, subscription)
+
+    async def command(work: Work) -> Answer:
+        await rows.held(work, subscription)
+        last = await work.fetchval("SELECT last FROM feed_counter WHERE agency = $1", caller.agency)
+        after = min(wanted.after, last or 0)
+        work.write(rows.move, (subscription, after))
+        work.after_commit(_wake)
+        return Answer(202, {"after": after})
+
+    answer = await service.once(caller, key, await request.body(), command, route=f"replay/{subscription}")
+    return answer.response()
+
+
+@router.get("/deliveries")
+async def list_deliveries(
+    service: Current,
+    state: Literal["pending", "delivered", "failed", "withheld"] | None = None,
+    subscription: Annotated[str | None, Query(pattern=r"^[0-9a-f-]{36}$")] = None,
+    cursor: Annotated[str | None, Query(max_length=400)] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    caller: Caller = scope("operator"),  # noqa: ARG001 - the declaration is the check
+) -> Response:
+    """Return deliveries of all agencies, the last changed first."""
+    after = decode_cursor(cursor, str, str, int)
+    if after is not None:
+        after[0] = _time(after[0])
+    found = await rows.deliveries(service.pool, state, subscription, after, limit)
+    listed = [dict(row) | {"id": f"{row['subscription_id']}.{row['number']}"} for row in found]
+    last = found[-1] if len(found) == limit else None
+    more = last and encode_cursor(last["updated_at"].isoformat(), last["subscription_id"], last["number"])
+    return Response(msgspec.json.encode({"deliveries": listed, "next": more}), media_type="application/json")
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise invalid(
+            [FieldError("cursor", "not a cursor of this list", "Leave it out to begin anew.")]
+        ) from None
+
+
+@router.post("/deliveries/{delivery}/redrive", status_code=202)
+async def redrive_delivery(
+    service: Current,
+    request: Request,
+    delivery: Annotated[str, Path(pattern=r"^[0-9a-f-]{36}\.\d{1,18}$")],
+    key: Key,
+    caller: Caller = scope("operator"),
+) -> Response:
+    """Try a failed delivery again; those behind it in its lane follow."""
+    subscription, _, number = delivery.partition(".")
+
+    async def command(work: Work) -> Answer:
+        lane = await redrive(work, subscription, int(number))
+        if lane is None:
+            raise Problem(409, "not-failed", "There is no such delivery, or it has not failed.")
+        work.after_commit(_wake)
+        return Answer(202, {"lane": lane})
+
+    answer = await service.once(caller, key, await request.body(), command, route=f"redrive/{delivery}")
+    return answer.response()

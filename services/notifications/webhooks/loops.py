@@ -1,0 +1,195 @@
+"""The two loops of webhooks: taking entries from feeds into lanes, and sending what is due."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass
+
+import httpx
+from cryptography.exceptions import InvalidTag
+
+from services.notifications import store
+from services.notifications.domain import lane
+from services.notifications.settings import Settings
+from services.notifications.store import LANE
+from services.notifications.webhooks import rows
+from services.notifications.webhooks.rows import Claimed, Settled
+from services.notifications.webhooks.secrets import Vault, open_vault
+from services.notifications.webhooks.send import Sent, client, send
+from shared.contracts.notifications import DeliveryFailed, DeliverySucceeded
+from shared.runtime.service import Service
+from shared.runtime.telemetry import counter, span
+from shared.runtime.work import Work
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+TAKEN_AT_ONCE = 500
+SENT_AT_ONCE = 32
+
+_deliveries = counter("deliveries", "tries to deliver a webhook, by how they ended")
+
+
+def settings_of(service: Service) -> Settings:
+    """Return the settings with this service's own fields."""
+    assert isinstance(service.settings, Settings)  # noqa: S101 - `build` made it so
+    return service.settings
+
+
+def vault_of(service: Service) -> Vault:
+    """Return the vault of the webhook secrets; a development stack makes its key when it is missing."""
+    settings = settings_of(service)
+    return open_vault(settings.key_file, create=settings.development)
+
+
+# ----------------------------------------------------------------------------------------- from feed to lane
+
+
+async def take_entries(service: Service) -> None:
+    """Loop: move each subscription's cursor along its agency's feed."""
+    with store.BELL.listening(store.ANY) as grown:
+        while True:
+            grown.clear()
+            behind = await service.pool.fetch(rows.BEHIND)
+            for row in behind:
+                await service.transact(take, row["subscription_id"])
+            if not behind:
+                await store.rung(grown, POLL_SECONDS)
+
+
+async def take(work: Work, subscription: str) -> None:
+    """Make deliveries of the next entries, each at the end of its lane."""
+    row = await rows.held(work, subscription)
+    if row is None or not row["active"]:
+        return
+    found = await rows.entries(work, row["agency"], row["taken"], TAKEN_AT_ONCE)
+    if not found:
+        return
+    kinds = frozenset(row["kinds"])
+    wanted = [entry for entry in found if not kinds or entry["kind"] in kinds]
+    lanes = [lane.lane_id(subscription, entry["case_id"] or None) for entry in wanted]
+    await work.lock(*((LANE, name) for name in dict.fromkeys(lanes)))
+    for entry, name in zip(wanted, lanes, strict=True):
+        # In a replay the cursor comes by an entry that had failed: that is a redrive of it.
+        work.record(LANE, name, *lane.redrive(work.state(LANE, name), subscription, entry["number"]))
+        work.write(rows.add, (subscription, entry["number"], name, entry["case_id"], entry["kind"], work.now))
+    work.write(rows.move, (subscription, found[-1]["number"]))
+
+
+# ------------------------------------------------------------------------------------------ from lane to endpoint
+
+
+async def send_due(service: Service) -> None:
+    """Loop: send what is due, several lanes at once, each lane one by one."""
+    vault = vault_of(service)
+    running: set[asyncio.Task[None]] = set()
+    with store.BELL.listening(store.ANY) as grown:
+        async with client() as http:
+            try:
+                while True:
+                    grown.clear()
+                    claimed = await service.transact(_claim, SENT_AT_ONCE - len(running))
+                    for delivery in claimed:
+                        running.add(asyncio.create_task(_deliver(service, http, vault, delivery)))
+                    await _until_something(running, grown, idle=not claimed)
+            finally:
+                for task in running:
+                    task.cancel()
+                await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _until_something(running: set[asyncio.Task[None]], grown: asyncio.Event, *, idle: bool) -> None:
+    """Wait until there may be more to send: a try ended, a feed grew, some time passed, or a place became free."""
+    if len(running) >= SENT_AT_ONCE:
+        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    elif idle:
+        waking = asyncio.create_task(store.rung(grown, POLL_SECONDS))
+        await asyncio.wait({waking, *running}, return_when=asyncio.FIRST_COMPLETED)
+        waking.cancel()
+    for task in [task for task in running if task.done()]:
+        running.discard(task)
+        if (error := task.exception()) is not None:
+            # The lease brings the delivery back by itself.
+            log.warning("delivery could not be settled", extra={"error": type(error).__name__})
+
+
+async def _claim(work: Work, places: int) -> list[Claimed]:
+    await work.lock()
+    return await rows.claim(work, places)
+
+
+async def _deliver(service: Service, http: httpx.AsyncClient, vault: Vault, delivery: Claimed) -> None:
+    settings = settings_of(service)
+    with span("webhook", delivery.trace):
+        if not delivery.allowed:
+            ended = None
+        else:
+            try:
+                secret = vault.unlock(delivery.subscription, delivery.secret)
+            except InvalidTag:
+                ended = Sent("secret-unreadable", final=True)
+            else:
+                ended = await send(http, delivery, secret, development=settings.development)
+        _deliveries.add(1, {"how": "withheld" if ended is None else ended.reason or "taken"})
+        jitter = random.random()  # noqa: S311 - jitter, not a secret
+        await service.transact(settle, Try(delivery, ended, settings.delivery_attempts, jitter))
+
+
+@dataclass(frozen=True)
+class Try:
+    """A try that has ended. `ended` None: it was not sent, because the agency may no longer see it."""
+
+    delivery: Claimed
+    ended: Sent | None
+    most: int
+    jitter: float
+
+
+async def settle(work: Work, tried: Try) -> None:
+    """Record how a try ended, and let the lane go on if it may."""
+    delivery, ended = tried.delivery, tried.ended
+    await work.lock((LANE, delivery.lane))
+
+    def save(state: str, **more: object) -> None:
+        settled = Settled(delivery.subscription, delivery.number, delivery.lane, state, work.now, **more)  # type: ignore[arg-type]
+        work.write(rows.settle, settled)
+
+    if ended is None:
+        save("withheld", reason="not-allowed")
+        return
+    state = work.state(LANE, delivery.lane)
+    attempt = lane.Attempt(
+        delivery.subscription, delivery.number, delivery.attempts, ended.reason, final=ended.final
+    )
+    decided = lane.conclude(state, attempt, tried.most)
+    work.record(LANE, delivery.lane, *decided)
+    match decided:
+        case [DeliverySucceeded()]:
+            save("delivered")
+        case [DeliveryFailed()]:
+            save("failed", reason=ended.reason)
+            log.warning("delivery failed", extra={"lane": delivery.lane, "reason": ended.reason})
+        case _ if state.failed != delivery.number:
+            save("pending", due_at=work.now + lane.wait(delivery.attempts, tried.jitter), reason=ended.reason)
+    if ended.reason == "gone":
+        # 410 means, by the standard: never again. The agency sees why, and can activate it anew.
+        work.write(rows.stop, (delivery.subscription, "gone"))
+
+
+async def redrive(work: Work, subscription: str, number: int) -> str | None:
+    """Put a failed delivery back at the head of its lane; return the lane, None if it has not failed."""
+    row = await rows.one(work, subscription, number)
+    if row is None or row["state"] != "failed":
+        return None
+    name: str = row["lane"]
+    await work.lock((LANE, name))
+    decided = lane.redrive(work.state(LANE, name), subscription, number)
+    if not decided:
+        return None
+    work.record(LANE, name, *decided)
+    work.write(
+        rows.settle, Settled(subscription, number, name, "pending", work.now, due_at=work.now, anew=True)
+    )
+    return name

@@ -1,0 +1,238 @@
+"""Subscriptions and their deliveries, as rows.
+
+Only the first open delivery of a lane is ever due: those behind it wait at infinity until it has been taken. Whoever adds
+or ends deliveries of a lane locks it first, so that there is exactly one such first. (The lock of the stream does not do: a
+lane that has no event yet has no row to lock.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from services.notifications.domain import LAST_WORDS
+from shared.runtime.work import Connection, Work
+
+# A sender that dies leaves its deliveries claimed for this long; then they are sent again, under the same webhook-id.
+LEASE = timedelta(seconds=45)
+
+FIELDS = "subscription_id, agency, url, kinds, active, reason, taken, version, created_at"
+BEHIND = """
+SELECT s.subscription_id FROM subscription AS s JOIN feed_counter AS c USING (agency)
+WHERE s.active AND c.last > s.taken ORDER BY s.subscription_id LIMIT 100
+"""
+_ENTRIES = """
+SELECT number, kind, case_id FROM feed WHERE agency = $1 AND number > $2 ORDER BY number LIMIT $3
+"""
+# A delivery that was ended before is opened again: that is what a replay is.
+_ADD = """
+INSERT INTO delivery (subscription_id, number, lane, case_id, kind, state, due_at, updated_at)
+SELECT subscription_id, number, lane, case_id, kind, 'pending', 'infinity', at
+FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
+  AS d(subscription_id, number, lane, case_id, kind, at)
+ON CONFLICT (subscription_id, number) DO UPDATE
+SET state = 'pending', attempts = 0, reason = NULL, due_at = 'infinity', updated_at = excluded.updated_at
+WHERE delivery.state <> 'pending'
+"""
+_LOCK = """
+SELECT pg_advisory_xact_lock(key) FROM (
+  SELECT DISTINCT hashtextextended(lane, 4) AS key FROM unnest($1::text[]) AS lane ORDER BY 1) AS wanted
+"""
+# The first open delivery of each lane becomes due, unless it has failed for good: then the lane waits for a redrive.
+_ADVANCE = """
+UPDATE delivery AS d SET due_at = $2 FROM (
+  SELECT w.lane, (SELECT min(number) FROM delivery AS o WHERE o.lane = w.lane AND o.state IN ('pending', 'failed')) AS number
+  FROM unnest($1::text[]) AS w(lane)) AS first
+WHERE d.lane = first.lane AND d.number = first.number AND d.state = 'pending' AND d.due_at = 'infinity'
+"""
+_CLAIM = """
+UPDATE delivery AS d SET due_at = $2, attempts = attempts + 1, updated_at = $1
+FROM (SELECT p.subscription_id, p.number FROM delivery AS p JOIN subscription AS s USING (subscription_id)
+      WHERE p.state = 'pending' AND p.due_at <= $1 AND s.active
+      ORDER BY p.due_at LIMIT $3 FOR UPDATE OF p SKIP LOCKED) AS due
+WHERE d.subscription_id = due.subscription_id AND d.number = due.number
+RETURNING d.subscription_id, d.number
+"""
+# What is sent is decided when it is sent: the subscription as it is now, and whether the agency still has a part in the
+# case (or had, of an agency that it succeeded), or the entry is the last word about it.
+_CLAIMED = """
+SELECT d.subscription_id, d.number, d.lane, d.case_id, d.kind, d.attempts, s.url, s.secret, f.at, f.trace,
+       coalesce(a.active, true) AND (d.case_id = '' OR d.kind = ANY($3::text[]) OR EXISTS (
+         SELECT FROM part AS p LEFT JOIN agency AS gone ON gone.agency = p.agency
+         WHERE p.case_id = d.case_id AND (p.ended IS NULL OR p.since > p.ended) AND s.agency IN (p.agency, gone.successor)
+       )) AS allowed
+FROM unnest($1::text[], $2::bigint[]) AS c(subscription_id, number)
+JOIN delivery AS d USING (subscription_id, number) JOIN subscription AS s USING (subscription_id)
+LEFT JOIN feed AS f ON f.agency = s.agency AND f.number = d.number
+LEFT JOIN agency AS a ON a.agency = s.agency
+"""
+_SETTLE = """
+UPDATE delivery SET state = $3, due_at = coalesce($4, 'infinity'), reason = $5, updated_at = $6,
+  attempts = CASE WHEN $7 THEN 0 ELSE attempts END
+WHERE subscription_id = $1 AND number = $2 AND state IN ('pending', 'failed')
+"""
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A delivery to be sent now, with all that sending needs. `at` is the entry's time, None for a test."""
+
+    subscription: str
+    number: int
+    lane: str
+    case: str
+    attempts: int
+    url: str
+    secret: bytes
+    allowed: bool
+    at: datetime | None
+    trace: str | None
+
+
+@dataclass(frozen=True)
+class Settled:
+    """How a try ended: the delivery's new state, when it is due again, why. `anew`: its tries are counted from 0."""
+
+    subscription: str
+    number: int
+    lane: str
+    state: str
+    at: datetime
+    due_at: datetime | None = None
+    reason: str | None = None
+    anew: bool = False
+
+
+async def entries(work: Work, agency: str, after: int, limit: int) -> list[asyncpg.Record]:
+    """Return number, kind and case of the agency's entries after a number."""
+    return await work.fetch(_ENTRIES, agency, after, limit)
+
+
+async def add(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Add deliveries (subscription, number, lane, case, kind, now) at the end of their lanes, and start idle lanes."""
+    lanes = {row[2]: row[5] for row in rows}
+    await connection.execute(_LOCK, list(lanes))
+    await connection.execute(_ADD, *(list(column) for column in zip(*rows, strict=True)))
+    await connection.execute(_ADVANCE, list(lanes), max(lanes.values()))
+
+
+async def claim(work: Work, limit: int) -> list[Claimed]:
+    """Take due deliveries: nobody else sends them until the lease is over."""
+    taken = await work.fetch(_CLAIM, work.now, work.now + LEASE, limit)
+    if not taken:
+        return []
+    subscriptions, numbers = zip(*((row["subscription_id"], row["number"]) for row in taken), strict=True)
+    rows = await work.fetch(_CLAIMED, subscriptions, numbers, sorted(LAST_WORDS))
+    return [
+        Claimed(
+            row["subscription_id"],
+            row["number"],
+            row["lane"],
+            row["case_id"],
+            row["attempts"],
+            row["url"],
+            row["secret"],
+            row["allowed"],
+            row["at"],
+            row["trace"],
+        )
+        for row in rows
+    ]
+
+
+async def settle(connection: Connection, rows: list[Settled]) -> None:
+    """Write how tries ended, and let the next delivery of each lane go where one has been taken."""
+    await connection.execute(_LOCK, [row.lane for row in rows])
+    await connection.executemany(
+        _SETTLE, [(r.subscription, r.number, r.state, r.due_at, r.reason, r.at, r.anew) for r in rows]
+    )
+    await connection.execute(_ADVANCE, [row.lane for row in rows], max(row.at for row in rows))
+
+
+_INSERT = """
+INSERT INTO subscription (subscription_id, agency, url, kinds, secret, taken, created_at)
+SELECT $1, $2, $3, $4, $5, coalesce($6, (SELECT last FROM feed_counter WHERE agency = $2), 0), $7
+"""
+_CHANGE = """
+UPDATE subscription SET url = $2, kinds = $3, active = $4, reason = $5, secret = coalesce($6, secret), version = version + 1
+WHERE subscription_id = $1
+"""
+
+
+async def insert(connection: Connection, rows: list[tuple[Any, ...]]) -> None:
+    """Write new subscriptions (id, agency, url, kinds, secret, taken or None for "from now on", now)."""
+    await connection.executemany(_INSERT, rows)
+
+
+async def change(connection: Connection, rows: list[tuple[Any, ...]]) -> None:
+    """Write changed subscriptions (id, url, kinds, active, reason, new secret or None)."""
+    await connection.executemany(_CHANGE, rows)
+
+
+async def remove(connection: Connection, rows: list[str]) -> None:
+    """Delete subscriptions, and what has not been delivered with them."""
+    await connection.execute("DELETE FROM subscription WHERE subscription_id = ANY($1::text[])", rows)
+
+
+async def move(connection: Connection, rows: list[tuple[str, int]]) -> None:
+    """Move cursors: replay, or what has been taken from the feed."""
+    await connection.executemany("UPDATE subscription SET taken = $2 WHERE subscription_id = $1", rows)
+
+
+async def stop(connection: Connection, rows: list[tuple[str, str]]) -> None:
+    """Deactivate subscriptions (id, reason code)."""
+    await connection.executemany(
+        "UPDATE subscription SET active = false, reason = $2, version = version + 1 WHERE subscription_id = $1",
+        rows,
+    )
+
+
+async def one(work: Work, subscription: str, number: int) -> asyncpg.Record | None:
+    """Return a delivery's lane and state."""
+    return await work.fetchrow(
+        "SELECT lane, state FROM delivery WHERE subscription_id = $1 AND number = $2", subscription, number
+    )
+
+
+async def held(work: Work, subscription: str) -> asyncpg.Record | None:
+    """Return a subscription, locked."""
+    return await work.fetchrow(
+        f"SELECT {FIELDS} FROM subscription WHERE subscription_id = $1 FOR UPDATE",  # noqa: S608 - constant
+        subscription,
+    )
+
+
+async def of_agency(
+    pool: asyncpg.Pool[asyncpg.Record], agency: str, subscription: str | None = None
+) -> list[asyncpg.Record]:
+    """Return an agency's subscriptions, or one of them, without their secrets."""
+    return await pool.fetch(
+        f"SELECT {FIELDS} FROM subscription WHERE agency = $1 AND ($2::text IS NULL OR subscription_id = $2)"  # noqa: S608
+        " ORDER BY subscription_id",
+        agency,
+        subscription,
+    )
+
+
+async def deliveries(
+    pool: asyncpg.Pool[asyncpg.Record],
+    state: str | None,
+    subscription: str | None,
+    after: Sequence[Any] | None,
+    limit: int,
+) -> list[asyncpg.Record]:
+    """Return deliveries of all agencies, the newest first, after a cursor (updated_at, subscription, number)."""
+    return await pool.fetch(
+        """SELECT subscription_id, number, lane, nullif(case_id, '') AS case_id, kind, state, attempts, reason, updated_at
+        FROM delivery WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR subscription_id = $2)
+          AND ($3::timestamptz IS NULL OR (updated_at, subscription_id, number) < ($3, $4, $5))
+        ORDER BY updated_at DESC, subscription_id DESC, number DESC LIMIT $6""",
+        state,
+        subscription,
+        *(after or (None, None, None)),
+        limit,
+    )
