@@ -33,6 +33,7 @@ import asyncpg
 from deploy.local.place import Place
 from deploy.local.postgres import Postgres, on_same_server
 from deploy.local.processes import DidNotStart, Tell
+from deploy.local.services import KEY_RECORD, key_fingerprint
 from deploy.local.stack import SERVICES, Stack
 
 FORMAT = 1
@@ -227,6 +228,7 @@ def restore(place: Place, stack: Stack, archive: Path, keys: Path | None, tell: 
                 (place.home / name).parent.mkdir(exist_ok=True, mode=0o700)
                 (inside / name).replace(place.home / name)
                 (place.home / name).chmod(0o600)
+        place.record(KEY_RECORD, key_fingerprint(place.home / KEYS[0]))
     return datetime.fromisoformat(manifest["taken_at"])
 
 

@@ -61,7 +61,6 @@ async def _up(place: Place, stack: Stack, tell: processes.Tell) -> None:
     # Ctrl-C or `onefriend down`: everything has been stopped on the way here.
     with suppress(asyncio.CancelledError):
         async with Supervisor(place, stack, tell).running() as running:
-            agencies.ensure_clients(place)
             if any(service.name == "allocation" for service in running):
                 await _register_agencies(place, tell)
             _print_urls(place, [service.name for service in running])

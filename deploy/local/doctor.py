@@ -88,7 +88,7 @@ def _files(place: Place) -> Iterator[Finding]:
         yield Finding("warning" if wrong else "good", "jars of Kafka", found, remedy)
     key = place.home / "keys" / "master.key"
     if not key.exists():
-        made = (place.home / "postgres").exists()
+        made = (place.home / "postgres" / "data").exists()
         remedy = (
             "bring it back with `onefriend restore`: without it the details in the database cannot be read"
         )

@@ -27,6 +27,7 @@ HEADER = """\
 # The binding is to log4j, because slf4j-nop hides the broker's log.
 ROOTS = ("org.apache.kafka:kafka_2.13:4.3.1", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4")
 ATTEMPTS = 3
+STEP = 10  # progress is told after so many
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def ensure(folder: Path, progress: Callable[[int, int], None]) -> list[Path]:
         if wanted:
             progress(0, len(wanted))
             for done, _ in enumerate(pool.map(lambda jar: _fetch(jar, folder), wanted), start=1):
-                progress(done, len(wanted))
+                if done % STEP == 0 or done == len(wanted):
+                    progress(done, len(wanted))
     return [folder / jar.filename for jar in jars]
 
 

@@ -3,11 +3,11 @@
 They are written to `mail/` of the place, one file for each message, and nothing leaves the machine.
 """
 
+import asyncio
 import time
 import uuid
 from pathlib import Path
 
-from aiosmtpd.controller import UnthreadedController
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 
@@ -26,6 +26,11 @@ class _Keeper:
         return f"250 kept as {name}"
 
 
-def sink(folder: Path, port: int) -> UnthreadedController:
-    """A server for the running event loop; begin it with `begin()`, end it with `end()`."""
-    return UnthreadedController(_Keeper(folder), hostname="127.0.0.1", port=port)
+async def sink(folder: Path, port: int) -> asyncio.Server:
+    """A server in the running event loop."""
+    keeper = _Keeper(folder)
+    return await asyncio.get_running_loop().create_server(
+        lambda: SMTP(keeper, hostname="localhost", ident="Onefriend", enable_SMTPUTF8=True),
+        host="127.0.0.1",
+        port=port,
+    )

@@ -134,11 +134,28 @@ class Place:
     # ------------------------------------------------------------------------------------------ secrets
     def secret(self, name: str) -> str:
         """The secret of that name, made at the first call and kept in a file that only the owner can read."""
+        found = self.recorded(name)
+        if found is None:
+            found = self.record(name, secrets.token_urlsafe(32), replace=False)
+        return found
+
+    def recorded(self, name: str) -> str | None:
+        """What is kept under a name in that file."""
+        path = self.home / "secrets.json"
+        known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        return known.get(name)
+
+    def record(self, name: str, value: str, *, replace: bool = True) -> str:
+        """Keep a value in that file.
+
+        Returns:
+            what is there afterwards: without `replace`, what somebody else had put there first.
+        """
         path = self.home / "secrets.json"
         with self.lock("secrets"):
             known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-            if name not in known:
-                known[name] = secrets.token_urlsafe(32)
+            if replace or name not in known:
+                known[name] = value
                 write_private(path, json.dumps(known, indent=2))
         return known[name]
 

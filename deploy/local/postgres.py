@@ -23,7 +23,7 @@ import asyncpg
 import psutil
 
 from deploy.local.place import Place, is_free
-from deploy.local.processes import DidNotStart, alive, spawn, stop, tail
+from deploy.local.processes import DidNotStart, alive, run_as, spawn, stop, tail
 
 ADMIN = "onefriend"
 SETTINGS = {
@@ -50,13 +50,13 @@ class Postgres:
 
     # ------------------------------------------------------------------------------------- where and who
     @cached_property
-    def user(self) -> int | None:
+    def user(self) -> pwd.struct_passwd | None:
         """The user that the server runs as: None for the caller. PostgreSQL refuses to run as root."""
         if os.geteuid() != 0:
             return None
         for name in ("postgres", "nobody"):
             with suppress(KeyError):
-                return pwd.getpwnam(name).pw_uid
+                return pwd.getpwnam(name)
         raise DidNotStart(
             "PostgreSQL does not run as root: add a user named postgres, or run as an ordinary user"
         )
@@ -81,7 +81,7 @@ class Postgres:
             usual.symlink_to(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if self.user is not None:
-            os.chown(folder, self.user, self.user)
+            os.chown(folder, self.user.pw_uid, self.user.pw_gid)
         return folder
 
     @property
@@ -125,9 +125,7 @@ class Postgres:
             text=True,
             check=False,
             cwd=folder,
-            user=self.user,
-            group=self.user,
-            extra_groups=None if self.user is None else [],
+            **run_as(self.user),
         )
 
     def _can(self, *command: str | Path) -> bool:
@@ -226,7 +224,7 @@ class Postgres:
         password.touch(mode=0o600)
         password.write_text(self.place.secret("postgres"))
         if self.user is not None:
-            os.chown(password, self.user, self.user)
+            os.chown(password, self.user.pw_uid, self.user.pw_gid)
         made = self._run(
             self.binaries / "initdb",
             *("-D", draft, "-U", ADMIN, "--pwfile", password, "--encoding=UTF8", "--locale=C.UTF-8"),

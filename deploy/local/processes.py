@@ -4,12 +4,14 @@ A process is found again by its own command line or working folder, never by a p
 start and the writing of a pid file the starter can be killed, and a pid can be given to somebody else.
 """
 
+import pwd
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypedDict
 
 import psutil
 
@@ -28,7 +30,7 @@ def spawn(
     log: Path,
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
-    user: int | None = None,
+    user: pwd.struct_passwd | None = None,
     gently: bool = False,
 ) -> psutil.Process:
     """Start a process that outlives us: in a session of its own, where Ctrl-C does not reach it.
@@ -46,13 +48,24 @@ def spawn(
             env=dict(environment) if environment is not None else None,
             cwd=folder,
             start_new_session=True,
-            user=user,
-            group=user,
-            extra_groups=None if user is None else [],
+            **run_as(user),
         )
     found = psutil.Process(child.pid)
     child.returncode = 0  # let go of it: what outlives us is no leak to warn of; `alive` reaps it
     return found
+
+
+class RunAs(TypedDict, total=False):
+    """Arguments of subprocess."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def run_as(user: pwd.struct_passwd | None) -> RunAs:
+    """The arguments that run a command as another user, without the groups of the caller."""
+    return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
 def alive(process: psutil.Process | None) -> bool:

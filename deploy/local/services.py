@@ -1,5 +1,6 @@
 """The services of one place: which exist, what each is told by its environment, where it answers."""
 
+import hashlib
 import os
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,10 +9,11 @@ import psutil
 
 from deploy.local.clients import OPERATOR_SCOPES, SERVICE_SCOPES, Clients
 from deploy.local.place import CHECKOUT, Place
-from deploy.local.processes import alive, find
+from deploy.local.processes import DidNotStart, alive, find
 from deploy.local.stack import SERVICES
 from services.intake.crypto import make_master_key
 
+KEY_RECORD = "master-key-sha256"  # in secrets.json: which key the databases were written with
 # What only the launcher needs: a service must not be able to create databases.
 WITHHELD = ("ONEFRIEND_POSTGRES", "ONEFRIEND_STACK")
 
@@ -31,14 +33,28 @@ def url(place: Place, name: str) -> str:
 def master_key(place: Place) -> Path:
     """The file of the key that wraps intake's data keys, made at the first call.
 
-    Without it the details of everyone referred are lost: nothing else opens them, and `onefriend backup` is the copy.
+    Raises:
+        DidNotStart: if the key that the databases were written with has gone. A new one would open nothing, and by its
+            keyed hashes nobody who is known would be recognised: people would be approached again.
     """
     path = place.home / "keys" / "master.key"
     with place.lock("master-key"):
-        if not path.exists():
+        recorded = place.recorded(KEY_RECORD)
+        if not path.exists() and recorded is None:
             path.parent.mkdir(exist_ok=True, mode=0o700)
             make_master_key(path)
+        if not path.exists() or recorded not in {None, key_fingerprint(path)}:
+            raise DidNotStart(
+                f"{path} is not the master key that the databases were written with. Bring it back with "
+                "`onefriend restore`, or from where you keep its copy; `onefriend reset` gives all data up."
+            )
+        place.record(KEY_RECORD, key_fingerprint(path))
     return path
+
+
+def key_fingerprint(path: Path) -> str:
+    """Of the first key in the file, which stays the same when keys are added."""
+    return hashlib.sha256(path.read_bytes().split()[0]).hexdigest()
 
 
 def register_clients(place: Place) -> None:

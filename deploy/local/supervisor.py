@@ -16,7 +16,7 @@ import httpx
 import psutil
 import uvicorn
 
-from deploy.local import issuer, mail, processes, services
+from deploy.local import agencies, issuer, mail, processes, services
 from deploy.local.place import CHECKOUT, Busy, Place, is_free
 from deploy.local.processes import DidNotStart, Tell
 from deploy.local.stack import SERVICES, Stack
@@ -91,6 +91,7 @@ class Supervisor:
                 self.place.move_port(name)
 
     def _servers(self) -> dict[str, str]:
+        services.master_key(self.place)
         self.stack.start(self.tell)
         return self.stack.ensure_databases()
 
@@ -105,6 +106,7 @@ class Supervisor:
     async def _beside(self) -> AsyncIterator[None]:
         """The issuer and the mail sink, in this process."""
         services.register_clients(self.place)
+        agencies.ensure_clients(self.place)
         ports = self.place.ports()
         config = uvicorn.Config(
             issuer.application(self.place),
@@ -115,12 +117,11 @@ class Supervisor:
         )
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server._serve())  # noqa: SLF001 -- serve() takes Ctrl-C for itself
-        post = mail.sink(self.place.home / "mail", ports["smtp"])
-        post.begin()  # type: ignore[no-untyped-call]
+        post = await mail.sink(self.place.home / "mail", ports["smtp"])
         try:
             yield
         finally:
-            post.end()  # type: ignore[no-untyped-call]
+            post.close()
             server.should_exit = True
             await serving
 

@@ -19,7 +19,7 @@ FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1"}
 
 # librdkafka writes each refused connection to stderr; what matters comes back as an error.
 _silent = logging.getLogger("deploy.local.kafka-client")
-_silent.disabled = True
+_silent.setLevel(logging.CRITICAL + 1)
 
 
 def configuration(broker: str | Mapping[str, Any]) -> dict[str, Any]:
