@@ -91,7 +91,9 @@ def succeed(
     if not state.kind:
         raise Refused("invalid", "the agency is not registered")
     if heir(successor, successors) == agency or successor == agency:
-        raise Refused("invalid", "successor: that would make a circle; name an agency that does not end in this one")
+        raise Refused(
+            "invalid", "successor: that would make a circle; name an agency that does not end in this one"
+        )
     return [AgencySucceeded(successor=successor, since=since)]
 
 

@@ -14,6 +14,7 @@ from services.allocation.domain.evolve import (
     Decided,
     Dropped,
     Learned,
+    PartnershipChosen,
     Placed,
     Received,
     Reopened,
@@ -41,10 +42,19 @@ NOT_WAIVABLE: Final[frozenset[CheckKind]] = frozenset(
 BY_HUB: Final = "hub"
 MEMBERS_AT_MOST: Final = 30
 
-Why = Literal["not-lead", "closed", "already-accepted", "check-answered", "not-waivable", "undecided", "not-allocated", "invalid"]
+Why = Literal[
+    "not-lead",
+    "closed",
+    "already-accepted",
+    "check-answered",
+    "not-waivable",
+    "undecided",
+    "not-allocated",
+    "invalid",
+]
 
 
-class Refused(Exception):  # noqa: N818 - a domain word
+class Refused(Exception):
     """Something that the rules do not allow: a stable code and a sentence with the remedy."""
 
     def __init__(self, why: Why, detail: str) -> None:
@@ -162,7 +172,7 @@ def reached(story: Story, person: str, said: str) -> None:
         if story.state.parties[key].answer != said:
             story.tell(Answered(key, said))
         for check_key, check in list(story.state.checks.items()):
-            waits = check.kind == "willingness" and check.party == key and check.satisfied is None
+            waits = check.kind == "willingness" and key in check.about and check.satisfied is None
             if waits and said in ("agreed", "declined"):
                 answer(story, check_key, satisfied=said == "agreed")
 
@@ -190,7 +200,10 @@ def accept(story: Story, agency: str, worker: str | None) -> None:
     if agency in story.state.accepted:
         if story.state.accepted[agency] == worker:
             return
-        raise Refused("already-accepted", "the case is already accepted; a worker is changed through the team or a hand-over")
+        raise Refused(
+            "already-accepted",
+            "the case is already accepted; a worker is changed through the team or a hand-over",
+        )
     story.tell(CaseAccepted(agency=agency, worker=worker))
 
 
@@ -230,10 +243,21 @@ def proceed(story: Story) -> None:
         raise Refused("undecided", "nothing in this case waits for a decision")
     failed = [(key, check) for key, check in story.state.checks.items() if check.satisfied is False]
     if any(check.kind in NOT_WAIVABLE for _, check in failed):
-        raise Refused("not-waivable", "admission, willingness and agreement to share cannot be decided by a hub: close the case")
+        raise Refused(
+            "not-waivable",
+            "admission, willingness and agreement to share cannot be decided by a hub: close the case",
+        )
     for key, _ in failed:
         answer(story, key, satisfied=True)
     story.tell(Decided())
+
+
+def choose_partnership(story: Story, partnership: str) -> None:
+    """The arbiter decides which partnership holds a case that rules give to none or to several."""
+    _must_be_open(story.state)
+    if story.state.proposal is None or story.state.proposal.partnership:
+        raise Refused("undecided", "a partnership holds this case already: a move is a hand-over of the lead")
+    story.tell(PartnershipChosen(partnership))
 
 
 def close(story: Story, reason: str) -> None:
@@ -259,7 +283,7 @@ def ask(story: Story, key: str, kind: CheckKind, of: str, party: str, due: datet
     _must_be_open(story.state)
     if party not in story.state.parties:
         raise Refused("invalid", f"party {party} is not of this case: name one of its parties")
-    check = Check(kind=kind, of=of, party=party, gates=(party,), due=due, extra=True)
+    check = Check(kind=kind, of=of, about=(party,), gates=(party,), due=due, extra=True)
     story.tell(Asked(key, check), CheckRequested(check=key, kind=kind, of=of, party=party, due=due))
 
 

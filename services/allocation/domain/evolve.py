@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from services.allocation.domain.state import CaseState, Check, Party, Place, Proposal
+from services.allocation.domain.state import CaseState, Check, Party, Pause, Place, Proposal
 from shared.contracts.cases import (
     CaseAccepted,
     CaseAllocated,
@@ -93,7 +93,7 @@ class PauseSet(Note):
     """A reason not to contact anybody, by who set it."""
 
     by: str
-    reason: str
+    pause: Pause
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,13 @@ class Reopened(Note):
 @dataclass(frozen=True)
 class Decided(Note):
     """The hub has decided what the case waited for."""
+
+
+@dataclass(frozen=True)
+class PartnershipChosen(Note):
+    """The arbiter decided which partnership holds the case."""
+
+    partnership: str
 
 
 @dataclass(frozen=True)
@@ -135,7 +142,9 @@ def _learned(state: CaseState, note: Learned) -> CaseState:
             parties[fact.person] = Party(person=person, role=fact.role)
         elif before.role != fact.role:
             parties[fact.person] = replace(before, role="both")
-    return replace(state, incident=state.incident or note.facts.incident, referrals=referrals, parties=parties)
+    return replace(
+        state, incident=state.incident or note.facts.incident, referrals=referrals, parties=parties
+    )
 
 
 def _dropped(state: CaseState, note: Dropped) -> CaseState:
@@ -200,7 +209,9 @@ def _check_answered(state: CaseState, event: CheckAnswered) -> CaseState:
 
 
 def _closed(state: CaseState, event: CaseClosed) -> CaseState:
-    parties = {key: replace(party, hours=0, worker=None, cleared=False) for key, party in state.parties.items()}
+    parties = {
+        key: replace(party, hours=0, worker=None, cleared=False) for key, party in state.parties.items()
+    }
     return replace(
         state,
         closed=event.reason,
@@ -226,6 +237,7 @@ def _returned(state: CaseState, event: CaseReturned) -> CaseState:
 
 _EVOLVE: dict[type[Any], Callable[[CaseState, Any], CaseState]] = {
     Decided: lambda s, _: replace(s, undecided=None),
+    PartnershipChosen: lambda s, n: replace(s, partnership=n.partnership, undecided=None),
     Received: lambda s, n: replace(s, received_at=s.received_at or n.at),
     Learned: _learned,
     Dropped: _dropped,
@@ -234,7 +246,7 @@ _EVOLVE: dict[type[Any], Callable[[CaseState, Any], CaseState]] = {
     Cleared: _cleared,
     Answered: lambda s, n: _party(s, n.party, answer=n.answer),
     Asked: lambda s, n: replace(s, checks={**s.checks, n.check: n.asked}),
-    PauseSet: lambda s, n: replace(s, pauses={**s.pauses, n.by: n.reason}),
+    PauseSet: lambda s, n: replace(s, pauses={**s.pauses, n.by: n.pause}, paused=s.paused + 1),
     PauseLifted: lambda s, n: replace(s, pauses={k: v for k, v in s.pauses.items() if k != n.by}),
     Reopened: _reopened,
     CaseProposed: _proposed,

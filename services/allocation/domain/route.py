@@ -17,6 +17,7 @@ from services.allocation.domain.state import (
     LED_ELSEWHERE,
     CaseState,
     Check,
+    Pause,
     PlannedCheck,
     PlannedParty,
     Proposal,
@@ -38,7 +39,19 @@ from shared.contracts.cases import (
 )
 
 CHECKS: Final = UUID("0192f0c4-6d5e-7c3a-9a61-6f6e65667269")
-NOT_CONTACTABLE: Final = frozenset({"withdrawn", "withdrew", "declined", "closed", "erased", "standing-closed"})
+# Refusals that lie in the person, not in the agency: nobody else is asked to lead.
+NOT_CONTACTABLE: Final = frozenset(
+    {
+        "withdrawn",
+        "declined",
+        "prior_no",
+        "prior_not_now_undated",
+        "carried_over",
+        "erased",
+        "closed",
+        "suppressed",
+    }
+)
 # Policy's hold and open checks pause a case through these; people and intake through their own.
 BY_POLICY: Final = "policy"
 BY_CHECKS: Final = "checks"
@@ -54,7 +67,7 @@ class Staffing:
 
 def check_id(case: str, check: PlannedCheck) -> str:
     """Return the id of a planned check: the same question is never asked twice, however often policy is asked."""
-    return str(uuid5(CHECKS, f"{case}/{check.kind}/{check.of}/{check.party or '-'}"))
+    return str(uuid5(CHECKS, f"{case}/{check.id}"))
 
 
 def choose(state: CaseState, planned: PlannedParty) -> str | None:
@@ -96,18 +109,20 @@ def plan(story: Story, proposal: Proposal) -> None:
 
 def pause(story: Story, by: str, reason: str, until: datetime | None = None) -> None:
     """Record a reason not to contact anybody; told each time that a new one arises."""
-    if story.state.closed or story.state.pauses.get(by) == reason:
+    before = story.state.pauses.get(by)
+    if story.state.closed or (before and before.reason == reason):
         return
-    story.tell(PauseSet(by, reason), CasePaused(reason=reason, until=until))
+    if before:
+        unpause(story, by, "replaced")
+    made = Pause(f"{by}#{story.state.paused + 1}", reason)
+    story.tell(PauseSet(by, made), CasePaused(reason=reason, until=until, pause=made.id))
 
 
 def unpause(story: Story, by: str, reason: str) -> None:
-    """Take that reason back; the case resumes when it was the last."""
-    if by not in story.state.pauses:
-        return
-    story.tell(PauseLifted(by))
-    if not story.state.pauses:
-        story.tell(CaseResumed(reason=reason))
+    """Take that reason back. Others stand: consent counts them by their ids."""
+    before = story.state.pauses.get(by)
+    if before:
+        story.tell(PauseLifted(by), CaseResumed(reason=reason, pause=before.id))
 
 
 def settle(story: Story, case: str, staffing: Staffing) -> None:
@@ -181,7 +196,8 @@ def _conclude(story: Story) -> None:
     if reason and all(party.place in ("out", "refused") for party in harmed):
         story.tell(CaseClosed(reason=reason))
     else:
-        ask_hub(story, next((party.reason for party in harmed if party.reason), "no_agency_by_rule"))
+        unruled = "no_agency_by_rule" if proposal.partnership else "jurisdiction"
+        ask_hub(story, next((party.reason for party in harmed if party.reason), unruled))
 
 
 def _tell_leads(story: Story) -> None:
@@ -256,28 +272,35 @@ def _ask(story: Story, case: str) -> None:
         key = check_id(case, check)
         if key in story.state.checks or not _turn(story.state, case, check):
             continue
-        asked = Check(kind=check.kind, of=check.of, party=check.party, gates=check.gates, due=check.due)
-        party = check.party or next(iter(check.gates), case)
+        asked = Check(kind=check.kind, of=check.of, about=check.about, gates=check.gates, due=check.due)
+        party = _party_of(asked, case)
         story.tell(
             Asked(key, asked),
             CheckRequested(check=key, kind=check.kind, of=check.of, party=party, due=check.due),
         )
-        said = story.state.parties.get(check.party or "")
-        if check.kind == "willingness" and said and said.answer in ("agreed", "declined"):
-            answer(story, key, satisfied=said.answer == "agreed")
+        said = {story.state.parties[p].answer for p in check.about if p in story.state.parties}
+        if check.kind == "willingness" and not said.isdisjoint(("agreed", "declined")):
+            answer(story, key, satisfied="agreed" in said)
 
 
 def answer(story: Story, key: str, *, satisfied: bool) -> None:
     """Record a check's answer; a "no" is for the hub to weigh."""
     check = story.state.checks[key]
-    party = check.party or next(iter(check.gates), key)
-    story.tell(CheckAnswered(check=key, kind=check.kind, of=check.of, party=party, satisfied=satisfied))
+    told = CheckAnswered(
+        check=key, kind=check.kind, of=check.of, party=_party_of(check, key), satisfied=satisfied
+    )
+    story.tell(told)
     if not satisfied:
         ask_hub(story, f"check_{check.kind}")
 
 
+def _party_of(check: Check, otherwise: str) -> str:
+    """Return the party that a check is told about: whom it asks about, else whose approach waits."""
+    return next(iter((*check.about, *check.gates)), otherwise)
+
+
 def _turn(state: CaseState, case: str, check: PlannedCheck) -> bool:
-    before = [c for c in (state.proposal.checks if state.proposal else ()) if c.kind in check.after]
+    before = [c for c in (state.proposal.checks if state.proposal else ()) if c.id in check.after]
     return all(_satisfied(state, check_id(case, earlier)) for earlier in before)
 
 
@@ -288,7 +311,9 @@ def _satisfied(state: CaseState, key: str) -> bool:
 
 def open_checks(state: CaseState, case: str, party: str) -> list[str]:
     """Return the checks, planned or asked by the hub, that still gate this party's approach."""
-    planned = [check_id(case, c) for c in (state.proposal.checks if state.proposal else ()) if party in c.gates]
+    planned = [
+        check_id(case, c) for c in (state.proposal.checks if state.proposal else ()) if party in c.gates
+    ]
     extra = [key for key, check in state.checks.items() if check.extra and party in check.gates]
     return [key for key in planned + extra if not _satisfied(state, key)]
 
@@ -334,7 +359,9 @@ def answered(story: Story, party: str, claim_id: str, agency: str, worker: str |
     return True
 
 
-def refused(story: Story, party: str, claim_id: str, reason: str, elsewhere: tuple[str, str | None] | None) -> bool:
+def refused(
+    story: Story, party: str, claim_id: str, reason: str, elsewhere: tuple[str, str | None] | None
+) -> bool:
     """Consent refused the party's claim. `elsewhere`: the agency and worker who lead the person in another case."""
     known = story.state.parties.get(party)
     if known is None or known.claim != claim_id or known.place != "claimed":

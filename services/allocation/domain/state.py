@@ -21,20 +21,30 @@ RESPONSIBLE: tuple[Role, ...] = ("responsible", "both")
 
 @dataclass(frozen=True)
 class PlannedCheck:
-    """A question to the agency `of` about `party` (None: the case), which must be answered yes before the approach.
+    """A question to the agency `of`, which must be answered yes before the approach of the parties that it `gates`.
 
-    `gates` are the parties whose approach waits for it (none: only the delivery does). It is asked once the checks of the
-    kinds in `after` are satisfied.
+    `id` is policy's own, the same each time that the case is decided. `about`: parties (none: the case). No `gates`: only
+    the delivery waits. `after`: ids of checks that come first.
     """
 
+    id: str
     kind: CheckKind
     of: str
-    party: str | None = None
+    about: tuple[str, ...] = ()
     gates: tuple[str, ...] = ()
     due: datetime | None = None
-    remind: datetime | None = None
-    after: tuple[CheckKind, ...] = ()
+    after: tuple[str, ...] = ()
     question: str = ""
+
+
+@dataclass(frozen=True)
+class Need:
+    """Who may be the named worker: one of `roles`, trained at least so far, speaking `language`, none of `not_workers`."""
+
+    roles: tuple[str, ...] = ()
+    training: str = "none"
+    language: str | None = None
+    not_workers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,7 @@ class PlannedParty:
     options: tuple[str, ...] = ()
     team: str | None = None
     hours: int = 0
+    need: Need = field(default_factory=Need)
     limits: Limits = field(default_factory=Limits)
     handover_to: tuple[str, ...] = ()
     hold: str | None = None
@@ -101,11 +112,19 @@ class Check:
 
     kind: CheckKind
     of: str
-    party: str | None
+    about: tuple[str, ...]
     gates: tuple[str, ...]
     due: datetime | None = None
     satisfied: bool | None = None
     extra: bool = False
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A reason not to contact anybody in the case. `id` is what consent knows it by: an old resumption ends no newer pause."""
+
+    id: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -121,11 +140,13 @@ class CaseState:
     proposal: Proposal | None = None
     parties: dict[str, Party] = field(default_factory=dict)
     claims: int = 0
-    pauses: dict[str, str] = field(default_factory=dict)
+    pauses: dict[str, Pause] = field(default_factory=dict)
+    paused: int = 0
     told: tuple[AllocatedParty, ...] = ()
     checks: dict[str, Check] = field(default_factory=dict)
     undecided: str | None = None
     queued_for: str | None = None
+    partnership: str | None = None
     closed: str | None = None
     joined_into: str | None = None
     accepted: dict[str, str | None] = field(default_factory=dict)
@@ -135,7 +156,16 @@ class CaseState:
 
 
 Status = Literal[
-    "received", "on_hold", "queued", "proposed", "needs_decision", "allocated", "cleared", "accepted", "concluded", "closed"
+    "received",
+    "on_hold",
+    "queued",
+    "proposed",
+    "needs_decision",
+    "allocated",
+    "cleared",
+    "accepted",
+    "concluded",
+    "closed",
 ]
 
 

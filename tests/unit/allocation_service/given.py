@@ -47,7 +47,7 @@ PROPOSAL = Proposal(
 
 
 def research(of: str, **changes: Any) -> PlannedCheck:
-    return replace(PlannedCheck(kind="research", of=of, gates=(ANNA,)), **changes)
+    return replace(PlannedCheck(id=f"research/{of}", kind="research", of=of, gates=(ANNA,)), **changes)
 
 
 def received(state: CaseState | None = None, proposal: Proposal = PROPOSAL, **changes: Any) -> Story:

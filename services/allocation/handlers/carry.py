@@ -1,0 +1,112 @@
+"""Carrying a case on: policy asked, workers picked, everything that was decided recorded and written."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from services.allocation.domain import agencies, route
+from services.allocation.domain.evolve import Story, evolve
+from services.allocation.domain.route import Staffing
+from services.allocation.domain.state import CaseState, is_known
+from services.allocation.handlers.planning import propose
+from services.allocation.store import rows
+from services.allocation.store.registry import MEMORY, Full, Registry, Roster, take_hours
+from shared.contracts.envelope import Payload
+from shared.runtime.stream import Stream
+from shared.runtime.work import Work
+
+CASE = Stream(kind="case", topic="cases", state=CaseState, evolve=evolve)
+AGENCY = Stream(kind="agency", topic="agencies", state=agencies.AgencyState, evolve=agencies.evolve)
+
+
+def staff(roster: Roster, state: CaseState, *, waiting: bool = False) -> Staffing:
+    """Pick a named worker for each party about to be claimed, the least loaded who suits."""
+    workers: dict[str, str | None] = {}
+    taken: list[tuple[str | None, int]] = []
+    for planned, agency in route.to_claim(state):
+        picked = roster.pick(agency, planned.team, planned.hours, planned.need, waiting=waiting)
+        if isinstance(picked, Full):
+            for worker, hours in taken:
+                roster.give_back(worker, hours)
+            return Staffing(full=agency)
+        taken.append((picked, planned.hours))
+        workers[planned.party] = picked
+    return Staffing(workers)
+
+
+async def carry_on(
+    work: Work, case: str, story: Story, *, replan: bool, waiting: Roster | None = None
+) -> None:
+    """Carry the case as far as it goes, and stage everything.
+
+    `replan`: the facts have changed, so policy is asked again. `waiting`: hours read for a queue that is being emptied.
+    """
+    registry = await MEMORY.registry(work)
+    before: CaseState = work.state(CASE, case)
+    if replan and story.state.referrals and story.state.closed is None:
+        ask_policy(work, case, story, registry)
+    staffing = staff(waiting or registry.roster, story.state, waiting=waiting is not None)
+    route.settle(story, case, staffing)
+    save(work, case, before, story, registry, strict=waiting is None)
+
+
+def ask_policy(work: Work, case: str, story: Story, registry: Registry) -> None:
+    """Ask policy; nothing happens if its answer is the one known."""
+    proposal, why = propose(story.state, registry.policies, registry.register)
+    if proposal == story.state.proposal:
+        return
+    route.plan(story, proposal)
+    work.write(rows.save_decisions, (case, work.now, proposal.policy_version, proposal.rule, "\n".join(why)))
+    clocks = [due for due in proposal.clocks.values() if due > work.now]
+    if clocks:
+        work.timer("clock", case, min(clocks), {"after": work.now.isoformat()})
+
+
+def save(
+    work: Work, case: str, before: CaseState, story: Story, registry: Registry, *, strict: bool = True
+) -> None:
+    """Stage what was told: events, state, rows, hours, timers."""
+    if not story.told:
+        return
+    for one in story.told:
+        if isinstance(one, Payload):
+            work.record(CASE, case, one)
+        else:
+            work.note(CASE, case, one)
+    after = story.state
+    if not is_known(after):
+        return
+    payloads = [one for one in story.told if isinstance(one, Payload)]
+    rows.stage_rows(work, case, before, after, payloads, registry.agency_of)
+    _stage_hours(work, before, after, registry, strict=strict)
+    for key, check in after.checks.items():
+        was = before.checks.get(key)
+        if check.due and was is None and check.satisfied is None:
+            work.timer("check", key, check.due, {"case": case})
+        elif was is not None and was.satisfied is None and check.satisfied is not None and check.due:
+            work.cancel_timer("check", key)
+
+
+def _stage_hours(
+    work: Work, before: CaseState, after: CaseState, registry: Registry, *, strict: bool
+) -> None:
+    was, is_now = _hours(before), _hours(after)
+    for worker in sorted(was.keys() | is_now.keys()):
+        amount = is_now[worker] - was[worker]
+        if not amount:
+            continue
+        work.write(take_hours, (worker, amount, strict))
+        agency = registry.agency_of.get(worker)
+        if amount < 0 and agency:
+            work.timer("capacity", agency, work.now)
+    if after.queued_for and after.queued_for != before.queued_for:
+        # Hours may have come free since the roster was read: whoever waits is looked at once more soon, on fresh numbers.
+        work.timer("capacity", after.queued_for, work.now)
+
+
+def _hours(state: CaseState) -> Counter[str]:
+    hours: Counter[str] = Counter()
+    for party in state.parties.values():
+        if party.worker and party.place in ("claimed", "led"):
+            hours[party.worker] += party.hours
+    return hours

@@ -1,0 +1,142 @@
+"""What consent says of the people of a case: who leads, who said no, who was reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from services.allocation.domain import cases, route
+from services.allocation.domain.evolve import Story
+from services.allocation.domain.state import LED_ELSEWHERE
+from services.allocation.handlers.carry import CASE, carry_on
+from services.allocation.store import rows
+from shared.contracts import consent
+from shared.contracts.envelope import Envelope
+from shared.runtime.handlers import Handlers
+from shared.runtime.stream import Ref
+from shared.runtime.work import Work
+
+handlers = Handlers()
+
+_CASES_OF = "SELECT DISTINCT case_id FROM case_party WHERE person = $1 OR party = $1"
+_LEADER_OF = """
+SELECT agency, worker FROM case_party WHERE person = $1 AND place = 'led' AND case_id <> $2 ORDER BY case_id DESC LIMIT 1
+"""
+
+
+def of_case(event: Envelope) -> list[Ref]:
+    """Return the one case that the event names."""
+    case: str | None = event.data.case  # type: ignore[attr-defined]
+    return [(CASE, case)] if case else []
+
+
+def of_cases(event: Envelope) -> list[Ref]:
+    """Return the cases that the event names."""
+    named: tuple[str, ...] = event.data.cases  # type: ignore[attr-defined]
+    return [(CASE, case) for case in named]
+
+
+async def cases_of(work: Work, person: str) -> list[str]:
+    """Lock and return every case in which this person is a party or speaks for one."""
+    found = sorted(row["case_id"] for row in await work.fetch(_CASES_OF, person))
+    await work.lock(*((CASE, case) for case in found))
+    return found
+
+
+@handlers.event(consent.LeadAssigned, locks=of_case)
+async def lead_assigned(work: Work, event: Envelope) -> None:
+    """An agency that we proposed is the lead."""
+    data: consent.LeadAssigned = event.data  # type: ignore[assignment]
+    story = Story(work.state(CASE, data.case))
+    if route.answered(story, data.party, data.claim, data.agency, data.worker):
+        await carry_on(work, data.case, story, replan=False)
+
+
+@handlers.event(consent.LeadRefused, locks=of_case)
+async def lead_refused(work: Work, event: Envelope) -> None:
+    """An agency that we proposed is not. If another leads, and leads through a case of ours, we know which."""
+    data: consent.LeadRefused = event.data  # type: ignore[assignment]
+    elsewhere = None
+    if data.reason == LED_ELSEWHERE:
+        row = await work.fetchrow(_LEADER_OF, event.subject, data.case)
+        elsewhere = (row["agency"], row["worker"]) if row else None
+    story = Story(work.state(CASE, data.case))
+    if route.refused(story, data.party, data.claim, data.reason, elsewhere):
+        await carry_on(work, data.case, story, replan=False)
+
+
+@handlers.event(consent.LeadEnded, locks=of_cases)
+async def lead_ended(work: Work, event: Envelope) -> None:
+    """A tenure is over, in all its cases."""
+    data: consent.LeadEnded = event.data  # type: ignore[assignment]
+    for case in data.cases or await cases_of(work, event.subject):
+        story = Story(work.state(CASE, case))
+        cases.lead_ended(story, event.subject, data.agency, data.reason)
+        await carry_on(work, case, story, replan=False)
+
+
+@handlers.event(consent.LeadHandedOver, locks=of_cases)
+async def lead_handed_over(work: Work, event: Envelope) -> None:
+    """The lead moved, with all the person's cases."""
+    data: consent.LeadHandedOver = event.data  # type: ignore[assignment]
+    for case in data.cases:
+        story = Story(work.state(CASE, case))
+        cases.hand_over(story, event.subject, data.target, data.worker)
+        await carry_on(work, case, story, replan=False)
+
+
+async def _out(work: Work, person: str, named: Iterable[str], reason: str) -> None:
+    for case in list(named) or await cases_of(work, person):
+        story = Story(work.state(CASE, case))
+        cases.person_out(story, person, reason)
+        await carry_on(work, case, story, replan=False)
+
+
+@handlers.event(consent.ConsentWithdrawn, locks=of_cases)
+async def consent_withdrawn(work: Work, event: Envelope) -> None:
+    """The person takes part no longer, in these cases or in anything."""
+    data: consent.ConsentWithdrawn = event.data  # type: ignore[assignment]
+    await _out(work, event.subject, data.cases, "withdrawn")
+
+
+@handlers.event(consent.StandingTightened, locks=of_case)
+async def standing_tightened(work: Work, event: Envelope) -> None:
+    """Closed for contact ends the person's part. A pause at consent does not: it grants nothing meanwhile anyhow."""
+    data: consent.StandingTightened = event.data  # type: ignore[assignment]
+    if data.standing == "closed":
+        await _out(work, event.subject, (data.case,) if data.case else (), data.reason)
+
+
+@handlers.event(consent.StandingReopened, locks=of_cases)
+async def standing_reopened(work: Work, event: Envelope) -> None:
+    """The person asked to take part after all."""
+    data: consent.StandingReopened = event.data  # type: ignore[assignment]
+    for case in data.cases or await cases_of(work, event.subject):
+        story = Story(work.state(CASE, case))
+        cases.reopen(story, event.subject)
+        await carry_on(work, case, story, replan=True)
+
+
+@handlers.event(consent.PersonReached, locks=of_case)
+async def person_reached(work: Work, event: Envelope) -> None:
+    """The person has been spoken to and answered."""
+    data: consent.PersonReached = event.data  # type: ignore[assignment]
+    before = work.state(CASE, data.case)
+    story = Story(before)
+    cases.reached(story, event.subject, data.answer)
+    harmed = any(
+        before.parties[p].role in ("harmed", "both") for p in cases.spoken_to_as(before, event.subject)
+    )
+    if before.parties:
+        key = f"{event.subject}:{data.answer}"
+        rows.stage_fact(
+            work, data.case, "harmed_reached" if harmed else "reached", key, data.agency, data.answer
+        )
+    await carry_on(work, data.case, story, replan=False)
+
+
+@handlers.event(consent.AttemptRecorded, locks=of_case)
+async def attempt_recorded(work: Work, event: Envelope) -> None:
+    """When a case's first contact was: measures count the days to it."""
+    data: consent.AttemptRecorded = event.data  # type: ignore[assignment]
+    if data.outcome != "not_made" and work.state(CASE, data.case).parties:
+        rows.stage_fact(work, data.case, "contact", "first", data.agency, data.channel)

@@ -1,0 +1,79 @@
+"""What intake says of a case file."""
+
+from __future__ import annotations
+
+from services.allocation.domain import cases
+from services.allocation.domain.evolve import Story
+from services.allocation.handlers.carry import CASE, carry_on
+from services.allocation.store import rows
+from shared.contracts import referrals
+from shared.contracts.envelope import Envelope
+from shared.runtime.handlers import Handlers
+from shared.runtime.stream import Ref
+from shared.runtime.work import Work
+
+handlers = Handlers()
+
+
+def of_case(event: Envelope) -> list[Ref]:
+    """Return the case that the event is about."""
+    return [(CASE, event.subject)]
+
+
+def into(event: Envelope) -> list[Ref]:
+    """Return the case that ends and the one that it goes on as."""
+    data: referrals.CaseFileJoined = event.data  # type: ignore[assignment]
+    return [(CASE, event.subject), (CASE, data.into)]
+
+
+@handlers.event(referrals.ReferralReceived, referrals.ReferralChanged, locks=of_case)
+async def referral_known(work: Work, event: Envelope) -> None:
+    """A referral, or a later version of one: policy is asked about the case as it is now."""
+    data: referrals.ReferralReceived = event.data  # type: ignore[assignment]
+    story = Story(work.state(CASE, event.subject))
+    if cases.referral(story, data.facts, data.facts.received_at):
+        rows.stage_fact(
+            work, event.subject, "referral", data.facts.referral, data.facts.agency, data.facts.stage
+        )
+        await carry_on(work, event.subject, story, replan=True)
+
+
+@handlers.event(referrals.ReferralHeld, locks=of_case)
+async def referral_held(work: Work, event: Envelope) -> None:
+    """The case is on hold for a reason that lies in a referral."""
+    data: referrals.ReferralHeld = event.data  # type: ignore[assignment]
+    story = Story(work.state(CASE, event.subject))
+    cases.hold(story, data.hold, data.reason, data.until)
+    await carry_on(work, event.subject, story, replan=False)
+
+
+@handlers.event(referrals.ReferralHoldLifted, locks=of_case)
+async def referral_hold_lifted(work: Work, event: Envelope) -> None:
+    """That hold is over: what waited for it goes on."""
+    data: referrals.ReferralHoldLifted = event.data  # type: ignore[assignment]
+    story = Story(work.state(CASE, event.subject))
+    cases.lift(story, data.hold, data.reason)
+    await carry_on(work, event.subject, story, replan=True)
+
+
+@handlers.event(referrals.ReferralRejected, referrals.ReferralRetracted, locks=of_case)
+async def referral_dropped(work: Work, event: Envelope) -> None:
+    """A referral supports the case no longer."""
+    retracted = isinstance(event.data, referrals.ReferralRetracted)
+    referral: str = event.data.referral  # type: ignore[attr-defined]
+    story = Story(work.state(CASE, event.subject))
+    cases.drop(story, referral, "retracted" if retracted else "rejected")
+    await carry_on(work, event.subject, story, replan=True)
+
+
+@handlers.event(referrals.CaseFileJoined, locks=into)
+async def case_file_joined(work: Work, event: Envelope) -> None:
+    """Two cases were one: the other goes on, with everything that this one was told."""
+    data: referrals.CaseFileJoined = event.data  # type: ignore[assignment]
+    ended = Story(work.state(CASE, event.subject))
+    cases.join(ended, data.into)
+    await carry_on(work, event.subject, ended, replan=False)
+    story = Story(work.state(CASE, data.into))
+    for facts in ended.state.referrals.values():
+        cases.referral(story, facts, facts.received_at)
+    await carry_on(work, data.into, story, replan=True)

@@ -1,0 +1,68 @@
+"""What becomes due: a check, a clock, a queue that may have room."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from services.allocation.domain.evolve import Story
+from services.allocation.handlers.carry import CASE, carry_on
+from services.allocation.store.registry import roster
+from services.allocation.store.rows import mark_overdue
+from shared.contracts.cases import CheckOverdue, ClockMissed
+from shared.runtime.handlers import Handlers
+from shared.runtime.work import Work
+
+handlers = Handlers()
+
+AT_ONCE = 50
+_WAITING = "SELECT case_id FROM queue WHERE agency = $1 ORDER BY due NULLS LAST, since, case_id LIMIT $2"
+
+
+@handlers.timer("capacity", locks=lambda _key, _data: [])
+async def capacity(work: Work, key: str, data: dict[str, Any]) -> None:  # noqa: ARG001 - a timer has data
+    """Hours came free in an agency: those who wait get them, the most urgent first; nobody passes the one who does not fit."""
+    waiting = [row["case_id"] for row in await work.fetch(_WAITING, key, AT_ONCE)]
+    await work.lock(*((CASE, case) for case in waiting))
+    hours = await roster(work, key)
+    served = 0
+    for case in waiting:
+        if work.state(CASE, case).queued_for != key:
+            continue
+        story = Story(work.state(CASE, case))
+        await carry_on(work, case, story, replan=True, waiting=hours)
+        if story.state.queued_for == key:
+            break
+        served += 1
+    if served == AT_ONCE:
+        work.timer("capacity", key, work.now)
+
+
+@handlers.timer("check", locks=lambda _key, data: [(CASE, data["case"])])
+async def check_due(work: Work, key: str, data: dict[str, Any]) -> None:
+    """A check that nobody answered in time: whoever was asked, and the hub, are told."""
+    state = work.state(CASE, data["case"])
+    check = state.checks.get(key)
+    if check is None or check.satisfied is not None or state.closed or check.due is None:
+        return
+    party = next(iter((*check.about, *check.gates)), data["case"])
+    overdue = CheckOverdue(check=key, kind=check.kind, of=check.of, party=party, due=check.due)
+    work.record(CASE, data["case"], overdue)
+    work.write(mark_overdue, key)
+
+
+@handlers.timer("clock", locks=lambda key, _data: [(CASE, key)])
+async def clock(work: Work, key: str, data: dict[str, Any]) -> None:
+    """A statutory or court date passed. Once the person has been reached, the information has been given."""
+    state = work.state(CASE, key)
+    if state.closed or state.proposal is None:
+        return
+    reached = any(party.answer for party in state.parties.values() if party.role in ("harmed", "both"))
+    later, told_until = [], datetime.fromisoformat(data["after"])
+    for name, due in sorted(state.proposal.clocks.items(), key=lambda item: item[1]):
+        if due > work.now:
+            later.append(due)
+        elif due > told_until and not (reached and name == "information"):
+            work.record(CASE, key, ClockMissed(clock=name, due=due))
+    if later:
+        work.timer("clock", key, min(later), {"after": work.now.isoformat()})

@@ -1,0 +1,178 @@
+"""Allocation on the real database and broker. Its neighbours' events are put on their real topics by `World.tell`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import httpx
+import msgspec
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from services.allocation.service import build
+from services.allocation.settings import Settings
+from shared.contracts.consent import LeadAssigned
+from shared.contracts.envelope import Actor, Envelope, Payload, contract_of
+from shared.contracts.referrals import PartyFact, ReferralFacts, ReferralReceived
+from shared.runtime.identifiers import new_id
+from shared.runtime.service import Service
+from shared.runtime.wire import headers_of
+from tests.support.running import running, settings, until
+from tests.support.tokens import bearer
+
+SCOPES = ("cases.read", "cases.write", "hub", "operator", "commissioner")
+
+
+@dataclass
+class World:
+    """A running allocation, and the two services that it listens to."""
+
+    service: Service
+    http: httpx.AsyncClient
+    producer: AIOKafkaProducer
+    prefix: str
+    last: dict[tuple[str, str], str] = field(default_factory=dict)
+    sequences: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    @property
+    def pool(self) -> asyncpg.Pool[asyncpg.Record]:
+        return self.service.pool
+
+    async def tell(self, key: str, *payloads: Payload) -> None:
+        """Publish events as intake or consent would: in sequence, on their topics."""
+        for payload in payloads:
+            contract = contract_of(payload)
+            stream = (contract.topic, key)
+            self.sequences[stream] += 1
+            envelope = Envelope(
+                id=new_id(),
+                source="/onefriend/test",
+                type=contract.type,
+                subject=key,
+                time=datetime.now(UTC),
+                sequence=self.sequences[stream],
+                previous=self.last.get(stream),
+                causation=None,
+                correlation=None,
+                traceparent=None,
+                actor=Actor("test"),
+                data=payload,
+            )
+            self.last[stream] = envelope.id
+            await self.producer.send(
+                self.prefix + contract.topic,
+                msgspec.json.encode(payload),
+                key=key.encode(),
+                headers=headers_of(envelope),
+            )
+        await self.producer.flush()
+
+    async def events(self, case: str) -> list[tuple[str, Any]]:
+        """What the journal has of a case: (type without version, data)."""
+        rows = await self.pool.fetch("SELECT type, data FROM journal WHERE key = $1 ORDER BY sequence", case)
+        return [(row["type"].rpartition(".v")[0], msgspec.json.decode(row["data"])) for row in rows]
+
+    async def wait(self, case: str, *types: str) -> dict[str, Any]:
+        """Wait until the case's events are exactly these; gives the data of the last of each type."""
+
+        async def there() -> bool:
+            return [name for name, _ in await self.events(case)] == list(types)
+
+        try:
+            await until(there, seconds=20)
+        except AssertionError:
+            found = [name for name, _ in await self.events(case)]
+            raise AssertionError(f"{case}: {found}, not {list(types)}") from None
+        return dict(await self.events(case))
+
+    async def refer(self, case: str, **changes: Any) -> ReferralFacts:
+        """A referral of `case` arrives: Anna was harmed, Ben has admitted it."""
+        facts = referral(case, **changes)
+        await self.tell(case, ReferralReceived(facts=facts))
+        return facts
+
+    async def assign(self, case: str, *people: str) -> None:
+        """Consent gives the agencies of the case's last claim the leads, of these people or of all."""
+        claim = [data for name, data in await self.events(case) if name == "case.proposed"][-1]
+        for lead in claim["leads"]:
+            if not people or lead["party"] in people:
+                assigned = LeadAssigned(
+                    claim=claim["claim"],
+                    case=case,
+                    party=lead["party"],
+                    agency=lead["agency"],
+                    worker=lead.get("worker"),
+                )
+                await self.tell(lead["person"], assigned)
+
+    async def allocate(self, case: str, **changes: Any) -> None:
+        """A case of which consent has given every lead."""
+        await self.refer(case, **changes)
+        await self.wait(case, "case.proposed")
+        await self.assign(case)
+        await self.wait(case, "case.proposed", "case.allocated", "case.cleared")
+
+    async def get(self, path: str, agency: str, *scopes: str, **arguments: Any) -> httpx.Response:
+        return await self.http.get(path, headers=bearer(agency, *(scopes or ("cases.read",))), **arguments)
+
+    async def send(
+        self, method: str, path: str, agency: str, *scopes: str, etag: str | None = None, **arguments: Any
+    ) -> httpx.Response:
+        """Send a change: with the ETag read before, or with a new Idempotency-Key."""
+        headers = bearer(agency, *scopes, worker=arguments.pop("worker", None))
+        headers["If-Match" if etag else "Idempotency-Key"] = etag or arguments.pop("key", f'"{new_id()}"')
+        return await self.http.request(method, path, headers=headers, **arguments)
+
+    async def change(
+        self, case: str, what: str, agency: str, body: dict[str, Any] | None = None, *scopes: str
+    ) -> httpx.Response:
+        """Read a case's ETag, then do something to the case."""
+        read = await self.get(f"/v1/cases/{case}", agency, "cases.read", "hub")
+        etag = read.headers.get("etag", '"0"')
+        return await self.send(
+            "POST",
+            f"/v1/cases/{case}/{what}",
+            agency,
+            *(scopes or ("cases.write",)),
+            etag=etag,
+            json=body or {},
+        )
+
+
+def referral(case: str, **changes: Any) -> ReferralFacts:
+    """The facts of a referral; people are named after the case."""
+    values: dict[str, Any] = {
+        "referral": f"r-{case}",
+        "agency": "hertfordshire-constabulary",
+        "version": 1,
+        "incident": f"incident-{case}",
+        "received_at": datetime.now(UTC),
+        "offence_class": "burglary",
+        "stage": "post_sentence",
+        "initiated_by": "agency",
+        "area": "hertfordshire",
+        "parties": (
+            PartyFact(person=f"anna-{case}", role="harmed"),
+            PartyFact(person=f"ben-{case}", role="responsible", admitted=True),
+        ),
+    }
+    return ReferralFacts(**(values | changes))
+
+
+@pytest.fixture
+async def world(
+    database: str, bootstrap_servers: str, topic_prefix: str, request: pytest.FixtureRequest
+) -> AsyncIterator[World]:
+    more = getattr(request, "param", {})
+    service = build(settings(Settings, database, bootstrap_servers, topic_prefix, **more))
+    async with (
+        running(service) as url,
+        httpx.AsyncClient(base_url=url, timeout=15) as http,
+        AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all") as producer,
+    ):
+        yield World(service, http, producer, topic_prefix)
