@@ -1,0 +1,77 @@
+"""What allocation tells of a case: cleared, paused, resumed, closed; and what it asks to be put in force by call."""
+
+from __future__ import annotations
+
+from services.consent.domain.decision import Decision, Situation
+from services.consent.domain.facts import CaseOver, Cleared, Closed, Joined, Paused, Restrict, Resumed
+from services.consent.domain.leads import reassign
+from services.consent.domain.state import find
+from shared.contracts.cases import CaseCleared
+from shared.contracts.consent import LeadEnded, StandingTightened
+
+
+def cleared(at: Situation, case: str, event: CaseCleared) -> Decision:
+    """The checks of these parties are answered: contact is allowed, within the limits."""
+    d = Decision(at)
+    for party in event.parties:
+        d.note(party.party, Cleared(case, party.limits))
+    return d
+
+
+def paused(at: Situation, case: str, pause: Paused) -> Decision:
+    """No contact in this case until it is resumed. In flight is what was redeemed before."""
+    d = Decision(at)
+    d.note_case(case, pause)
+    for member in d.case(case).members:
+        d.revoke(d.group(member.id), "paused", case=case)
+    return d
+
+
+def resumed(at: Situation, case: str, pause: str | None) -> Decision:
+    """End a pause, or all of them."""
+    d = Decision(at)
+    d.note_case(case, Resumed(pause or ""))
+    return d
+
+
+def closed(at: Situation, case: str, reason: str, into: str | None) -> Decision:
+    """The case is over. Where it goes on as another, a person's no goes on with it."""
+    d = Decision(at)
+    d.note_case(case, Closed(reason))
+    for member in d.case(case).members:
+        if into is not None:
+            d.note_case(into, Joined(member.id, member.role))
+            part = find(d.person(member.id).parts, case)
+            there = find(d.person(member.id).parts, into)
+            if part is not None and part.closed and not (there and there.closed):
+                carried = StandingTightened(level="case", standing="closed", reason="carried_over", case=into)
+                d.tell(member.id, carried)
+        d.revoke(d.group(member.id), "case_closed", case=case)
+        d.note(member.id, CaseOver(case))
+        _end_lead(d, member.id)
+    return d
+
+
+def _end_lead(d: Decision, person: str) -> None:
+    """A lead ends with the last of its cases. While an attempt is in flight it stays, for its outcome to be recorded."""
+    state = d.person(person)
+    if state.lead is None:
+        return
+    parts = [find(state.parts, case) for case in state.lead.cases]
+    if all(part is not None and part.over for part in parts):
+        d.tell(person, LeadEnded(agency=state.lead.agency, reason="case_closed", cases=state.lead.cases))
+
+
+def restrict(at: Situation, command: Restrict) -> Decision:
+    """Put in force at once what allocation is about to tell."""
+    if command.kind == "pause":
+        return paused(at, command.case, Paused(command.restriction, command.reason, command.until))
+    if command.kind == "close":
+        return closed(at, command.case, command.reason, command.joined_into)
+    return reassign(Decision(at), command.person or "")
+
+
+def in_flight(d: Decision, case: str) -> tuple[str, ...]:
+    """Return the permits of a case that had been redeemed already, and whose outcome is not known."""
+    permits = (d.person(key).permit for member in d.case(case).members for key in d.group(member.id))
+    return tuple(sorted({p.id for p in permits if p is not None and p.redeemed and p.case == case}))

@@ -1,0 +1,232 @@
+"""What becomes of an attempt, and of a person's answer, however it was given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from services.consent.domain.choices import withdraw_into
+from services.consent.domain.decision import Decision, Reason, Situation
+from services.consent.domain.facts import Agree, Attempted, Context, Inbound, Report, Resolve, Withdraw
+from services.consent.domain.standing import current, lead_of, no, today
+from services.consent.domain.state import Answer, Outcome, find
+from shared.contracts.consent import (
+    AgreementRecorded,
+    AttemptRecorded,
+    PermitEnded,
+    PersonReached,
+    StandingLoosened,
+    StandingTightened,
+)
+from shared.contracts.envelope import date
+from shared.contracts.people import AgreementFact
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """An answer on its way into the ledgers. `wide`: it is about everything that the person could be asked about now."""
+
+    person: str
+    case: str
+    agency: str
+    answer: Answer
+    began: Literal["agency", "person"]
+    wide: bool
+    not_before: date | None = None
+    agreement: AgreementFact | None = None
+
+
+def report(at: Situation, command: Report, context: Context) -> Decision:  # noqa: PLR0911 - one for each way to refuse
+    """Record the outcome of an attempt. `not_made` is the holder's word that nothing was begun, and only until `use_by`."""
+    d = Decision(at)
+    permit = d.person(command.person).permit
+    if permit is None or permit.id != command.permit or not permit.redeemed:
+        return d.refuse("not_live")
+    if command.agency is not None and current(permit.agency, context.successors) != command.agency:
+        return d.refuse("not_found")
+    if permit.fence != command.fence:
+        return d.refuse("fence")
+    if command.outcome == "not_made":
+        if permit.use_by is not None and context.now > permit.use_by:
+            return d.refuse("too_late")
+        d.tell(command.person, PermitEnded(permit=permit.id, how="not_made"))
+        return d
+    reason = _wrong_date(command.outcome, command.not_before, context)
+    if reason:
+        return d.refuse(reason)
+    attempt = Attempted(permit.case, permit.party, permit.agency, permit.channel, permit.purpose)
+    _record(d, command.person, permit.id, attempt, command.outcome, resolved=False)
+    _follow(d, command, attempt, context)
+    return d
+
+
+def resolve(at: Situation, command: Resolve, context: Context) -> Decision:
+    """Record what a person at the hub found out about an attempt that was unknown or overdue, or lift what was unsafe."""
+    d = Decision(at)
+    state = d.person(command.person)
+    if command.lifted:
+        if find(state.holds, "unsafe") is None:
+            return d.refuse("not_live")
+        for key in d.group(command.person):
+            d.tell(key, StandingLoosened(level="person", standing="open", reason="safe_again"))
+        return d
+    live = state.permit
+    waits = command.permit in state.unresolved or (
+        live is not None and live.id == command.permit and live.overdue
+    )
+    if not waits:
+        return d.refuse("not_live")
+    # Nobody but the holder can know, in time, that nothing was begun: later it counts as a contact.
+    reason: Reason | None = (
+        "too_late"
+        if command.outcome == "not_made"
+        else _wrong_date(command.outcome, command.not_before, context)
+    )
+    if reason or command.outcome == "unknown":
+        return d.refuse(reason or "unresolved")
+    _record(d, command.person, command.permit, command.attempt, command.outcome, resolved=True)
+    _follow(d, command, command.attempt, context)
+    return d
+
+
+def _wrong_date(outcome: Outcome, day: date | None, context: Context) -> Reason | None:
+    if outcome == "not_now" and (day is None or day <= today(context.now)):
+        return "needs_date"
+    return None
+
+
+def _record(
+    d: Decision, person: str, permit: str, attempt: Attempted, outcome: Outcome, *, resolved: bool
+) -> None:
+    approach = next((a.id for a in d.person(person).approaches if find(a.attempts, permit)), None)
+    event = AttemptRecorded(
+        permit=permit,
+        case=attempt.case,
+        agency=attempt.agency,
+        channel=attempt.channel,
+        outcome=outcome,
+        approach=approach,
+        purpose=attempt.purpose,
+        resolved=resolved,
+    )
+    d.tell(person, event)
+
+
+def _follow(d: Decision, command: Report | Resolve, attempt: Attempted, context: Context) -> None:
+    outcome, wide = command.outcome, attempt.purpose == "approach"
+    if outcome == "unsafe":
+        for key in d.group(command.person):
+            d.tell(key, StandingTightened(level="person", standing="on_hold", reason="unsafe"))
+        d.revoke(d.group(command.person), "unsafe")
+        return
+    if outcome not in {"agreed", "not_now", "declined", "withdrew"}:
+        return
+    answer: Answer = "declined" if outcome == "withdrew" else outcome
+    given = _Answered(
+        command.person,
+        attempt.case,
+        attempt.agency,
+        answer,
+        "agency",
+        wide,
+        command.not_before,
+        command.agreement,
+    )
+    if outcome != "withdrew":
+        take_in(d, given, context)
+        return
+    _reached(d, given, context)
+    everything = isinstance(command, Report) and command.everything
+    cases = () if everything else tuple(sorted({case for _, case in concerned(d, given)}))
+    withdrawal = Withdraw(command.permit, (command.person,), cases, "person", attempt.agency)
+    withdraw_into(d, withdrawal)
+
+
+def take_in(d: Decision, given: _Answered, context: Context) -> None:
+    """Record that a person was reached, and what follows from the answer."""
+    _reached(d, given, context)
+    if given.answer == "agreed":
+        fact = given.agreement or AgreementFact(
+            scope=("be_informed", "be_contacted"), agencies=(given.agency,), on=today(context.now)
+        )
+        d.tell(given.person, AgreementRecorded(case=given.case, agreement=fact, recorded_by=given.agency))
+    elif given.answer == "not_now":
+        d.tell(
+            given.person,
+            StandingTightened(
+                level="person", standing="on_hold", reason="not_now", not_before=given.not_before
+            ),
+        )
+        d.revoke(d.group(given.person), "not_now")
+    else:
+        for key, case in concerned(d, given):
+            d.tell(key, StandingTightened(level="case", standing="closed", reason="declined", case=case))
+        d.revoke(d.group(given.person), "declined")
+
+
+def _reached(d: Decision, given: _Answered, context: Context) -> None:
+    # What is said under one id while it is linked was said by the human: every ledger has it, and keeps it when unlinked.
+    for key in d.group(given.person):
+        event = PersonReached(
+            answer=given.answer,
+            case=given.case,
+            began=given.began,
+            not_before=given.not_before if given.answer == "not_now" else None,
+            agency=given.agency,
+            at=context.now,
+        )
+        d.tell(key, event)
+
+
+def concerned(d: Decision, given: _Answered) -> list[tuple[str, str]]:
+    """Return the (id, case) pairs that a no closes: the human's own open parts, and those of whom it speaks for.
+
+    An approach is about all of them; a conversation is about its own case.
+    """
+    found: set[tuple[str, str]] = set()
+    ids = d.group(given.person)
+    for key in ids:
+        found.add((key, given.case))
+        for part in d.person(key).parts:
+            if part.over or part.closed or (part.id != given.case and not given.wide):
+                continue
+            found.add((key, part.id))
+            found |= {(member, part.id) for party in part.speaks_for for member in d.group(party)}
+    return sorted(found)
+
+
+def inbound(at: Situation, command: Inbound, context: Context) -> Decision:
+    """Record that the person came of its own accord, and its answer. No permit is needed to be rung.
+
+    A closed door is opened again by a reopening only, which asks for evidence.
+    """
+    d = Decision(at)
+    ids = d.group(command.person)
+    if command.answer == "agreed" and no(d, ids, command.case):
+        return d.refuse("closed")
+    if _wrong_date("not_now" if command.answer == "not_now" else "agreed", command.not_before, context):
+        return d.refuse("needs_date")
+    given = _Answered(
+        command.person, command.case, command.agency, command.answer, "person", wide=False,
+        not_before=command.not_before, agreement=command.agreement,
+    )  # fmt: skip
+    take_in(d, given, context)
+    # Whoever was about to ring need not.
+    d.revoke(ids, "inbound")
+    return d
+
+
+def agree(at: Situation, command: Agree, context: Context, *, hub: bool) -> Decision:
+    """Record an agreement. By the lead, or by the hub."""
+    d = Decision(at)
+    ids = d.group(command.person)
+    lead = lead_of(d, ids)
+    if not hub and (lead is None or current(lead.agency, context.successors) != command.agency):
+        return d.refuse("not_lead")
+    if no(d, ids, command.case or ""):
+        return d.refuse("closed")
+    d.tell(
+        command.person,
+        AgreementRecorded(case=command.case, agreement=command.fact, recorded_by=command.agency),
+    )
+    return d

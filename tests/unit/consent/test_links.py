@@ -1,0 +1,183 @@
+"""Two ids that turn out to be one human, and then perhaps not."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.contracts.consent import (
+    ConsentWithdrawn,
+    DoubleReachFound,
+    LeadAssigned,
+    LeadEnded,
+    PermitGranted,
+    StandingLoosened,
+    StandingTightened,
+)
+from shared.contracts.people import PriorContact
+from tests.unit.consent.world import World, granted, told, why
+
+
+@pytest.fixture
+def world() -> World:
+    """Vera is led by Beacon; Veronica, who may be she, by Mercia."""
+    w = World()
+    w.lead("vera", "c1", "beacon")
+    w.later(hours=1)
+    w.lead("veronica", "c2", "mercia", by="mercia")
+    w.later(hours=1)
+    return w
+
+
+def leads(world: World) -> dict[str, str]:
+    return {key: state.lead.agency for key, state in world.people.items() if state.lead}
+
+
+def test_the_earliest_claim_keeps_the_lead_and_the_other_agency_is_told(world: World) -> None:
+    world.link("vera", "veronica", told_by="vera")
+    assert leads(world) == {"vera": "beacon"}
+    assert world.last is not None
+    assert told(world.last, LeadEnded, "veronica")[0].reason == "linked"
+    assert why(world.ask("veronica", "c2", "mercia")) == "not_lead"
+    assert granted(world.ask("veronica", "c2", "beacon"))
+
+
+def test_the_earliest_redemption_beats_the_earliest_claim(world: World) -> None:
+    world.ask("veronica", "c2", "mercia")
+    world.redeem("veronica")
+    world.link("vera", "veronica")
+    assert leads(world) == {"veronica": "mercia"}
+
+
+def test_reached_beats_in_flight(world: World) -> None:
+    world.ask("vera", "c1", "beacon")
+    world.redeem("vera")
+    world.attempt("agreed", "veronica", "c2", "mercia")
+    world.link("vera", "veronica")
+    assert leads(world) == {"veronica": "mercia"}
+
+
+def test_both_reached_is_an_incident(world: World) -> None:
+    world.attempt("agreed", "vera", "c1", "beacon")
+    world.attempt("no_answer", "veronica", "c2", "mercia")
+    world.later(days=2)
+    world.attempt("agreed", "veronica", "c2", "mercia")
+    world.link("vera", "veronica", told_by="veronica")
+    assert world.last is not None
+    found = told(world.last, DoubleReachFound)
+    assert [event.agencies for event in found] == [("beacon", "mercia")] * 2
+    world.link("vera", "veronica")
+    assert not told(world.last, DoubleReachFound), "told once"
+
+
+def test_unredeemed_permits_end_and_a_redeemed_one_stays(world: World) -> None:
+    world.ask("vera", "c1", "beacon")
+    world.ask("veronica", "c2", "mercia")
+    world.redeem("veronica")
+    world.link("vera", "veronica")
+    assert world.people["vera"].permit is None
+    assert world.people["veronica"].permit is not None
+    assert why(world.ask("vera", "c1", "mercia")) == "in_flight"
+
+
+def test_either_side_suffices_and_the_second_changes_nothing(world: World) -> None:
+    world.link("vera", "veronica", told_by="veronica")
+    before = dict(world.people)
+    world.link("vera", "veronica", told_by="vera")
+    assert world.last is not None
+    assert [change.how for change in world.last.changes] == ["note", "note"]
+    assert {key: state.lead for key, state in before.items()} == {k: s.lead for k, s in world.people.items()}
+
+
+def test_the_groups_standing_is_the_strictest_of_all_ledgers(world: World) -> None:
+    world.withdraw("vera")
+    world.link("vera", "veronica", told_by="vera")
+    assert world.last is not None
+    told_her_agencies = told(world.last, StandingTightened, "veronica")[0]
+    assert (told_her_agencies.standing, told_her_agencies.reason) == ("closed", "linked")
+    assert why(world.ask("veronica", "c2", "beacon")) == "withdrawn"
+
+
+def test_an_unlink_recomputes_from_each_ledger(world: World) -> None:
+    world.withdraw("vera")
+    world.link("vera", "veronica")
+    world.unlink("vera", "veronica", told_by="vera")
+    assert why(world.ask("veronica", "c2", "mercia")) == "not_lead", "until both sides have told it"
+    world.unlink("vera", "veronica", told_by="veronica")
+    assert world.last is not None
+    assert told(world.last, StandingLoosened, "veronica")[0].reason == "unlinked"
+    assert granted(world.ask("veronica", "c2", "mercia"))
+    assert why(world.ask("vera", "c1", "beacon")) == "withdrawn"
+
+
+def test_a_lead_that_ended_for_the_link_alone_comes_back_with_a_new_number(world: World) -> None:
+    world.link("vera", "veronica")
+    world.unlink("vera", "veronica")
+    assert world.last is not None
+    again = told(world.last, LeadAssigned, "veronica")[0]
+    assert (again.agency, again.case, again.tenure) == ("mercia", "c2", 2)
+    assert leads(world) == {"vera": "beacon", "veronica": "mercia"}
+
+
+def test_what_was_said_while_linked_binds_both_ledgers_for_good(world: World) -> None:
+    world.link("vera", "veronica")
+    assert {key for key, _ in world.withdraw("vera").told(ConsentWithdrawn)} == {"vera", "veronica"}
+    world.unlink("vera", "veronica")
+    assert why(world.ask("veronica", "c2", "mercia")) == "no_lead"
+    assert world.people["veronica"].closed == "withdrawn"
+
+
+def test_an_attempt_under_one_id_counts_under_the_other(world: World) -> None:
+    world.attempt("no_answer", "vera", "c1", "beacon")
+    world.link("vera", "veronica")
+    assert why(world.ask("veronica", "c2", "beacon")) == "attempt_gap"
+    world.later(days=2)
+    world.attempt("no_answer", "veronica", "c2", "beacon")
+    world.later(days=2)
+    world.attempt("no_answer", "vera", "c1", "beacon")
+    world.later(days=2)
+    assert why(world.ask("veronica", "c2", "beacon")) == "attempts_spent"
+
+
+def test_where_two_agencies_had_begun_neither_goes_on(world: World) -> None:
+    world.attempt("no_answer", "vera", "c1", "beacon")
+    world.attempt("no_answer", "veronica", "c2", "mercia")
+    world.later(days=3)
+    world.link("vera", "veronica")
+    assert why(world.ask("vera", "c1", "beacon")) == "already_approached"
+
+
+def test_the_fence_counts_up_over_the_whole_human(world: World) -> None:
+    world.ask("veronica", "c2", "mercia")
+    world.link("vera", "veronica")
+    assert told(world.ask("vera", "c1", "beacon"), PermitGranted)[0].fence == 2
+
+
+def test_a_chain_of_links_is_one_human(world: World) -> None:
+    world.refer("ronnie", "c3")
+    world.link("vera", "veronica")
+    world.link("veronica", "ronnie")
+    world.withdraw("ronnie")
+    assert why(world.ask("vera", "c1", "beacon")) == "withdrawn"
+    assert world.people["vera"].closed == "withdrawn"
+
+
+def test_a_stale_link_of_the_other_side_restricts_only_until_its_unlink_follows(world: World) -> None:
+    world.link("vera", "veronica", told_by="vera")
+    world.unlink("vera", "veronica", told_by="vera")
+    assert leads(world) == {"vera": "beacon", "veronica": "mercia"}
+    world.link("vera", "veronica", told_by="veronica")
+    assert leads(world) == {"vera": "beacon"}
+    world.unlink("vera", "veronica", told_by="veronica")
+    assert leads(world) == {"vera": "beacon", "veronica": "mercia"}
+
+
+def test_links_between_contact_persons_join_what_they_are_asked(world: World) -> None:
+    world.refer("cleo", "c5", contact_persons=("mona",))
+    world.refer(
+        "mona", "c5", role="contact", speaks_for=("cleo",), prior=PriorContact(answer="no", agency="police")
+    )
+    world.refer("ramona", "c5", role="contact", speaks_for=("cleo",))
+    world.link("mona", "ramona")
+    world.claim("ramona", "c5", party="cleo")
+    world.clear("ramona", "c5", party="cleo")
+    assert world.people["ramona"].lead is None
