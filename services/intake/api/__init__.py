@@ -1,0 +1,13 @@
+"""HTTP: what agencies, hubs, the public and the other services ask of intake."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.intake.api import referrals
+
+routers: Final = (referrals.router,)
+# Routes that read their body bit by bit and bound it themselves.
+STREAMING: Final = ("/v1/referral-batches", "/v1/register-imports")
+
+__all__ = ["STREAMING", "routers"]

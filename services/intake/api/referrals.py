@@ -1,0 +1,141 @@
+"""Referrals: post one, ask what became of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from services.intake.core import Current, Intake
+from services.intake.doorstep import BadReferral
+from services.intake.referral import Referral
+from services.intake.remedies import Fault
+from services.intake.store import reading
+from services.intake.store.arrivals import Stored
+from shared.runtime.auth import Caller, scope
+from shared.runtime.problems import FieldError, Problem, invalid, not_found
+
+router = APIRouter(prefix="/v1/referrals", tags=["referrals"])
+
+_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": Referral.model_json_schema(ref_template="#/components/schemas/Referral/$defs/{model}")}}}}  # fmt: skip
+
+
+def field_errors(found: list[Fault]) -> list[FieldError]:
+    """Return faults as a problem's field errors."""
+    return [FieldError(fault.path, fault.what, fault.remedy) for fault in found]
+
+
+def answer_of(stored: Stored, reference: str | None = None) -> tuple[int, dict[str, Any]]:
+    """Return the status and body for what became of a posted version. Raises Problem 409."""
+    if stored.outcome in ("other_content", "older", "retracted"):
+        raise _CONFLICTS[stored.outcome](stored)
+    body = {
+        "referral": stored.id,
+        "version": stored.version,
+        "received_at": stored.received_at.isoformat() if stored.received_at else None,
+        "warnings": stored.warnings,
+    }
+    return 200 if stored.outcome == "seen" else 202, body if reference is None else {
+        "reference": reference,
+        **body,
+    }
+
+
+def _other_content(stored: Stored) -> Problem:
+    field = FieldError(
+        "version",
+        "this version was sent before with other content",
+        f"Send the change as version {stored.latest + 1}.",
+    )
+    return Problem(409, "other-content", "Another referral has this reference and version.", errors=[field])
+
+
+def _older(stored: Stored) -> Problem:
+    field = FieldError(
+        "version",
+        "older than one already received",
+        f"Send a version above {stored.latest}, with everything that is known now.",
+    )
+    return Problem(409, "older-version", "A later version of this referral is known.", errors=[field])
+
+
+def _retracted(_: Stored) -> Problem:
+    field = FieldError(
+        "reference", "retracted: it was posted in error", "Use a new reference for a new referral."
+    )
+    return Problem(409, "retracted", "This referral was retracted.", errors=[field])
+
+
+_CONFLICTS = {"other_content": _other_content, "older": _older, "retracted": _retracted}
+
+
+@router.post("", status_code=202, openapi_extra=_BODY)
+async def post_referral(
+    request: Request, service: Current, caller: Caller = scope("referrals.write")
+) -> Response:
+    """Accept a referral: 202 means that it is durable. The same again gets the same answer (200).
+
+    409: other content under a version already seen, or an older version never seen. 422: every bad field with its remedy.
+    """
+    _json_only(request)
+    raw = await request.body()
+    try:
+        stored = await service.doorstep.post(caller.agency, raw)
+    except BadReferral as bad:
+        raise invalid(field_errors(bad.faults)) from None
+    status, body = answer_of(stored)
+    headers = {"Location": f"/v1/referrals/{stored.id}"}
+    return Response(msgspec.json.encode(body), status, headers, media_type="application/json")
+
+
+def _json_only(request: Request) -> None:
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        field = FieldError(
+            "Content-Type", "not JSON", "Send application/json; NDJSON and CSV go to /v1/referral-batches."
+        )
+        raise Problem(415, "media-type", "A referral is posted as JSON.", errors=[field])
+
+
+@router.get("/{referral}")
+async def get_referral(referral: str, service: Current, caller: Caller = scope("referrals.read")) -> Response:
+    """Say what became of a referral: received, matched, on hold (why, until), proposed, allocated, refused, closed."""
+    found = await reading.status_of(service.pool, reading.as_uuid(referral))
+    if found is None or not _may_see(caller, found["agency"]):
+        raise not_found("referral")
+    await _note(service, caller, referral)
+    return _json(found)
+
+
+@router.get("")
+async def find_referral(
+    service: Current,
+    reference: Annotated[str, Query(min_length=1, max_length=100)],
+    agency: Annotated[str | None, Query(max_length=64)] = None,
+    caller: Caller = scope("referrals.read"),
+) -> Response:
+    """Find a referral by the agency's own reference. A hub or operator names the agency; an agency sees its own."""
+    of = agency if agency is not None and (caller.may("hub") or caller.may("operator")) else caller.agency
+    tag = service.keyring.tag("reference", f"{of}\n{reference.strip()}")
+    referral = await service.pool.fetchval(
+        "SELECT id::text FROM referral WHERE agency = $1 AND reference_tag = $2", of, tag
+    )
+    found = await reading.status_of(service.pool, referral) if referral else None
+    if found is None:
+        raise not_found("referral")
+    await _note(service, caller, referral)
+    return _json({"referrals": [found]})
+
+
+def _may_see(caller: Caller, agency: str) -> bool:
+    return caller.agency == agency or caller.may("hub") or caller.may("operator")
+
+
+async def _note(service: Intake, caller: Caller, referral: str) -> None:
+    await service.transact(reading.note_read, caller.agency, caller.worker, "referral.status", None, referral)
+
+
+def _json(body: object) -> Response:
+    return Response(msgspec.json.encode(body), media_type="application/json")

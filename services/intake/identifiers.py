@@ -1,0 +1,159 @@
+"""Identifiers of people, cases and places: anchored patterns, check letters, one normal form each.
+
+Every function takes what was sent and returns the normal form, or raises ValueError with what is wrong and what would be right
+(never the value itself: error texts travel into answers and logs). What was sent is kept elsewhere, encrypted.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Final
+
+import phonenumbers
+
+# I, O and S are left out: they are read as 1, 0 and 5.
+CHECK_LETTERS: Final = "ZABCDEFGHJKLMNPQRTUVWXY"
+
+_PNC = re.compile(r"(\d{2}|\d{4})/(\d{1,7})([A-Z])|(\d{4})(\d{7})([A-Z])", re.ASCII)
+_CRO = re.compile(r"(\d{1,6})/(\d{2})([A-Z])", re.ASCII)
+_CRO_SF = re.compile(r"SF(\d{2})/(\d{1,6})([A-Z])", re.ASCII)
+_NOMS = re.compile(r"[A-Z]\d{4}[A-Z]{2}", re.ASCII)
+_CRN = re.compile(r"[A-Z]\d{6}", re.ASCII)
+_PTI_URN = re.compile(r"[A-Z0-9]{4}\d{3,7}", re.ASCII)
+_COURT_CASE = re.compile(r"\d{2}/\d{4}/\d{6}[A-HJ-NP-RT-Z]", re.ASCII)
+_POSTCODE = re.compile(r"([A-Z][A-HJ-Y]?\d[A-Z\d]? ?\d[A-Z]{2}|GIR ?0A{2})", re.ASCII)
+_FORCE = re.compile(r"\d{2}", re.ASCII)
+_POLICE_AREA = re.compile(r"(E23|W15)\d{6}", re.ASCII)
+_EMAIL = re.compile(r"[^@\s\x00-\x1f\"<>()\[\],;:\\]{1,64}@([a-z0-9-]{1,63}\.)+[a-z0-9-]{2,63}")
+
+NO_FIXED_ABODE: Final = frozenset({"NF1 1NF", "NF1 1FA"})
+PLACEHOLDER_BIRTH_DATES: Final = frozenset({"1900-01-01", "1970-01-01"})
+
+# Home Office codes: 43 territorial forces and British Transport Police. Others exist; an unknown one is warned about.
+FORCES: Final = frozenset(
+    "01 03 04 05 06 07 10 11 12 13 14 16 17 20 21 22 23 30 31 32 33 34 35 36 37 40 41 42 43 44 45 46 47 48 "
+    "50 52 53 54 55 60 61 62 63 93".split()
+)
+
+
+def _tidy(text: str) -> str:
+    return text.strip().upper()
+
+
+def _check(digits: str, letter: str, name: str) -> None:
+    if CHECK_LETTERS[int(digits) % len(CHECK_LETTERS)] != letter:
+        raise ValueError(
+            f"the check letter of the {name} does not fit its digits; copy it again from its source"
+        )
+
+
+def pnc(text: str, *, this_year: int | None = None) -> str:
+    """Return a Police National Computer number as YYYY/NNNNNNND.
+
+    A two-digit year up to the current one is of this century. Only the year of the computer's clock is read here, and
+    only to choose the century: the check letter does not depend on it.
+    """
+    match = _PNC.fullmatch(_tidy(text))
+    if match is None:
+        raise ValueError("not a PNC number; it looks like 79/163001B or 2002/0073319Z")
+    year, serial, letter = (group for group in match.groups() if group is not None)
+    _check(year[-2:] + serial.zfill(7), letter, "PNC number")
+    if len(year) == 2:
+        now = this_year or time.gmtime().tm_year
+        year = f"{now // 100 if int(year) <= now % 100 else now // 100 - 1}{year}"
+    return f"{year}/{serial.zfill(7)}{letter}"
+
+
+def cro(text: str) -> str:
+    """Return a Criminal Records Office number as NNNNNN/YYD, or in its SF form as SFYY/ND (serial as written)."""
+    tidy = _tidy(text)
+    if (match := _CRO_SF.fullmatch(tidy)) is not None:
+        year, serial, letter = match.groups()
+        _check(year + serial, letter, "CRO number")
+        return tidy
+    if (match := _CRO.fullmatch(tidy)) is None:
+        raise ValueError("not a CRO number; it looks like 65656/91H or SF83/50058Z")
+    serial, year, letter = match.groups()
+    _check(year + serial.zfill(6), letter, "CRO number")
+    return f"{serial.zfill(6)}/{year}{letter}"
+
+
+def _whole(pattern: re.Pattern[str], text: str, wrong: str) -> str:
+    tidy = _tidy(text)
+    if pattern.fullmatch(tidy) is None:
+        raise ValueError(wrong)
+    return tidy
+
+
+def noms(text: str) -> str:
+    """Return a prison (NOMS) number: A1234BC."""
+    return _whole(_NOMS, text, "not a NOMS number; it looks like A1234BC")
+
+
+def crn(text: str) -> str:
+    """Return a probation case reference number: X777958."""
+    return _whole(_CRN, text, "not a CRN; it looks like X777958")
+
+
+def pti_urn(text: str) -> str:
+    """Return a police-to-CPS unique reference number without separators, at most 11 characters."""
+    return _whole(
+        _PTI_URN, text.replace("/", "").replace(" ", ""), "not a PTI-URN; it looks like 01TX1234567"
+    )
+
+
+def court_case(text: str) -> str:
+    """Return a court case reference: 01/2345/678901A."""
+    return _whole(_COURT_CASE, text, "not a court case reference; it looks like 01/2345/678901A")
+
+
+def force(text: str) -> str:
+    """Return a police force's two-digit code."""
+    return _whole(_FORCE, text, "not a police force code; it has two digits, like 41 for Hertfordshire")
+
+
+def police_area(text: str) -> str:
+    """Return an ONS police area code: E23000001 (England) or W15000001 (Wales)."""
+    return _whole(_POLICE_AREA, text, "not a police area code; it looks like E23000001 or W15000003")
+
+
+def postcode(text: str) -> str:
+    """Return a postcode in capitals, with one space before its last three characters."""
+    tidy = " ".join(_tidy(text).split())
+    if _POSTCODE.fullmatch(tidy) is None:
+        raise ValueError("not a postcode; it looks like SG1 2AB (no fixed abode: NF1 1NF)")
+    bare = tidy.replace(" ", "")
+    return f"{bare[:-3]} {bare[-3:]}"
+
+
+def district(normal_postcode: str) -> str | None:
+    """Return the outward half of a postcode (SG1), which routing may know; None for no fixed abode."""
+    return None if normal_postcode in NO_FIXED_ABODE else normal_postcode.split(" ")[0]
+
+
+def telephone(text: str) -> str:
+    """Return a telephone number in E.164 (+441632960001); numbers without a country code are British."""
+    try:
+        number = phonenumbers.parse(text.strip(), "GB")
+    except phonenumbers.NumberParseException:
+        number = None
+    if number is None or not phonenumbers.is_possible_number(number):
+        raise ValueError("not a telephone number; write it like 01632 960001 or +44 7700 900001")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def is_mobile(e164: str) -> bool:
+    """Whether a text can reach the number: British mobiles are +447, others are asked of the library."""
+    if e164.startswith("+44"):
+        return e164.startswith("+447") and not e164.startswith("+4470")
+    kind = phonenumbers.number_type(phonenumbers.parse(e164))
+    return kind in (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE)
+
+
+def email(text: str) -> str:
+    """Return an e-mail address in lower case."""
+    tidy = text.strip().lower()
+    if len(tidy) > 254 or _EMAIL.fullmatch(tidy) is None:
+        raise ValueError("not an e-mail address; it looks like name@example.org")
+    return tidy

@@ -1,0 +1,187 @@
+"""The matcher: what the doorstep has stored becomes people and cases, batch after batch, for as long as the service runs.
+
+One transaction a batch. The order is what makes "the same new person posted twice at the same instant" one person:
+1. take referrals that are due (rows locked, those of another matcher skipped);
+2. lock the blocking keys of all their people, in order;
+3. look, in a new statement, who is stored under them: whoever held the locks before has committed;
+4. decide; lock the people and the case files; make sure that nothing moved meanwhile; record events and rows.
+A crash anywhere leaves the referrals in the queue. A referral that cannot be handled is put off and tried again for ever;
+the others of its batch go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import msgspec
+
+from services.intake import facts
+from services.intake.core import CASE_FILE, PERSON, Intake
+from services.intake.recognising.cases import Cases, Place
+from services.intake.recognising.load import Pending, Someone, load
+from services.intake.recognising.people import Crowd, RecordCache
+from services.intake.recognising.tell import Teller
+from services.intake.store import matching as store
+from shared.contracts.people import Safety
+from shared.runtime.database import INFRASTRUCTURE
+from shared.runtime.errors import Conflict, Unavailable
+from shared.runtime.stream import Ref
+from shared.runtime.telemetry import counter
+from shared.runtime.work import Work
+
+log = logging.getLogger(__name__)
+
+BATCH = 100
+IDLE_SECONDS = 0.5
+# After a batch, wait a little in proportion to it: under load the next one is larger and each referral cheaper.
+LINGER_PER_REFERRAL = 0.002
+LINGER_MOST = 0.03
+_COUNT_SECONDS = 60
+_COUNT = "SELECT count(*) FROM stream WHERE kind = 'person'"
+_OTHER_SAFETY = """
+SELECT person, safety FROM party
+WHERE person = ANY($1::text[]) AND current AND safety IS NOT NULL AND NOT (referral = ANY($2::uuid[]))
+"""
+
+RECEIVED = counter("referrals_matched", "referrals whose people were worked out")
+ANSWERS = counter("identity_answers", "people of referrals, by answer: join, hold, different")
+DELAYED = counter("referrals_put_off", "referrals that could not be matched and are tried again")
+
+
+@dataclass
+class Matcher:
+    """The matcher of one process."""
+
+    service: Intake
+    cache: RecordCache = field(init=False)
+    _count: int = 0
+    _counted: float = field(default=-1e9)
+
+    def __post_init__(self) -> None:
+        """Make the cache of opened records."""
+        self.cache = RecordCache(self.service.keyring)
+
+    async def run(self) -> None:
+        """Match until cancelled."""
+        while True:
+            self.service.bell.clear()
+            done = await self.match_due()
+            if done:
+                await asyncio.sleep(min(LINGER_MOST, LINGER_PER_REFERRAL * done))
+            if done < BATCH:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.service.bell.wait(), IDLE_SECONDS)
+
+    async def match_due(self) -> int:
+        """Match what is due, at most a batch; return how many referrals that was."""
+        await self._refresh_count()
+        try:
+            return await self.service.transact(self._match, BATCH, None)
+        except (Unavailable, *INFRASTRUCTURE):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the referrals are now tried one by one
+            log.warning("batch failed; one by one", extra={"error": type(error).__name__}, exc_info=True)
+        rows = await self.service.pool.fetch(
+            "SELECT referral::text AS id FROM to_match WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT $1",
+            BATCH,
+        )
+        return sum([await self._match_one(row["id"]) for row in rows])
+
+    async def _match_one(self, referral: str) -> int:
+        try:
+            return await self.service.transact(self._match, 1, referral)
+        except (Unavailable, *INFRASTRUCTURE):
+            raise
+        except Exception as error:  # noqa: BLE001 - this referral's fault, whatever it is
+            attempts = await self.service.transact(store.put_off, referral)
+            extra = {"referral": referral, "error": type(error).__name__, "attempt": attempts}
+            log.error("referral cannot be matched", extra=extra, exc_info=True)
+            DELAYED.add(1)
+            return 1
+
+    async def _refresh_count(self) -> None:
+        if time.monotonic() - self._counted > _COUNT_SECONDS:
+            self._count = await self.service.pool.fetchval(_COUNT)
+            self._counted = time.monotonic()
+
+    # --- one batch, in one transaction; may be run several times
+
+    async def _match(self, work: Work, limit: int, only: str | None) -> int:
+        batch = await store.take_due(work, limit, only)
+        if not batch:
+            return 0
+        pending = await load(work, self.service.doorstep, batch)
+        crowd = Crowd(self.cache, self._count)
+        people = [one for p in pending for one in p.people if one.identified]
+        await crowd.gather(work, people)
+        for p in pending:
+            for one in p.people:
+                if one.identified:
+                    crowd.recognise(one)
+                else:
+                    one.person = one.previous or _nobody(p, one)
+        cases = Cases(self.service.keyring, crowd)
+        harmed = [p.party(positions[0]) for p in pending for positions in facts.cases_of(p.referral)]
+        await cases.gather(work, harmed)
+        places = [[cases.place(p, positions) for positions in facts.cases_of(p.referral)] for p in pending]
+        await work.lock(*_keys(pending, places))
+        _nothing_moved(work, people, crowd)
+        others = await self._other_safety(work, pending)
+        teller = Teller(work, self.service.keyring, crowd, cases)
+        for p, of in zip(pending, places, strict=True):
+            teller.tell(p, of, others)
+        work.write(store.save_results, teller.rows)
+        work.after_commit(lambda: self._committed(len(pending), people, crowd))
+        return len(pending)
+
+    def _committed(self, referrals: int, people: Sequence[Someone], crowd: Crowd) -> None:
+        self._count = crowd.count
+        RECEIVED.add(referrals)
+        for one in people:
+            ANSWERS.add(1, {"answer": one.decision.answer if one.decision else "none"})
+
+    async def _other_safety(self, work: Work, pending: Sequence[Pending]) -> dict[str, list[Safety]]:
+        """Return what other referrals say of the people whom earlier versions of these referrals named."""
+        people = sorted({one.person for p in pending for one in p.people if one.previous})
+        if not people:
+            return {}
+        found: dict[str, list[Safety]] = {}
+        later = [p.due.id for p in pending if p.due.version > 1]
+        for row in await work.fetch(_OTHER_SAFETY, people, later):
+            found.setdefault(row["person"], []).append(msgspec.json.decode(row["safety"], type=Safety))
+        return found
+
+
+def _nobody(pending: Pending, one: Someone) -> str:
+    """Return the id of a party whom nobody has identified: of this referral, this place and nobody else."""
+    return f"{pending.due.id}.{one.position}"
+
+
+def _keys(pending: Sequence[Pending], places: Sequence[Sequence[Place]]) -> list[Ref]:
+    people = {one.person for p in pending for one in p.people if one.identified}
+    people |= {one.link_to for p in pending for one in p.people if one.link_to}
+    files = {place.case for of in places for place in of} | {
+        case for p in pending for case, _ in p.cases.values()
+    }
+    return [(PERSON, person) for person in sorted(people)] + [(CASE_FILE, case) for case in sorted(files)]
+
+
+def _nothing_moved(work: Work, people: Sequence[Someone], crowd: Crowd) -> None:
+    """Make sure that nobody was erased, linked or unlinked between the look and the lock; else run again.
+
+    Raises Conflict.
+    """
+    for one in people:
+        state = work.state(PERSON, one.person)
+        if state.erased or not set(state.links) <= crowd.members(one.person):
+            raise Conflict("a person moved between the look and the lock")
+
+
+async def match_loop(service: Intake) -> None:
+    """Run the matcher of this process."""
+    await Matcher(service).run()

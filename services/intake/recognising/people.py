@@ -1,0 +1,144 @@
+"""Who the people of a batch are: each against everybody stored that shares a key, and against those of the batch itself."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+
+from services.intake import matching
+from services.intake.crypto import Keyring
+from services.intake.matching import KINDS, Candidate, Record, kind_of
+from services.intake.recognising.load import Someone, open_record
+from services.intake.store import matching as store
+from shared.runtime.identifiers import new_id
+from shared.runtime.work import Work
+
+
+class RecordCache:
+    """Records already opened, by their row. Bounded; a row that was erased is never looked up again."""
+
+    def __init__(self, keyring: Keyring, most: int = 50_000) -> None:
+        """`most` records of about a kilobyte."""
+        self._keyring = keyring
+        self._most = most
+        self._known: OrderedDict[str, Record] = OrderedDict()
+
+    def open(self, party: str, key: bytes, sealed: bytes) -> Record:
+        """Return the record of a row."""
+        known = self._known.get(party)
+        if known is None:
+            known = self._known[party] = open_record(self._keyring, party, key, sealed)
+            if len(self._known) > self._most:
+                self._known.popitem(last=False)
+        return known
+
+    def forget(self, parties: Iterable[str]) -> None:
+        """Drop the records of erased rows from memory."""
+        for party in parties:
+            self._known.pop(party, None)
+
+
+class Crowd:
+    """Everybody that the people of a batch might be. Grows with the batch: its second referral meets its first."""
+
+    def __init__(self, cache: RecordCache, count: int) -> None:
+        """`count` is how many people are stored: among more people a coincidence is likelier."""
+        self._cache = cache
+        self.count = count
+        self._under: dict[bytes, list[str]] = {}
+        self._records: dict[str, list[Record]] = {}
+        self._group: dict[str, str] = {}
+        self._apart: Mapping[tuple[str, str], float] = {}
+        self.record_tags: set[tuple[str, bytes]] = set()
+        self.keyed: set[tuple[bytes, str]] = set()
+
+    async def gather(self, work: Work, people: Sequence[Someone]) -> None:
+        """Lock the batch's keys and read everybody under them; in that order, or two matchers would each see nobody."""
+        bounds = {tag: KINDS[kind_of(key)].bound for one in people for key, tag in one.keys.items()}
+        await store.lock_tags(work, [*bounds, *(tag for one in people for tag in one.suppression)])
+        self._under = await store.meet(work, bounds)
+        self.keyed = {(tag, person) for tag, under in self._under.items() for person in under}
+        hot = {tag for tag, under in self._under.items() if len(under) > bounds[tag]}
+        wanted = {person for tag, under in self._under.items() if tag not in hot for person in under}
+        wanted |= {one.previous for one in people if one.previous}
+        links: dict[str, list[str]] = {}
+        for row in await store.records(work, sorted(wanted)):
+            self._records.setdefault(row["person"], []).append(
+                self._cache.open(row["id"], row["key"], row["record"])
+            )
+            self.record_tags.add((row["person"], row["record_tag"]))
+            if row["links"] and row["links"] != "[]":
+                links[row["person"]] = _decode_links(row["links"])
+        self._group = _groups(links)
+        self._apart = await store.told_apart(work, [one.previous for one in people if one.previous])
+        met = await store.suppressed(work, {tag for one in people for tag in one.suppression})
+        for one in people:
+            one.suppressed = bool(met & one.suppression)
+
+    def members(self, person: str) -> set[str]:
+        """Return everybody who is known to be this human, as far as the batch has read."""
+        lead = self._group.get(person, person)
+        return {person, lead, *(other for other, of in self._group.items() if of == lead)}
+
+    def recognise(self, one: Someone) -> None:
+        """Decide who this is, and add them to the crowd."""
+        own = self.members(one.previous) if one.previous and not _replaced(one) else set()
+        candidates, hot = self._candidates(one, own)
+        one.decision = matching.decide(one.record, candidates, people_in_store=self.count, hot=hot)
+        joined = one.decision.people[0] if one.decision.answer == "join" else None
+        if own:
+            # A later version of the same referral: its party stays who it was, and may turn out to be somebody else too.
+            one.person, one.known, one.link_to = one.previous or "", True, joined
+        elif joined is not None:
+            one.person, one.known = joined, True
+        else:
+            one.person = new_id()
+            self.count += 1
+        for tag in one.keys.values():
+            under = self._under.setdefault(tag, [])
+            if one.person not in under:
+                under.append(one.person)
+        self._records.setdefault(one.person, []).append(one.record)
+
+    def _candidates(self, one: Someone, own: set[str]) -> tuple[list[Candidate], list[str]]:
+        hot = []
+        people: dict[str, None] = {}
+        for key, tag in one.keys.items():
+            under = self._under.get(tag, ())
+            if len(under) > KINDS[kind_of(key)].bound:
+                hot.append(key)
+            else:
+                people.update(dict.fromkeys(under))
+        found = []
+        for person in people:
+            if person in own:
+                continue
+            lead = self._group.get(person, person)
+            apart = self._apart.get((one.previous, person)) if one.previous else None
+            found += [Candidate(lead, record, apart) for record in self._records.get(person, ())]
+        return found, hot
+
+
+def _replaced(one: Someone) -> bool:
+    """Whether a later version speaks of another human in the same place, and not of the same one more exactly."""
+    if one.previous_record is None:
+        return False
+    evidence = matching.compare(one.previous_record, one.record, matching.load())
+    other_name = evidence.level("forename") == "different" and evidence.level("surname") == "different"
+    return other_name or bool(matching.contradictions([one.previous_record, one.record]))
+
+
+def _decode_links(text: str) -> list[str]:
+    return [part for part in text.strip("[]").replace('"', "").replace(" ", "").split(",") if part]
+
+
+def _groups(links: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return for each linked person the one that stands for the group: the lowest id, which is the first that was known."""
+    group: dict[str, set[str]] = {}
+    for person, others in links.items():
+        merged = {person, *others}
+        for member in tuple(merged):
+            merged |= group.get(member, set())
+        for member in merged:
+            group[member] = merged
+    return {person: min(members) for person, members in group.items()}

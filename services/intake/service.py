@@ -1,0 +1,24 @@
+"""Intake, put together."""
+
+from __future__ import annotations
+
+from services.intake import api
+from services.intake.core import CASE_FILE, PERSON, Intake
+from services.intake.handlers import handlers
+from services.intake.matcher import match_loop
+from services.intake.settings import Settings
+
+
+def build(settings: Settings) -> Intake:
+    """Return the service. Raises BadMasterKey: without its keys intake does not start."""
+    return Intake(
+        name="intake",
+        settings=settings,
+        master_key_file=settings.master_key_file,
+        streams=[PERSON, CASE_FILE],
+        consumes=["consent", "cases", "agencies"],
+        handlers=handlers,
+        routers=api.routers,
+        loops=[match_loop],
+        streaming=api.STREAMING,
+    )

@@ -1,0 +1,17 @@
+"""Intake's settings, from the environment (prefix ONEFRIEND_)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared.runtime.settings import RuntimeSettings
+
+
+class Settings(RuntimeSettings):
+    """What intake needs besides the runtime's."""
+
+    master_key_file: Path
+    batch_limit: int = 64 * 1024 * 1024  # bytes of one NDJSON or CSV batch
+    line_limit: int = 256 * 1024  # bytes of one of its lines
+    public_url: str = ""  # under which people reach the withdrawal page; "" = this service's own address
+    link_days: int = 730  # for which the link in a message can be used to withdraw

@@ -1,0 +1,1 @@
+"""Intake's own tables and explicit SQL, one file for each concern."""

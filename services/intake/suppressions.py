@@ -1,0 +1,31 @@
+"""What is kept of a "no" when the person is erased or not known yet: narrow composites, as keyed hashes, that a later
+referral meets."""
+
+from __future__ import annotations
+
+from services.intake.matching import Record, model
+from services.intake.matching.names import sound
+
+
+def suppression_texts(record: Record) -> list[str]:
+    """Return the composites: name with birth date and postcode; each telephone, e-mail and identifier.
+
+    Names as they sound and by their formal form, so that "Liz Smyth" meets Elizabeth Smith's "no". A hit holds a referral for
+    a human to look at; it never decides.
+    """
+    root = model.load().root
+    texts = [f"phone:{number}" for number in record.phones]
+    texts += [f"email:{address}" for address in record.emails]
+    texts += [
+        f"identifier:{kind}|{number}" for kind, number in record.identifiers if not kind.startswith("own-")
+    ]
+    if record.date_of_birth:
+        families = sorted({sound(name) for name in (*record.surnames, *record.former)})
+        given = sorted({root(name) for name in (*record.forenames[:1], *record.also_called)})
+        texts += [
+            f"person:{first}|{family}|{record.date_of_birth}|{home}"
+            for first in given
+            for family in families
+            for home in record.postcodes
+        ]
+    return texts

@@ -1,0 +1,44 @@
+"""A running intake on the real database and broker, and referrals to post to it."""
+
+import httpx
+import pytest
+
+from services.intake.crypto import make_master_key
+from services.intake.service import build
+from services.intake.settings import Settings
+from tests.support.running import running, settings
+from tests.support.tokens import bearer
+
+
+@pytest.fixture
+async def intake(new_database, bootstrap_servers, topic_prefix, tmp_path):
+    """Give the running service; its `url` is where it answers."""
+    key = tmp_path / "master.key"
+    make_master_key(key)
+    service = build(
+        settings(Settings, await new_database(), bootstrap_servers, topic_prefix, master_key_file=key)
+    )
+    async with running(service) as url:
+        service.url = url
+        yield service
+
+
+@pytest.fixture
+async def client(intake):
+    """Give an HTTP client of intake without a token."""
+    async with httpx.AsyncClient(base_url=intake.url, timeout=30) as http:
+        yield http
+
+
+@pytest.fixture
+def police() -> dict[str, str]:
+    return bearer(
+        "police", "referrals.write", "referrals.read", "people.write", "withdrawals.write", "contact"
+    )
+
+
+@pytest.fixture
+def care() -> dict[str, str]:
+    return bearer(
+        "victim-care", "referrals.write", "referrals.read", "people.write", "withdrawals.write", "contact"
+    )
