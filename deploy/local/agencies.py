@@ -1,10 +1,11 @@
-"""Agencies as this stack knows them: the shipped list and what `onefriend agency add` has added.
+"""Agencies as this stack knows them: those that the shipped policies name, and what `onefriend agency add` has added.
 
 Each is a client of the issuer (its credentials) and an agency at allocation (what the services know about it).
 """
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -13,10 +14,10 @@ import httpx
 import yaml
 
 from deploy.local.clients import AGENCY_SCOPES, HUB_SCOPES, Clients
-from deploy.local.place import Place, write_private
+from deploy.local.place import CHECKOUT, Place, write_private
 from shared.contracts.agencies import AgencyKind
 
-SHIPPED = Path(__file__).with_name("agencies.yaml")
+POLICIES = CHECKOUT / "services" / "allocation" / "policies"
 ID = re.compile(r"[a-z][a-z0-9-]{1,59}")
 KINDS: tuple[str, ...] = get_args(AgencyKind)
 
@@ -53,12 +54,28 @@ def _read(row: dict[str, Any]) -> Agency:
 
 
 def known(place: Place) -> list[Agency]:
-    """The shipped agencies and the added ones; an added one replaces a shipped one of the same id."""
-    rows = yaml.safe_load(SHIPPED.read_text())
+    """The agencies of the policies and the added ones; an added one replaces another of the same id."""
+    found = {agency.id: agency for path in sorted(POLICIES.glob("*.yaml")) for agency in in_policy(path)}
     added = place.home / "issuer" / "agencies.json"
-    if added.exists():
-        rows += json.loads(added.read_text())
-    return list({row["id"]: _read(row) for row in rows}.values())
+    rows = json.loads(added.read_text()) if added.exists() else []
+    return list((found | {row["id"]: _read(row) for row in rows}).values())
+
+
+def in_policy(path: Path) -> Iterator[Agency]:
+    """The agencies that a partnership's policy names. Those that co-ordinate its cases have a hub's access."""
+    policy = yaml.safe_load(path.read_text())
+    if not policy.get("policy") or not policy.get("agencies"):
+        return
+    coordinators = {rule.get("agency") for rule in policy.get("coordinator", ())}
+    for agency_id, said in policy["agencies"].items():
+        row = {
+            "id": agency_id,
+            "name": said["name"],
+            "kind": said["kind"],
+            "areas": said.get("areas", policy.get("areas", ())),
+            "access": "hub" if agency_id in coordinators else "agency",
+        }
+        yield _read(row)
 
 
 def remember(place: Place, agency: Agency) -> None:

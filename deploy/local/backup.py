@@ -37,7 +37,12 @@ from deploy.local.services import KEY_RECORD, key_fingerprint
 from deploy.local.stack import SERVICES, Stack
 
 FORMAT = 1
-KEYS = ("keys/master.key", "issuer/signing-key.pem", "issuer/clients.json", "issuer/agencies.json")
+MASTER_KEY = "keys/master.key"
+KEYS = (
+    "keys/*",
+    "issuer/*",
+    "*.key",
+)  # every file of the place without which the databases are not what they were
 LOCK_WAIT = "3s"  # a writer that takes longer goes first, and we try again
 ATTEMPTS = 5
 
@@ -190,9 +195,9 @@ def _add_text(tar: tarfile.TarFile, name: str, text: str) -> None:
 
 
 def _add_keys(tar: tarfile.TarFile, place: Place) -> None:
-    for name in KEYS:
-        if (place.home / name).exists():
-            tar.add(place.home / name, name)
+    for pattern in KEYS:
+        for path in sorted(place.home.glob(pattern)):
+            tar.add(path, path.relative_to(place.home))
 
 
 def _sha256(path: Path) -> str:
@@ -218,17 +223,17 @@ def restore(place: Place, stack: Stack, archive: Path, keys: Path | None, tell: 
                 raise BackupFailed("the keys of this archive are in a file of their own: name it with --keys")
             with tarfile.open(keys) as tar:
                 tar.extractall(inside, filter="data")
-        if not (inside / "keys" / "master.key").exists():
+        if not (inside / MASTER_KEY).exists():
             raise BackupFailed("there is no master key in it: the personal data could not be read by anybody")
         for name in manifest["databases"]:
             tell("restore", name)
             asyncio.run(_restore_database(place, stack, name, inside / f"{name}.dump"))
-        for name in KEYS:
-            if (inside / name).exists():
-                (place.home / name).parent.mkdir(exist_ok=True, mode=0o700)
-                (inside / name).replace(place.home / name)
-                (place.home / name).chmod(0o600)
-        place.record(KEY_RECORD, key_fingerprint(place.home / KEYS[0]))
+        for path in [path for pattern in KEYS for path in inside.glob(pattern)]:
+            target = place.home / path.relative_to(inside)
+            target.parent.mkdir(exist_ok=True, mode=0o700)
+            path.replace(target)
+            target.chmod(0o600)
+        place.record(KEY_RECORD, key_fingerprint(place.home / MASTER_KEY))
     return datetime.fromisoformat(manifest["taken_at"])
 
 

@@ -1,6 +1,7 @@
 """`onefriend agency list | add | rotate | revoke`."""
 
 import asyncio
+import secrets
 import sys
 from typing import Annotated
 
@@ -8,15 +9,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.local import agencies, services
+from deploy.local import agencies, kafka_agencies, services
 from deploy.local.agencies import KINDS, Agency, Invalid
 from deploy.local.clients import Clients
 from deploy.local.issuer import Issuer
 from deploy.local.place import Place
+from deploy.local.processes import DidNotStart
+from deploy.local.stack import Stack
 from deploy.local.supervisor import supervisor_of
 
 app = typer.Typer(help="Agencies and their credentials.", no_args_is_help=True)
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 AgencyId = Annotated[str, typer.Argument(metavar="ID", help="Lower case letters, digits and hyphens: beacon")]
 
@@ -26,11 +29,13 @@ def list_() -> None:
     """The agencies that have credentials."""
     place = Place.default()
     clients = Clients(place).all()
-    table = Table("id", "name", "kind", "areas", "access", box=None, padding=(0, 2))
+    table = Table(box=None, padding=(0, 2))
+    for column in ("id", "access", "kind", "areas", "name"):
+        table.add_column(column, no_wrap=column == "id")
     for agency in agencies.known(place):
         client = clients.get(agency.id)
         state = "revoked" if client and client.revoked else agency.access if client else "none yet"
-        table.add_row(agency.id, agency.name, agency.kind, ", ".join(agency.areas), state)
+        table.add_row(agency.id, state, agency.kind, ", ".join(agency.areas), agency.name)
     Console(highlight=False).print(table)
 
 
@@ -72,6 +77,23 @@ def revoke(agency_id: AgencyId) -> None:
     """End an agency's access: no more tokens, those that it has end within five minutes. Its cases stay."""
     Clients(Place.default()).revoke(agency_id)
     console.print(f"{agency_id} gets no more tokens. `onefriend agency add` gives it access again.")
+
+
+@app.command()
+def kafka(agency_id: AgencyId) -> None:
+    """Let an agency read its feed from Kafka (needs `up --agencies-listener`), and show its password, once."""
+    place = Place.default()
+    Clients(place).get(agency_id)
+    stack = Stack(place)
+    if not stack.kafka or not stack.kafka.process() or not stack.kafka.listens_to_agencies:
+        raise DidNotStart("Kafka does not listen to agencies: `onefriend up --agencies-listener`")
+    password = secrets.token_urlsafe(32)
+    kafka_agencies.admit(stack.kafka.bootstrap_servers, agency_id, password)
+    sys.stdout.write(f"sasl.username={agency_id}\nsasl.password={password}\n")
+    console.print(f"bootstrap.servers={stack.kafka.agencies_servers}, SASL_PLAINTEXT, SCRAM-SHA-512")
+    console.print(
+        f"topic {kafka_agencies.topic_of(agency_id)}, groups {kafka_agencies.groups_of(agency_id)}*"
+    )
 
 
 def _register(place: Place, agency: Agency) -> None:

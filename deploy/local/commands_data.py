@@ -17,7 +17,7 @@ from deploy.local.processes import DidNotStart
 from deploy.local.stack import Stack
 from deploy.local.supervisor import supervisor_of
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 KeysFile = Annotated[
     Path | None, typer.Option(help="A file of their own for the keys, to be kept in other hands")

@@ -24,7 +24,7 @@ from deploy.local.processes import DidNotStart
 from deploy.local.stack import SERVICES, Stack
 from deploy.local.supervisor import GRACE, Supervisor, readiness, supervisor_of
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -80,6 +80,11 @@ class Kafka:
     def _properties_file(self) -> Path:
         return self.folder / "server.properties"
 
+    @property
+    def listens_to_agencies(self) -> bool:
+        """Whether it was last started with that listener."""
+        return "AGENCIES://" in self._properties_file.read_text()
+
     def process(self) -> psutil.Process | None:
         """The running broker of this place, whoever started it: its command line names our configuration."""
         marker = str(self._properties_file)
@@ -95,7 +100,7 @@ class Kafka:
             DidNotStart: with the reason and the end of its log.
         """
         broker = self.process()
-        if broker is not None and self.agencies and "AGENCIES" not in self._properties_file.read_text():
+        if broker is not None and self.agencies and not self.listens_to_agencies:
             self.stop()
             broker = None
         if broker is None:

@@ -1,0 +1,82 @@
+"""Agencies as users of the broker's second listener: each reads its own topic, in groups of its own, and nothing else.
+
+Needs `onefriend up --agencies-listener`. What is read there is thin, like a webhook: that a case changed, never personal data.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialDeletion,
+    UserScramCredentialUpsertion,
+)
+
+from deploy.local.topics import configuration, ensure_topics
+
+ITERATIONS = 8192
+
+
+def topic_of(agency_id: str) -> str:
+    """The topic of an agency's feed."""
+    return f"agency.{agency_id}.cases"
+
+
+def groups_of(agency_id: str) -> str:
+    """What the names of its consumer groups must begin with."""
+    return f"agency.{agency_id}."
+
+
+def admit(broker: str | Mapping[str, Any], agency_id: str, password: str) -> None:
+    """Let an agency in, or give it another password; its topic is made."""
+    ensure_topics(broker, [topic_of(agency_id)])
+    admin = AdminClient(configuration(broker))
+    mechanism = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, ITERATIONS)
+    user = UserScramCredentialUpsertion(agency_id, mechanism, password.encode())
+    for answer in admin.alter_user_scram_credentials([user]).values():
+        answer.result(timeout=10)
+    for answer in admin.create_acls(_rights(agency_id)).values():
+        answer.result(timeout=10)
+
+
+def dismiss(broker: str | Mapping[str, Any], agency_id: str) -> None:
+    """End its access. Its topic stays."""
+    admin = AdminClient(configuration(broker))
+    gone = UserScramCredentialDeletion(agency_id, ScramMechanism.SCRAM_SHA_512)
+    for answer in admin.alter_user_scram_credentials([gone]).values():
+        try:
+            answer.result(timeout=10)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.RESOURCE_NOT_FOUND:
+                raise
+    everything = AclBindingFilter(
+        ResourceType.ANY,
+        None,
+        ResourcePatternType.ANY,
+        f"User:{agency_id}",
+        None,
+        AclOperation.ANY,
+        AclPermissionType.ANY,
+    )
+    for answer in admin.delete_acls([everything]).values():
+        answer.result(timeout=10)
+
+
+def _rights(agency_id: str) -> list[AclBinding]:
+    own = (
+        (ResourceType.TOPIC, topic_of(agency_id), ResourcePatternType.LITERAL),
+        (ResourceType.GROUP, groups_of(agency_id), ResourcePatternType.PREFIXED),
+    )
+    return [
+        AclBinding(kind, name, pattern, f"User:{agency_id}", "*", AclOperation.READ, AclPermissionType.ALLOW)
+        for kind, name, pattern in own
+    ]
