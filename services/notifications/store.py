@@ -80,7 +80,7 @@ SELECT person, event_id::text AS event, kind, at, case_id, data FROM restriction
 _AGENCIES = "SELECT agency, sharing, successor, since FROM agency WHERE agency = ANY($1::text[]) OR successor IS NOT NULL"
 _SAVE_PARTS = """
 INSERT INTO part (case_id, role, agency, about, person, worker, checks, sharing, since, ended)
-SELECT case_id, role, agency, about, person, worker, string_to_array(nullif(checks, ''), ','), sharing, since, ended
+SELECT case_id, role, agency, about, person, worker, string_to_array(checks, ','), sharing, since, ended
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
             $9::timestamptz[], $10::timestamptz[])
   AS p(case_id, role, agency, about, person, worker, checks, sharing, since, ended)

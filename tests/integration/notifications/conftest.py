@@ -1,0 +1,155 @@
+"""Notifications on the real servers, with events told to it as the other services would tell them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from services.notifications.service import build
+from services.notifications.settings import Settings
+from shared.contracts import cases
+from shared.contracts.envelope import Actor, Envelope, Payload, contract_of
+from shared.runtime.identifiers import new_id
+from shared.runtime.service import Service
+from shared.runtime.wire import headers_of
+from shared.runtime.work import Recorded
+from tests.support.running import running, settings, until
+from tests.support.tokens import bearer
+
+import msgspec  # isort: skip
+
+
+@dataclass
+class Teller:
+    """Publishes events on the topics that notifications consumes, with sequences that fit."""
+
+    producer: AIOKafkaProducer
+    prefix: str
+    last: dict[tuple[str, str], tuple[int, str | None]] = field(default_factory=dict)
+
+    async def tell(self, key: str, *payloads: Payload, at: datetime | None = None) -> list[str]:
+        """Publish events of one key; return their ids."""
+        told = []
+        for payload in payloads:
+            contract = contract_of(payload)
+            sequence, previous = self.last.get((contract.topic, key), (0, None))
+            envelope = Envelope(
+                id=new_id(),
+                source="/onefriend/test",
+                type=contract.type,
+                subject=key,
+                time=at or datetime.now(UTC),
+                sequence=sequence + 1,
+                previous=previous,
+                causation=None,
+                correlation=None,
+                traceparent=None,
+                actor=Actor("test"),
+                data=payload,
+            )
+            self.last[contract.topic, key] = (envelope.sequence, envelope.id)
+            recorded = Recorded(envelope, contract.topic, msgspec.json.encode(payload), None)
+            await self.producer.send_and_wait(
+                self.prefix + contract.topic,
+                key=key.encode(),
+                value=recorded.value,
+                headers=headers_of(envelope),
+            )
+            told.append(envelope.id)
+        return told
+
+
+@dataclass
+class World:
+    """The running service and whoever speaks with it."""
+
+    service: Service
+    http: httpx.AsyncClient
+    teller: Teller
+
+    async def feed(self, agency: str, **parameters: Any) -> dict[str, Any]:
+        """Read an agency's feed."""
+        answer = await self.http.get("/v1/feed", params=parameters, headers=bearer(agency, "subscribe"))
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    async def entries(self, agency: str, count: int, **parameters: Any) -> list[dict[str, Any]]:
+        """Wait until an agency has this many entries after the number given, and return them."""
+        found: list[dict[str, Any]] = []
+
+        async def there() -> bool:
+            found[:] = (await self.feed(agency, **parameters))["entries"]
+            return len(found) >= count
+
+        await until(there)
+        assert len(found) == count, found
+        return found
+
+    async def settled(self) -> None:
+        """Wait until everything told has been consumed."""
+
+        async def done() -> bool:
+            wanted = {ref: sequence for ref, (sequence, _) in self.teller.last.items()}
+            rows = await self.service.pool.fetch("SELECT topic, key, sequence FROM inbox")
+            reached = {(row["topic"], row["key"]): row["sequence"] for row in rows}
+            return all(reached.get(ref) == sequence for ref, sequence in wanted.items())
+
+        await until(done)
+
+
+@pytest.fixture
+def more_settings() -> dict[str, object]:
+    """Settings that a module changes."""
+    return {}
+
+
+@pytest.fixture
+async def world(
+    database: str,
+    bootstrap_servers: str,
+    topic_prefix: str,
+    tmp_path: Path,
+    more_settings: dict[str, object],
+) -> AsyncIterator[World]:
+    fields = {"state_folder": tmp_path, **more_settings}
+    service = build(settings(Settings, database, bootstrap_servers, topic_prefix, **fields))
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers)
+    async with running(service) as url, httpx.AsyncClient(base_url=url, timeout=40) as http:
+        await producer.start()
+        try:
+            yield World(service, http, Teller(producer, topic_prefix))
+        finally:
+            await producer.stop()
+
+
+def allocated(
+    *parties: tuple[str, str | None], hub: str | None = "hub", case: str = "case-1", **more: Any
+) -> cases.CaseAllocated:
+    """Return an allocation: (party, lead agency) each, the first the harmed one, each spoken to directly."""
+    return cases.CaseAllocated(
+        claim=f"claim-{case}",
+        incident="incident-1",
+        parties=tuple(
+            cases.AllocatedParty(
+                party=party,
+                person=party,
+                role="responsible" if number else "harmed",
+                agency=agency,
+                **more,
+            )
+            for number, (party, agency) in enumerate(parties)
+        ),
+        partnership="P1",
+        policy_version="1",
+        rule="rule-1",
+        why=("because",),
+        hub=hub,
+    )

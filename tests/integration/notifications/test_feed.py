@@ -1,0 +1,212 @@
+"""Each agency's feed, numbered by itself, from real events on the real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+
+from shared.contracts import agencies, cases, consent, referrals
+from tests.integration.notifications.conftest import World, allocated
+from tests.support.running import until
+from tests.support.tokens import bearer
+
+
+async def test_each_lead_is_told_of_its_own_party_only_and_the_hub_of_the_case(world: World) -> None:
+    await world.teller.tell("case-1", allocated(("mary", "beacon"), ("frank", "nps")))
+    [lead] = await world.entries("beacon", 1)
+    [other] = await world.entries("nps", 1)
+    [hub] = await world.entries("hub", 1)
+    assert (lead["number"], lead["kind"], lead["case"], lead["party"]) == (1, "case.allocated", "case-1", "mary")
+    assert other["party"] == "frank"
+    assert "nps" not in str(lead)
+    assert "mary" not in str(other)
+    assert hub["party"] is None
+    assert {p["agency"] for p in hub["data"]["parties"]} == {"beacon", "nps"}
+
+
+async def test_numbers_have_no_gap_and_no_double_while_many_cases_arrive_at_once(world: World) -> None:
+    names = [f"case-{n}" for n in range(300)]
+    await asyncio.gather(
+        *(world.teller.tell(name, allocated((f"p-{name}", "beacon"), (f"q-{name}", "nps"), case=name)) for name in names)
+    )
+    entries = await world.entries("beacon", 300, limit=500)
+    assert [entry["number"] for entry in entries] == list(range(1, 301))
+    assert {entry["case"] for entry in entries} == set(names)
+
+
+async def test_a_feed_is_only_for_its_agency(world: World) -> None:
+    await world.teller.tell("case-1", allocated(("mary", "beacon")))
+    await world.entries("beacon", 1)
+    assert (await world.feed("police"))["entries"] == []
+    answer = await world.http.get("/v1/feed", params={"of": "beacon"}, headers=bearer("police", "subscribe"))
+    assert answer.status_code == 404
+    answer = await world.http.get("/v1/feed", headers=bearer("beacon", "contact"))
+    assert answer.status_code == 403
+
+
+async def test_a_long_poll_is_woken_by_the_entry(world: World) -> None:
+    began = time.monotonic()
+    waiting = asyncio.create_task(world.feed("beacon", wait=20))
+    await asyncio.sleep(0.5)
+    await world.teller.tell("case-1", allocated(("mary", "beacon")))
+    body = await waiting
+    assert [entry["number"] for entry in body["entries"]] == [1]
+    assert body["next"] == 1
+    assert time.monotonic() - began < 5
+
+
+async def test_a_long_poll_ends_empty_when_nothing_comes(world: World) -> None:
+    began = time.monotonic()
+    assert (await world.feed("beacon", wait=1, after=7)) == {
+        "agency": "beacon",
+        "entries": [],
+        "next": 7,
+        "more": False,
+    }
+    assert 0.9 < time.monotonic() - began < 3
+
+
+async def test_a_withdrawal_reaches_leads_hub_and_only_the_referrers_whose_agreement_says_so(world: World) -> None:
+    await world.teller.tell("case-1", allocated(("mary", "beacon"), ("frank", "nps")))
+    await world.settled()
+    withdrawn = consent.ConsentWithdrawn(scope="everything", by="person", via="prison", withdrawal="w-1")
+    await world.teller.tell("mary", withdrawn)
+    lead = (await world.entries("beacon", 2))[1]
+    other = (await world.entries("nps", 2))[1]
+    hub = (await world.entries("hub", 2))[1]
+    assert (lead["kind"], lead["party"]) == ("consent.withdrawn", "mary")
+    assert (other["party"], other["data"]) == (None, {"side": "other"})
+    assert (hub["data"]["by"], hub["data"]["via"]) == ("person", "prison")
+    assert "prison" not in str(lead)
+
+
+async def test_a_withdrawal_that_comes_before_the_allocation_is_told_to_the_lead_all_the_same(world: World) -> None:
+    withdrawn = consent.ConsentWithdrawn(scope="everything", by="person", via="prison", withdrawal="w-1")
+    await world.teller.tell("mary", withdrawn)
+    await world.settled()
+    await world.teller.tell("case-1", allocated(("mary", "beacon")))
+    entries = await world.entries("beacon", 2)
+    assert [entry["kind"] for entry in entries] == ["case.allocated", "consent.withdrawn"]
+
+
+async def test_a_refused_claimant_is_not_told_who_leads(world: World) -> None:
+    refused = consent.LeadRefused(claim="c", case="case-1", party="mary", agency="police", reason="led_elsewhere")
+    await world.teller.tell("mary", refused)
+    [entry] = await world.entries("police", 1)
+    assert entry["data"] == {"reason": "led_elsewhere"}
+
+
+async def test_an_incomplete_referral_is_asked_back_from_the_agency_that_sent_it(world: World) -> None:
+    facts = referrals.ReferralFacts(
+        referral="ref-1",
+        agency="police",
+        version=1,
+        incident="incident-1",
+        received_at=datetime.now(UTC),
+        offence_class="burglary",
+        stage="pre_sentence",
+        initiated_by="agency",
+        parties=(),
+    )
+    await world.teller.tell(
+        "case-1",
+        referrals.ReferralReceived(facts=facts),
+        referrals.ReferralHeld(
+            referral="ref-1", hold="h-1", reason="identity_incomplete", missing=("parties[0].date_of_birth",)
+        ),
+    )
+    [entry] = await world.entries("police", 1)
+    assert entry["kind"] == "referral.held"
+    assert entry["data"]["missing"] == ["parties[0].date_of_birth"]
+
+
+async def test_a_check_is_asked_of_the_agency_that_can_answer_it(world: World) -> None:
+    asked = cases.CheckRequested(check="ch-1", kind="research", of="victim-support", party="mary")
+    await world.teller.tell("case-1", allocated(("mary", "beacon")), asked)
+    [entry] = await world.entries("victim-support", 1)
+    assert entry["data"] == {"check": "ch-1", "kind": "research"}
+    answered = cases.CheckAnswered(check="ch-1", kind="research", of="victim-support", party="mary", satisfied=True)
+    await world.teller.tell("case-1", answered)
+    assert (await world.entries("beacon", 2))[1]["data"]["satisfied"] is True
+    assert len((await world.feed("victim-support"))["entries"]) == 1
+
+
+async def test_republishing_after_a_hand_over_tells_only_whom_it_changes_something_for(world: World) -> None:
+    await world.teller.tell("case-1", allocated(("mary", "beacon"), ("frank", "nps")))
+    await world.entries("nps", 1)
+    await world.teller.tell("case-1", allocated(("mary", "victim-support"), ("frank", "nps")))
+    [entry] = await world.entries("victim-support", 1)
+    assert entry["party"] == "mary"
+    await world.entries("hub", 2)
+    assert len((await world.feed("nps"))["entries"]) == 1
+    # What happens in the case from now on is not for the agency that led it before.
+    await world.teller.tell("case-1", cases.CasePaused(reason="risk"))
+    await world.entries("victim-support", 2)
+    assert len((await world.feed("beacon"))["entries"]) == 1
+
+
+async def test_the_successor_gets_what_is_addressed_to_its_predecessor_and_reads_what_it_left(world: World) -> None:
+    await world.teller.tell("case-1", allocated(("mary", "crc")))
+    await world.entries("crc", 1)
+    since = datetime.now(UTC) - timedelta(hours=1)
+    await world.teller.tell("crc", agencies.AgencySucceeded(successor="nps", since=since))
+    [told] = await world.entries("nps", 1)
+    assert (told["kind"], told["data"]["predecessor"]) == ("agency.succeeded", "crc")
+    await world.teller.tell("case-1", cases.CasePaused(reason="risk"))
+    assert (await world.entries("nps", 2))[1]["kind"] == "case.paused"
+    inherited = (await world.feed("nps", of="crc"))["entries"]
+    assert [entry["kind"] for entry in inherited] == ["case.allocated"]
+
+
+async def test_a_succession_that_lies_ahead_changes_nothing_yet(world: World) -> None:
+    since = datetime.now(UTC) + timedelta(hours=1)
+    await world.teller.tell("crc", agencies.AgencySucceeded(successor="nps", since=since))
+    await world.settled()
+    await world.teller.tell("case-1", allocated(("mary", "crc")))
+    await world.entries("crc", 1)
+    assert (await world.feed("nps"))["entries"] == []
+    answer = await world.http.get("/v1/feed", params={"of": "crc"}, headers=bearer("nps", "subscribe"))
+    assert answer.status_code == 404
+    await world.service.pool.execute("UPDATE clock SET shift = interval '2 hours'")
+    [told] = await world.entries("nps", 1)
+    assert told["kind"] == "agency.succeeded"
+
+
+async def test_the_same_event_twice_makes_one_entry(world: World) -> None:
+    """A restrictive event of a held key is applied early, and again in its turn: one entry."""
+    tell = world.teller.tell
+    await tell("case-1", allocated(("mary", "beacon")))
+    await world.settled()
+    # The key is held: number 1 is kept back, so number 2 waits, and is applied at once because it restricts.
+    await tell("mary", consent.PersonReached(answer="agreed", case="case-1", began="agency"))
+    await world.settled()
+    last = world.teller.last["consent", "mary"]
+    missing = consent.StandingLoosened(level="person", standing="open", reason="x")
+    withdrawn = consent.ConsentWithdrawn(scope="everything", by="person", via="beacon", withdrawal="w-1")
+    sent = world.teller.producer.send_and_wait
+    kept: list[tuple[tuple[object, ...], dict[str, object]]] = []
+
+    async def keep(*args: object, **kwargs: object) -> None:
+        kept.append((args, kwargs))
+
+    world.teller.producer.send_and_wait = keep  # type: ignore[method-assign]
+    await tell("mary", missing)
+    world.teller.producer.send_and_wait = sent  # type: ignore[method-assign]
+    await tell("mary", withdrawn)
+    await world.entries("beacon", 2)
+    held = await world.service.pool.fetchval("SELECT held FROM inbox WHERE topic = 'consent' AND key = 'mary'")
+    assert held
+    assert last[0] == 1
+    for args, kwargs in kept:
+        await sent(*args, **kwargs)
+
+    async def released() -> bool:
+        row = await world.service.pool.fetchrow(
+            "SELECT held, sequence FROM inbox WHERE topic = 'consent' AND key = 'mary'"
+        )
+        return row is not None and row["sequence"] == 3 and not row["held"]
+
+    await until(released, seconds=20)
+    kinds = [entry["kind"] for entry in (await world.feed("beacon"))["entries"]]
+    assert kinds.count("consent.withdrawn") == 1
