@@ -76,11 +76,12 @@ class Team(Effect, frozen=True, kw_only=True):
 
 
 class Worker(Effect, frozen=True, kw_only=True):
-    """Who may be the named worker that makes the first contact."""
+    """Who may be the named worker that makes the first contact, and the hours that it must have free for the case."""
 
     roles: tuple[str, ...] = ()
     training: str | None = None
     neutral_to: tuple[str, ...] = ()
+    work_hours: int | None = None
 
 
 class Fund(Effect, frozen=True, kw_only=True):

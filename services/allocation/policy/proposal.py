@@ -11,12 +11,16 @@ from shared.contracts.cases import Limits
 
 
 class WorkerNeed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who may be the named worker: one of `roles`, trained at least so far, speaking `language`, none of `not_workers`."""
+    """Who may be the named worker: one of `roles`, trained at least so far, speaking `language`, none of `not_workers`.
+
+    `hours` of work must be free; 0 leaves the choice of the worker to the agency.
+    """
 
     roles: tuple[str, ...] = ()
     training: str = "none"
     language: str | None = None
     not_workers: tuple[str, ...] = ()
+    hours: int = 0
 
 
 class Lead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

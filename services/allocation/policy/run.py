@@ -219,6 +219,7 @@ class Run:
                 roles=worker.roles,
                 training=worker.training or "none",
                 language=party.language,
+                hours=worker.work_hours or 0,
                 not_workers=self.not_neutral(worker.neutral_to)[0],
             ),
             hand_over=tuple(

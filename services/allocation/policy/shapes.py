@@ -91,6 +91,7 @@ SECTIONS: Final[tuple[Section, ...]] = (
         "roles": Shape("words", "worker_roles"),
         "training": Shape("word", "training"),
         "neutral_to": Shape("words", "relations"),
+        "work_hours": Shape("number", low=0, high=80),
     }, "Named worker", "party", with_national="strictest"),
     Section("team", model.Team, {
         "facilitators": Shape("number", low=1, high=6),

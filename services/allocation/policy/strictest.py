@@ -33,6 +33,7 @@ def worker(scales: Scales, own: Worker, national: Worker) -> Worker:
         roles=tuple(role for role in roles if not national.roles or role in national.roles),
         training=_higher(scales["training"], own.training, national.training),
         neutral_to=_union(own.neutral_to, national.neutral_to),
+        work_hours=own.work_hours if own.work_hours is not None else national.work_hours,
     )
 
 
