@@ -148,7 +148,10 @@ class PermitEnded(Payload, frozen=True, kw_only=True):
 
 @event("consent", "attempt.recorded")
 class AttemptRecorded(Payload, frozen=True, kw_only=True):
-    """What became of an attempt. `unknown` counts as contacted. `resolved`: a person at the hub found it out later."""
+    """What became of an attempt. `unknown` counts as contacted. `resolved`: a person at the hub found it out later.
+
+    `at` is given where nothing told of the attempt before: it was found, after a restore, among what had been released.
+    """
 
     permit: str
     case: str
@@ -158,6 +161,7 @@ class AttemptRecorded(Payload, frozen=True, kw_only=True):
     approach: str | None = None
     purpose: Purpose = "approach"
     resolved: bool = False
+    at: datetime | None = None
 
 
 @event("consent", "attempt.overdue")
