@@ -232,9 +232,11 @@ class CheckOverdue(Payload, frozen=True, kw_only=True):
 
 @event("cases", "outcome.recorded")
 class OutcomeRecorded(Payload, frozen=True, kw_only=True):
-    """What came of the case."""
+    """What came of the case. `kinds`: what was agreed. `satisfied`: the harmed person's own word, where asked."""
 
     form: Literal["conference", "community_conference", "indirect", "none"]
     agreement: bool
     fulfilled: bool | None = None
     reason: str | None = None
+    kinds: tuple[Literal["apology", "reparation", "rehabilitation"], ...] = ()
+    satisfied: bool | None = None

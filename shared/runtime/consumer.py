@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.contracts.envelope import Actor
+from shared.runtime import crash
 from shared.runtime.database import INFRASTRUCTURE
 from shared.runtime.errors import BadMessage, Unavailable, UnknownEvent
 from shared.runtime.handlers import Handlers
@@ -47,14 +48,20 @@ class Consumer(ConsumerRebalanceListener):
         self,
         *,
         name: str,
+        instance: str,
         topics: Sequence[str],
         broker: Broker,
         unit: UnitOfWork,
         handlers: Handlers,
         exits: Exits,
     ) -> None:
-        """`name` is the consumer group: the service's name."""
+        """Prepare; nothing connects until `run`.
+
+        `name` is the consumer group: the service's name. `instance` tells this process from its siblings, also after it was
+        started again.
+        """
         self._group = broker.prefix + name
+        self._instance = f"{self._group}-{instance}"
         self._topics = list(topics)
         self._broker = broker
         self._unit = unit
@@ -78,6 +85,9 @@ class Consumer(ConsumerRebalanceListener):
         consumer = self._consumer = AIOKafkaConsumer(
             **self._broker.for_aiokafka(),
             group_id=self._group,
+            # A static member that was killed and is back within the session time-out takes its partitions up again at once;
+            # a new member would wait for the dead one to be given up.
+            group_instance_id=self._instance,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=500,
@@ -191,7 +201,8 @@ class Consumer(ConsumerRebalanceListener):
         async def body(work: Work) -> None:
             await apply(work, self._handlers, incoming, consumed)
 
-        await self._unit.run(body, actor=self._actor, consumed=lambda: consumed)
+        label = incoming[0].envelope.type if crash.ARMED and incoming else ""
+        await self._unit.run(body, actor=self._actor, consumed=lambda: consumed, label=label)
         METRICS.consumed.add(len(incoming))
 
     def _bad(self, message: Any, error: BadMessage | UnknownEvent) -> Bad:  # noqa: ANN401 - aiokafka's record

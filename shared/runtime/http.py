@@ -21,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from swagger_ui_bundle import swagger_ui_path
 
+from shared.runtime import crash
 from shared.runtime.auth import public
 from shared.runtime.errors import Unavailable
 from shared.runtime.problems import (
@@ -58,7 +59,7 @@ class Edge:
         self._limit = limit
         self._streaming = streaming
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901 - one request, in order
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
@@ -80,6 +81,8 @@ class Edge:
         async def dressed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
+                if crash.ARMED:
+                    crash.reach("before_answer", getattr(scope.get("route"), "path", "other"))
                 status = message["status"]
                 present = {name for name, _ in message["headers"]}
                 message["headers"] = [

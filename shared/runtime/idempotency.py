@@ -82,7 +82,7 @@ async def once(
         return answer
 
     try:
-        return await unit.run(body, actor=caller.actor, command_id=command_id, exclusive=True)
+        return await unit.run(body, actor=caller.actor, command_id=command_id, exclusive=True, label=route)
     except AlreadyDone as done:
         return _replay(done, fingerprint)
     except Conflict:

@@ -18,7 +18,7 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
-from shared.runtime import journal
+from shared.runtime import crash, journal
 from shared.runtime.database import INFRASTRUCTURE
 from shared.runtime.telemetry import METRICS
 from shared.runtime.topics import Broker
@@ -177,7 +177,9 @@ class Outbox:
                 except (MessageSizeTooLargeError, RecordListTooLargeError):
                     await self._fail(event, "too_large")
 
-    async def _send(self, producer: AIOKafkaProducer, events: Sequence[Recorded]) -> None:
+    async def _send(  # noqa: C901 - one pass over a batch
+        self, producer: AIOKafkaProducer, events: Sequence[Recorded]
+    ) -> None:
         """Send events in batches by partition and wait for every acknowledgement.
 
         Raises KafkaError if any was refused or lost: nothing of this call counts as told, and it is sent again in the same
@@ -205,9 +207,13 @@ class Outbox:
                     raise MessageSizeTooLargeError
         for (topic, partition), builder in builders.items():
             pending.append(await producer.send_batch(builder, topic, partition=partition))
+        if crash.ARMED and events:
+            crash.reach("after_send", events[0].envelope.type)
         for future in await asyncio.gather(*pending, return_exceptions=True):
             if isinstance(future, BaseException):
                 raise future
+        if crash.ARMED and events:
+            crash.reach("after_acknowledge", events[0].envelope.type)
         positions = [event.position for event in events]
         self._told.extend(positions)
         self._recent.update(positions)

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +24,7 @@ from prometheus_client import Gauge
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from shared.contracts.envelope import Actor, Payload, Topic
-from shared.runtime import telemetry
+from shared.runtime import crash, telemetry
 from shared.runtime.auth import Caller, TokenSource, Verifier
 from shared.runtime.consumer import Consumer
 from shared.runtime.database import INFRASTRUCTURE, connect_pool
@@ -139,7 +140,9 @@ class Service:
         async def body(work: Work) -> T:
             return await function(work, *args)
 
-        return await self.unit.run(body, actor=actor or self.actor, command_id=command_id)
+        return await self.unit.run(
+            body, actor=actor or self.actor, command_id=command_id, label=function.__qualname__
+        )
 
     async def once(
         self,
@@ -163,12 +166,17 @@ class Service:
         traceparent = current_traceparent()
         if traceparent:
             headers["traceparent"] = traceparent
+        point = f"{other} {method} {path.split('/', maxsplit=3)[2]}"
+        if crash.ARMED:
+            crash.reach("before_call", point)
         try:
             answer = await self.http.request(
                 method, self.settings.url_of(other) + path, headers=headers, **arguments
             )
         except httpx.HTTPError as error:
             raise Unavailable(f"{other} does not answer") from error
+        if crash.ARMED:
+            crash.reach("after_call", point)
         if answer.status_code >= 500:  # noqa: PLR2004 - HTTP
             raise Unavailable(f"{other} cannot answer now")
         return answer
@@ -279,6 +287,7 @@ class Service:
         ids = {str(topic): self.topic_ids[topic] for topic in self.consumes}
         self.consumer = Consumer(
             name=self.name,
+            instance=f"{socket.gethostname()}-{self.settings.port}",
             topics=self.consumes,
             broker=self.broker,
             unit=self.unit,

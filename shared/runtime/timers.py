@@ -82,4 +82,4 @@ class Timers:
             if await work.fetchval(_TAKE, name, key, due_at):
                 await handler.function(work, key, data)
 
-        await self._unit.run(body, actor=self._actor)
+        await self._unit.run(body, actor=self._actor, label=f"timer {name}")

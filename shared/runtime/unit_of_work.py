@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 import asyncpg
 
 from shared.contracts.envelope import Actor
+from shared.runtime import crash
 from shared.runtime.database import INFRASTRUCTURE, TRANSIENT
 from shared.runtime.errors import Conflict, StartOver, Unavailable
 from shared.runtime.saving import Consumed, save
@@ -89,16 +90,18 @@ class UnitOfWork:
         command_id: str | None = None,
         consumed: Callable[[], Consumed] | None = None,
         exclusive: bool = False,
+        label: str = "",
     ) -> T:
         """Run `function` in a transaction, as often as it takes, and return its answer.
 
         With a `command_id` the transaction happens at most once: run again under the same id it raises AlreadyDone with
         the first answer (`work.answer`). `exclusive` raises Conflict at once while another transaction of that id runs.
+        `label` names the work where points are enumerated (see crash).
         Raises Unavailable if the database does not answer.
         """
         # Shielded: a client that hangs up cancels its request, and a cancelled statement may leave its connection, and
         # the locks, behind. The transaction is short and has time-outs: it ends by itself.
-        return await asyncio.shield(self._run(function, actor, command_id, consumed, exclusive))
+        return await asyncio.shield(self._run(function, actor, command_id, consumed, exclusive, label))
 
     async def _run(  # noqa: C901, PLR0912 - the retries of a transaction belong side by side
         self,
@@ -107,6 +110,7 @@ class UnitOfWork:
         command_id: str | None,
         consumed: Callable[[], Consumed] | None,
         exclusive: bool,  # noqa: FBT001 - private, named by the caller
+        label: str,
     ) -> T:
         wanted: dict[tuple[str, str], Ref] = {}
         committing = False
@@ -128,10 +132,14 @@ class UnitOfWork:
                             if command_id is not None:
                                 await connection.execute(_REMEMBER, command_id, work.fingerprint, work.answer)
                             await save(connection, work, consumed() if consumed else None, told)
+                            if crash.ARMED:
+                                crash.reach("before_commit", label)
                             committing = True
                     except BaseException:
                         self.relay.give_back(told)
                         raise
+                if crash.ARMED:
+                    crash.reach("after_commit", label)
                 # Straight after the commit, with nothing awaited between: of two transactions of one key the first to
                 # commit is the first to offer, because the second could not finish its own before this one let go.
                 if work.recorded:

@@ -1,16 +1,23 @@
 """Events travel from one service to another, each with exactly one effect."""
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from shared.runtime.service import Service
 from shared.runtime.settings import RuntimeSettings
+from shared.runtime.unit_of_work import AlreadyDone
 from tests.support.running import running, settings, until
 from tests.support.toy import Listener, tell, teller
 
+Trio = tuple[Service, Service, Listener]
+
 
 @pytest.fixture
-async def pair(new_database, bootstrap_servers, topic_prefix):
+async def pair(
+    new_database: Callable[[], Awaitable[str]], bootstrap_servers: str, topic_prefix: str
+) -> AsyncIterator[Trio]:
     listener = Listener()
     source = teller(settings(RuntimeSettings, await new_database(), bootstrap_servers, topic_prefix))
     target_settings = settings(
@@ -25,19 +32,24 @@ async def pair(new_database, bootstrap_servers, topic_prefix):
         yield source, target, listener
 
 
-async def effects(service) -> int:
-    return await service.pool.fetchval("SELECT count(*) FROM effect")
+async def effects(service: Service) -> int:
+    return int(await service.pool.fetchval("SELECT count(*) FROM effect"))
 
 
-async def test_an_event_reaches_the_other_service_once(pair):
+async def test_an_event_reaches_the_other_service_once(pair: Trio) -> None:
     source, target, _ = pair
     await tell(source, "beacon", "Beacon")
-    await until(lambda: effects(target))
+
+    async def there() -> bool:
+        return await effects(target) == 1
+
+    await until(there)
     row = await target.pool.fetchrow("SELECT * FROM effect")
+    assert row is not None
     assert (row["key"], row["sequence"], row["name"]) == ("beacon", 1, "Beacon")
 
 
-async def test_a_thousand_events_of_fifty_keys_each_have_one_effect_in_order(pair):
+async def test_a_thousand_events_of_fifty_keys_each_have_one_effect_in_order(pair: Trio) -> None:
     source, target, _ = pair
     keys = [f"agency-{n}" for n in range(50)]
     for _ in range(20):
@@ -53,17 +65,15 @@ async def test_a_thousand_events_of_fifty_keys_each_have_one_effect_in_order(pai
     assert {(row["sequence"], row["held"]) for row in inbox} == {(20, False)}
 
 
-async def test_the_same_command_twice_happens_once(pair):
+async def test_the_same_command_twice_happens_once(pair: Trio) -> None:
     source, _, _ = pair
-    from shared.runtime.unit_of_work import AlreadyDone
-
     await tell(source, "beacon", command_id="c1")
     with pytest.raises(AlreadyDone):
         await tell(source, "beacon", command_id="c1")
     assert await source.pool.fetchval("SELECT count(*) FROM journal") == 1
 
 
-async def test_a_poison_event_parks_its_key_and_no_other(pair):
+async def test_a_poison_event_parks_its_key_and_no_other(pair: Trio) -> None:
     source, target, listener = pair
     listener.poison.add("bad")
     await tell(source, "one", "bad")

@@ -1,0 +1,205 @@
+"""What a broker can bring: twice, out of order, missing, unknown, no JSON, too large. All recover by themselves or park."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from shared.contracts.agencies import AgencyChanged, AgencySucceeded
+from shared.contracts.envelope import Actor, Envelope, Payload, contract_of
+from shared.runtime.identifiers import new_id
+from shared.runtime.service import Service
+from shared.runtime.settings import RuntimeSettings
+from shared.runtime.wire import headers_of
+from shared.runtime.work import Work
+from tests.support.running import running, settings, until
+from tests.support.toy import AGENCY, Listener, tell, teller
+
+
+class Forger:
+    """Publishes whatever a test wants to the topic `agencies`, as its owner would."""
+
+    def __init__(self, producer: AIOKafkaProducer, topic: str) -> None:
+        self.producer = producer
+        self.topic = topic
+
+    async def send(self, key: str, headers: Sequence[tuple[str, bytes]], value: bytes) -> None:
+        partition = zlib.crc32(key.encode()) % 4
+        await self.producer.send_and_wait(
+            self.topic, value, key=key.encode(), headers=list(headers), partition=partition
+        )
+
+    async def event(self, event: Envelope, value: bytes = b'{"name":"forged","kind":"provider"}') -> None:
+        await self.send(event.subject, headers_of(event), value)
+
+
+def event(key: str, sequence: int, previous: str | None, payload: Payload | None = None) -> Envelope:
+    data = payload or AgencyChanged(name="forged", kind="provider")
+    return Envelope(
+        id=new_id(), source="/onefriend/allocation", type=contract_of(data).type, subject=key, time=datetime.now(UTC),
+        sequence=sequence, previous=previous, causation=None, correlation=None, traceparent=None,
+        actor=Actor("forger"), data=data,
+    )  # fmt: skip
+
+
+@pytest.fixture
+async def listener(
+    new_database: Callable[[], Awaitable[str]], bootstrap_servers: str, topic_prefix: str
+) -> AsyncIterator[tuple[Service, Service]]:
+    """A listener whose teller answers repairs, but publishes nothing by itself (no relay)."""
+    source = teller(settings(RuntimeSettings, await new_database(), bootstrap_servers, topic_prefix))
+    more = {"allocation_url": f"http://127.0.0.1:{source.settings.port}"}
+    target = Listener().service(
+        settings(RuntimeSettings, await new_database(), bootstrap_servers, topic_prefix, **more)
+    )
+    async with running(source, ["api"]), running(target):
+        yield source, target
+
+
+@pytest.fixture
+async def forger(bootstrap_servers: str, topic_prefix: str) -> AsyncIterator[Forger]:
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers)
+    await producer.start()
+    yield Forger(producer, f"{topic_prefix}agencies")
+    await producer.stop()
+
+
+async def effects(service: Service, key: str, wanted: Sequence[int]) -> None:
+    async def there() -> bool:
+        rows = await service.pool.fetch("SELECT sequence FROM effect WHERE key = $1 ORDER BY sequence", key)
+        return [row["sequence"] for row in rows] == list(wanted)
+
+    await until(there, seconds=30)
+
+
+async def told(source: Service, key: str, count: int) -> list[Envelope]:
+    """Record events at the source, unpublished; return them."""
+    from shared.runtime.journal import of_key  # noqa: PLC0415 - used here only
+
+    for n in range(count):
+        await tell(source, key, f"name {n}")
+    return [r.envelope for r in await of_key(source.pool, source.source, "agencies", key, 0)]
+
+
+Both = tuple[Service, Service]
+
+
+async def test_the_same_event_twice_has_one_effect(listener: Both, forger: Forger) -> None:
+    one = event("k", 1, None)
+    await forger.event(one)
+    await forger.event(one)
+    await forger.event(event("k", 2, one.id))
+    await effects(listener[1], "k", [1, 2])
+
+
+async def test_events_out_of_order_are_put_in_order(listener: Both, forger: Forger) -> None:
+    one, two, three = await told(listener[0], "k", 3)
+    for each in (three, one, two):
+        await forger.event(each)
+    await effects(listener[1], "k", [1, 2, 3])
+    assert not await listener[1].pool.fetchval("SELECT held FROM inbox WHERE key = 'k'")
+
+
+async def test_a_missing_event_is_fetched_from_its_source(listener: Both, forger: Forger) -> None:
+    one, _, three = await told(listener[0], "k", 3)
+    await forger.event(one)
+    await forger.event(three)
+    await effects(listener[1], "k", [1, 2, 3])
+
+
+async def test_an_event_of_an_unknown_version_is_parked_and_no_other_key(
+    listener: Both, forger: Forger
+) -> None:
+    one = event("k", 1, None)
+    headers = [(n, b"agency.changed.v99" if n == "ce_type" else v) for n, v in headers_of(one)]
+    await forger.send("k", headers, b"{}")
+    await forger.event(event("other", 1, None))
+    await effects(listener[1], "other", [1])
+    await effects(listener[1], "k", [])
+    assert (
+        await listener[1].pool.fetchval("SELECT reason FROM quarantine WHERE key = 'k'")
+        == "UnknownEvent:type"
+    )
+
+
+async def test_bytes_that_are_no_json_are_parked_and_the_original_heals_them(
+    listener: Both, forger: Forger
+) -> None:
+    source, target = listener
+    one, two = await told(source, "k", 2)
+    await forger.event(one, b"\xff\x00 no json")
+    await forger.event(two)
+
+    async def parked() -> bool:
+        return bool(await target.pool.fetchval("SELECT count(*) FROM quarantine") == 1)
+
+    await until(parked)
+    number = await target.pool.fetchval("SELECT id FROM quarantine")
+    assert await target.exits.redrive(number, dry_run=False, original=True) == 2
+    await effects(target, "k", [1, 2])
+
+
+async def test_bytes_without_a_key_park_nothing(listener: Both, forger: Forger) -> None:
+    await forger.send("k", [], b"junk")
+    await forger.event(event("k", 1, None))
+    await effects(listener[1], "k", [1])
+    assert await listener[1].pool.fetchval("SELECT key FROM quarantine") is None
+
+
+async def test_two_histories_of_one_key_are_parked(listener: Both, forger: Forger) -> None:
+    await forger.event(event("k", 1, None))
+    await effects(listener[1], "k", [1])
+    await forger.event(event("k", 1, None))
+
+    async def parked() -> bool:
+        return bool(await listener[1].pool.fetchval("SELECT true FROM quarantine WHERE reason = 'Fork'"))
+
+    await until(parked)
+
+
+async def test_an_oversized_event_stays_and_the_others_go_on(
+    new_database: Callable[[], Awaitable[str]], bootstrap_servers: str, topic_prefix: str
+) -> None:
+    source = teller(settings(RuntimeSettings, await new_database(), bootstrap_servers, topic_prefix))
+    target = Listener().service(
+        settings(RuntimeSettings, await new_database(), bootstrap_servers, topic_prefix)
+    )
+    async with running(source), running(target):
+        await tell(source, "big", "x" * 1_200_000)
+        await tell(source, "big", "small")
+        await tell(source, "other", "small")
+        await effects(target, "other", [1])
+        await effects(target, "big", [])
+        assert (
+            await source.pool.fetchval("SELECT failed FROM outbox WHERE key = 'big' AND failed IS NOT NULL")
+            == "too_large"
+        )
+
+
+async def test_a_late_commit_with_a_low_position_is_told(
+    new_database: Callable[[], Awaitable[str]], bootstrap_servers: str, topic_prefix: str
+) -> None:
+    source = teller(settings(RuntimeSettings, await new_database(), bootstrap_servers, topic_prefix))
+    target = Listener().service(
+        settings(RuntimeSettings, await new_database(), bootstrap_servers, topic_prefix)
+    )
+    async with running(source), running(target):
+
+        async def slow(work: Work) -> None:
+            await work.lock((AGENCY, "slow"))
+            # The position is drawn now, and others overtake before this transaction commits.
+            await work.fetchval("SELECT nextval('journal_position')")
+            work.record(AGENCY, "slow", AgencySucceeded(successor="s", since=work.now))
+            await work.fetchval("SELECT pg_sleep(0.5)")
+
+        import asyncio  # noqa: PLC0415 - used here only
+
+        late = asyncio.create_task(source.transact(slow))
+        for n in range(5):
+            await tell(source, f"quick-{n}")
+        await late
+        await effects(target, "slow", [1])

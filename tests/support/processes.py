@@ -1,0 +1,95 @@
+"""Run services as processes of their own, to be killed and started again."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+
+import httpx
+
+from tests.support.running import free_port, until
+
+ROOT = Path(__file__).parents[2]
+
+
+class Process:
+    """One service as a process; `environment` is what it gets besides ours."""
+
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self.arguments = list(arguments)
+        self.port = free_port()
+        self.environment = {**environment, "ONEFRIEND_PORT": str(self.port)}
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = log
+        self.wanted = False
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, **more: str) -> None:
+        """Start it; `more` are further environment variables, for this start only."""
+        self.wanted = True
+        if self._process is not None:
+            self._process.wait(timeout=15)
+        with self.log.open("ab") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *self.arguments],
+                cwd=ROOT,
+                env={**os.environ, **self.environment, **more},
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+
+    async def ready(self, seconds: float = 30) -> None:
+        """Wait until it says that it is ready."""
+        async with httpx.AsyncClient() as client:
+
+            async def answers() -> bool:
+                with contextlib.suppress(httpx.HTTPError):
+                    return (await client.get(f"{self.url}/readyz", timeout=2)).status_code == 200
+                return False
+
+            await until(answers, seconds=seconds, every=0.1)
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    async def ended(self, seconds: float = 30) -> int:
+        """Wait for its end; return its status (negative: the signal)."""
+        await until(lambda: not self.running, seconds=seconds)
+        assert self._process is not None
+        return self._process.returncode
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send it a signal."""
+        if self._process is not None and self.running:
+            self._process.send_signal(number)
+
+    def stop(self) -> None:
+        """End it, politely and then not."""
+        self.wanted = False
+        if self._process is None:
+            return
+        self.kill(signal.SIGCONT)
+        self.kill(signal.SIGTERM)
+        try:
+            self._process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextlib.asynccontextmanager
+async def started(*processes: Process) -> AsyncIterator[None]:
+    """Run processes until the block ends."""
+    try:
+        for process in processes:
+            process.start()
+        await asyncio.gather(*(process.ready() for process in processes))
+        yield
+    finally:
+        for process in processes:
+            process.stop()
