@@ -1,6 +1,6 @@
 """The composition root: what allocation is made of."""
 
-from services.allocation import api
+from services.allocation.api import routers
 from services.allocation.handlers import AGENCY, CASE, handlers
 from services.allocation.settings import Settings
 from shared.runtime.service import Service
@@ -14,5 +14,5 @@ def build(settings: Settings) -> Service:
         streams=[CASE, AGENCY],
         consumes=["referrals", "consent"],
         handlers=handlers,
-        routers=api.routers,
+        routers=routers,
     )

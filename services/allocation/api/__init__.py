@@ -2,4 +2,13 @@
 
 from fastapi import APIRouter
 
-routers: tuple[APIRouter, ...] = ()
+from services.allocation.api import cases, checks, holding, measures, policies, registry
+
+routers: tuple[APIRouter, ...] = (
+    cases.router,
+    holding.router,
+    checks.router,
+    registry.router,
+    policies.router,
+    measures.router,
+)

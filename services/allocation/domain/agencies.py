@@ -39,7 +39,7 @@ def evolve(state: AgencyState, payload: Payload) -> AgencyState:
             active=payload.active,
         )
     if isinstance(payload, AgencySucceeded):
-        return replace(state, successor=payload.successor, succeeded_at=payload.since, active=False)
+        return replace(state, successor=payload.successor, succeeded_at=payload.since)
     return state
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Final, Literal
+from uuid import uuid5
 
 from services.allocation.domain.evolve import (
     Answered,
@@ -20,7 +21,7 @@ from services.allocation.domain.evolve import (
     Reopened,
     Story,
 )
-from services.allocation.domain.route import NOT_CONTACTABLE, answer, ask_hub, claim, pause, unpause
+from services.allocation.domain.route import CHECKS, NOT_CONTACTABLE, answer, ask_hub, claim, pause, unpause
 from services.allocation.domain.state import HARMED, RESPONSIBLE, CaseState, Check, leads_of
 from shared.contracts.cases import (
     CaseAccepted,
@@ -214,13 +215,16 @@ def may_give_back(state: CaseState, agency: str) -> None:
         raise Refused("closed", "an outcome is recorded: the case cannot be returned, close it instead")
 
 
-def give_back(story: Story, agency: str, reason: str) -> None:
-    """A lead returns the case: its parties are to be led by somebody else."""
+def give_back(story: Story, agency: str, reason: str, *, keep: bool = False) -> None:
+    """A lead returns the case: somebody else is to lead. `keep`: it has begun with the person, so the hub hands over."""
     may_give_back(story.state, agency)
+    story.tell(CaseReturned(agency=agency, reason=reason))
+    if keep:
+        ask_hub(story, "returned")
+        return
     for key, party in story.state.parties.items():
         if party.agency == agency and party.place == "led":
             story.tell(Placed(key, "ended", reason=reason, tried=agency))
-    story.tell(CaseReturned(agency=agency, reason=reason))
 
 
 def assign(story: Story, case: str, party: str, agency: str, worker: str | None, by: str) -> None:
@@ -276,6 +280,11 @@ def resume_by_hub(story: Story, reason: str) -> None:
     """The hub's pause is over; pauses that others set stand."""
     _must_be_open(story.state)
     unpause(story, BY_HUB, reason)
+
+
+def extra_check_id(case: str, command: str) -> str:
+    """Return the id of a check that a hub asks by this command."""
+    return str(uuid5(CHECKS, f"{case}/extra/{command}"))
 
 
 def ask(story: Story, key: str, kind: CheckKind, of: str, party: str, due: datetime | None) -> None:

@@ -14,7 +14,7 @@ Place = Literal["new", "claimed", "led", "elsewhere", "refused", "ended", "out"]
 """Where a party stands: not asked for yet; asked of consent; led by us; led by an agency through another case; refused for a
 reason that is not another lead; its tenure ended; takes no part any more."""
 
-LED_ELSEWHERE = "led-elsewhere"
+LED_ELSEWHERE = "led_elsewhere"
 HARMED: tuple[Role, ...] = ("harmed", "both")
 RESPONSIBLE: tuple[Role, ...] = ("responsible", "both")
 
@@ -121,7 +121,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Pause:
-    """A reason not to contact anybody in the case. `id` is what consent knows it by: an old resumption ends no newer pause."""
+    """A reason not to contact anybody in the case. Consent knows it by `id`: an old resumption ends no newer pause."""
 
     id: str
     reason: str
@@ -132,7 +132,8 @@ class CaseState:
     """One case: one harmed party, one incident, any number of responsible parties and of referrals.
 
     `pauses` are the reasons why nobody may be contacted now, by who set them ("hub", "policy", "referral:<hold>"): the
-    case goes on when the last is lifted.    The case lives under the policy version of its first proposal. `told` is what was last said of who leads.
+    case goes on when the last is lifted. The case lives under the policy version of its first proposal; `partnership` is
+    set where an arbiter chose it. `told` is what was last said of who leads.
     """
 
     incident: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import date
 
 from services.allocation.domain import agencies, route
 from services.allocation.domain.evolve import Story, evolve
@@ -19,12 +20,12 @@ CASE = Stream(kind="case", topic="cases", state=CaseState, evolve=evolve)
 AGENCY = Stream(kind="agency", topic="agencies", state=agencies.AgencyState, evolve=agencies.evolve)
 
 
-def staff(roster: Roster, state: CaseState, *, waiting: bool = False) -> Staffing:
+def staff(roster: Roster, state: CaseState, day: date, *, waiting: bool = False) -> Staffing:
     """Pick a named worker for each party about to be claimed, the least loaded who suits."""
     workers: dict[str, str | None] = {}
     taken: list[tuple[str | None, int]] = []
     for planned, agency in route.to_claim(state):
-        picked = roster.pick(agency, planned.team, planned.hours, planned.need, waiting=waiting)
+        picked = roster.pick(agency, planned.team, planned.hours, planned.need, day, waiting=waiting)
         if isinstance(picked, Full):
             for worker, hours in taken:
                 roster.give_back(worker, hours)
@@ -45,9 +46,10 @@ async def carry_on(
     before: CaseState = work.state(CASE, case)
     if replan and story.state.referrals and story.state.closed is None:
         ask_policy(work, case, story, registry)
-    staffing = staff(waiting or registry.roster, story.state, waiting=waiting is not None)
+    staffing = staff(waiting or registry.roster, story.state, work.now.date(), waiting=waiting is not None)
     route.settle(story, case, staffing)
-    save(work, case, before, story, registry, strict=waiting is None)
+    picked = frozenset(worker for worker in staffing.workers.values() if worker)
+    save(work, case, before, story, registry, frozenset() if waiting else picked)
 
 
 def ask_policy(work: Work, case: str, story: Story, registry: Registry) -> None:
@@ -63,9 +65,14 @@ def ask_policy(work: Work, case: str, story: Story, registry: Registry) -> None:
 
 
 def save(
-    work: Work, case: str, before: CaseState, story: Story, registry: Registry, *, strict: bool = True
+    work: Work,
+    case: str,
+    before: CaseState,
+    story: Story,
+    registry: Registry,
+    picked: frozenset[str] = frozenset(),
 ) -> None:
-    """Stage what was told: events, state, rows, hours, timers."""
+    """Stage what was told: events, state, rows, hours, timers. `picked` are workers chosen because they seemed free."""
     if not story.told:
         return
     for one in story.told:
@@ -78,7 +85,7 @@ def save(
         return
     payloads = [one for one in story.told if isinstance(one, Payload)]
     rows.stage_rows(work, case, before, after, payloads, registry.agency_of)
-    _stage_hours(work, before, after, registry, strict=strict)
+    _stage_hours(work, before, after, registry, picked)
     for key, check in after.checks.items():
         was = before.checks.get(key)
         if check.due and was is None and check.satisfied is None:
@@ -88,14 +95,14 @@ def save(
 
 
 def _stage_hours(
-    work: Work, before: CaseState, after: CaseState, registry: Registry, *, strict: bool
+    work: Work, before: CaseState, after: CaseState, registry: Registry, picked: frozenset[str]
 ) -> None:
     was, is_now = _hours(before), _hours(after)
     for worker in sorted(was.keys() | is_now.keys()):
         amount = is_now[worker] - was[worker]
         if not amount:
             continue
-        work.write(take_hours, (worker, amount, strict))
+        work.write(take_hours, (worker, amount, worker in picked))
         agency = registry.agency_of.get(worker)
         if amount < 0 and agency:
             work.timer("capacity", agency, work.now)

@@ -7,7 +7,7 @@ from typing import Any
 
 from services.allocation.domain.evolve import Story
 from services.allocation.handlers.carry import CASE, carry_on
-from services.allocation.store.registry import roster
+from services.allocation.store.registry import rename, roster
 from services.allocation.store.rows import mark_overdue
 from shared.contracts.cases import CheckOverdue, ClockMissed
 from shared.runtime.handlers import Handlers
@@ -21,7 +21,7 @@ _WAITING = "SELECT case_id FROM queue WHERE agency = $1 ORDER BY due NULLS LAST,
 
 @handlers.timer("capacity", locks=lambda _key, _data: [])
 async def capacity(work: Work, key: str, data: dict[str, Any]) -> None:  # noqa: ARG001 - a timer has data
-    """Hours came free in an agency: those who wait get them, the most urgent first; nobody passes the one who does not fit."""
+    """Hours came free in an agency: those who wait get them, the most urgent first, and nobody passes another."""
     waiting = [row["case_id"] for row in await work.fetch(_WAITING, key, AT_ONCE)]
     await work.lock(*((CASE, case) for case in waiting))
     hours = await roster(work, key)
@@ -66,3 +66,9 @@ async def clock(work: Work, key: str, data: dict[str, Any]) -> None:
             work.record(CASE, key, ClockMissed(clock=name, due=due))
     if later:
         work.timer("clock", key, min(later), {"after": work.now.isoformat()})
+
+
+@handlers.timer("succession", locks=lambda _key, _data: [])
+async def succession(work: Work, key: str, data: dict[str, Any]) -> None:  # noqa: ARG001 - a timer has both
+    """A succession begins: every process reads the agencies again."""
+    work.write(rename, None)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import cast
 
 from services.allocation import policy
 from services.allocation.domain.state import CaseState, Need, PlannedCheck, PlannedParty, Proposal
 from services.allocation.store.policies import Policies
 from shared.contracts.cases import CheckKind, Delivery
 from shared.contracts.envelope import Role
-
-# Hours of a named worker that one party takes while its case is open: first contact, preparation and follow-up.
-HOURS: Final = {"harmed": 4, "both": 4, "responsible": 3}
 
 
 def propose(
@@ -22,33 +19,30 @@ def propose(
     A case keeps the policy version that it began with. Where rules do not say whose it is, nobody leads by rule.
     """
     arbiter = policies.current.arbiter
+    sentences: tuple[str, ...] = ()
+    connection: str | None = None
     try:
         facts = policy.combine(state.referrals.values())
-        pinned = state.proposal.policy_version if state.proposal else None
-        if state.partnership is None and (state.proposal is None or not state.proposal.partnership):
+        held_by = state.partnership or (state.proposal.partnership if state.proposal else "")
+        if held_by:
+            pinned = state.proposal.policy_version if state.proposal and state.proposal.partnership else None
+            partnership = policies.of(held_by, pinned)
+            connection = "arbiter" if state.partnership else None
+        else:
             found = policies.current.jurisdiction(facts)
             if found.partnership is None:
                 return _undecided(state, found.arbiter or arbiter, found.sentence, found.candidates), (
                     found.sentence,
                 )
-            partnership, sentence, connection = (
+            partnership, connection, sentences = (
                 policies.of(found.partnership),
-                (found.sentence,),
                 found.connection,
+                (found.sentence,),
             )
-        else:
-            partnership = policies.of(
-                _holder(state), pinned if state.proposal and state.proposal.partnership else None
-            )
-            sentence, connection = (), "arbiter" if state.partnership else None
         decided = policy.decide(partnership, facts, agencies, connection)
     except policy.FactsError as error:
         return _undecided(state, arbiter, str(error), ()), (str(error),)
-    return _proposal(state, decided, partnership.reference, facts), (*sentence, *decided.why)
-
-
-def _holder(state: CaseState) -> str:
-    return state.partnership or (state.proposal.partnership if state.proposal else "")
+    return _proposal(state, decided, partnership.reference, facts), (*sentences, *decided.why)
 
 
 def _undecided(state: CaseState, arbiter: str, why: str, candidates: tuple[str, ...]) -> Proposal:
@@ -100,7 +94,7 @@ def _party(state: CaseState, lead: policy.Lead, decided: policy.Proposal) -> Pla
         role=cast("Role", lead.role),
         options=(lead.agency,),
         team=lead.team,
-        hours=HOURS.get(lead.role, 0),
+        hours=lead.worker.hours,
         need=Need(lead.worker.roles, lead.worker.training, lead.worker.language, lead.worker.not_workers),
         limits=lead.limits,
         handover_to=lead.hand_over,

@@ -11,7 +11,8 @@ import heapq
 import weakref
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Final
 
 import msgspec
@@ -20,6 +21,7 @@ from services.allocation import policy
 from services.allocation.domain.agencies import heir
 from services.allocation.domain.state import Need
 from services.allocation.store.policies import Policies
+from services.allocation.workforce.people import Facilitator
 from shared.runtime.errors import Conflict
 from shared.runtime.work import Connection, Work
 
@@ -44,7 +46,6 @@ WHERE w.worker = t.worker AND (NOT t.strict OR (w.used + t.hours <= w.capacity
   AND NOT EXISTS (SELECT 1 FROM queue AS q WHERE q.agency = w.agency)))
 RETURNING w.worker
 """
-TRAINING: Final = ("none", "core", "complex")
 STALE_AFTER: Final = 2000  # picks, after which the guess is read again
 
 
@@ -68,42 +69,31 @@ class Full:
     agency: str
 
 
-class Skills(msgspec.Struct, frozen=True):
-    """What a worker's details say about being a named worker. Nothing said about roles or languages: any."""
-
-    roles: tuple[str, ...] = ()
-    training: str = "core"
-    languages: tuple[str, ...] = ()
-
-
 @dataclass(slots=True)
 class Hours:
-    """One worker's hours and skills."""
+    """One worker's hours, and what is known of the worker."""
 
     worker: str
     agency: str
     team: str | None
     capacity: int
     used: int
-    skills: Skills
+    known: Facilitator
 
     def load(self) -> float:
         """Return how full the worker is."""
         return self.used / self.capacity
 
-    def suits(self, team: str | None, need: Need) -> bool:
+    def suits(self, team: str | None, need: Need, day: date) -> bool:
         """Say whether policy lets this worker be the named one."""
-        skills = self.skills
         return (
             (team is None or self.team is None or self.team == team)
-            and (not need.roles or not skills.roles or not set(need.roles).isdisjoint(skills.roles))
-            and TRAINING.index(skills.training) >= TRAINING.index(need.training)
-            and (need.language is None or not skills.languages or need.language in skills.languages)
+            and (not need.roles or not set(need.roles).isdisjoint(self.known.roles))
+            and self.known.trained(need.training)
+            and (need.language is None or need.language in self.known.languages)
             and self.worker not in need.not_workers
+            and not self.known.away(day)
         )
-
-
-_SKILLS: Final = msgspec.json.Decoder(Skills)
 
 
 @dataclass
@@ -127,31 +117,43 @@ class Roster:
         return cls(dict(heaps), known, queues)
 
     def pick(
-        self, agency: str, team: str | None, hours: int, need: Need, *, waiting: bool = False
+        self, agency: str, team: str | None, hours: int, need: Need, day: date, *, waiting: bool = False
     ) -> str | Full | None:
-        """Return the least loaded worker who suits; None if the agency has nobody registered who does and names its own."""
+        """Return the least loaded worker who suits; None if the agency has nobody registered who does and names its own.
+
+        A language is a wish: where nobody speaks it, somebody else comes with an interpreter.
+        """
         heap = self.heaps.get(agency)
         if hours <= 0 or not heap:
             return None
         if agency in self.queues and not waiting:
             return Full(agency)
         self.picks += 1
-        passed, found, suitable = [], None, False
+        found = self._least_loaded(heap, team, hours, need, day)
+        if found is None and need.language is not None:
+            found = self._least_loaded(heap, team, hours, replace(need, language=None), day)
+        return found
+
+    def _least_loaded(
+        self, heap: list[tuple[float, str]], team: str | None, hours: int, need: Need, day: date
+    ) -> str | Full | None:
         # Usually the first one: a heap costs the same for a hundred workers and for five thousand.
-        while heap and found is None:
-            entry = heapq.heappop(heap)
-            worker = self.hours[entry[1]]
+        passed: list[Hours] = []
+        found: str | Full | None = None
+        while heap and not isinstance(found, str):
+            worker = self.hours[heapq.heappop(heap)[1]]
             passed.append(worker)
-            if worker.suits(team, need):
-                suitable = True
+            if worker.suits(team, need, day):
                 if worker.used + hours <= worker.capacity:
                     worker.used += hours
                     found = worker.worker
-                elif worker.load() >= 1:
-                    break  # everybody after is at least as full
+                    continue
+                found = Full(worker.agency)
+            if worker.load() >= 1 and found is not None:
+                break  # everybody after is at least as full
         for worker in passed:
             heapq.heappush(heap, (worker.load(), worker.worker))
-        return found or (Full(agency) if suitable else None)
+        return found
 
     def give_back(self, worker: str | None, hours: int) -> None:
         """A pick is not used after all."""
@@ -258,10 +260,22 @@ async def roster(work: Work, *agencies: str) -> Roster:
     rows = await work.fetch(_HOURS_OF, list(agencies)) if agencies else await work.fetch(_HOURS)
     queues = frozenset(row["agency"] for row in await work.fetch(_QUEUES))
     workers = [
-        Hours(r["worker"], r["agency"], r["team"], r["capacity"], r["used"], _SKILLS.decode(r["details"]))
+        Hours(
+            r["worker"],
+            r["agency"],
+            r["team"],
+            r["capacity"],
+            r["used"],
+            facilitator(r["worker"], r["agency"], r["details"]),
+        )
         for r in rows
     ]
     return Roster.of(workers, queues)
+
+
+def facilitator(worker: str, agency: str, details: str) -> Facilitator:
+    """Return a worker as pairing knows it. Raises msgspec.ValidationError if the details have another form."""
+    return msgspec.convert({**msgspec.json.decode(details), "id": worker, "agency": agency}, Facilitator)
 
 
 async def take_hours(connection: Connection, rows: list[tuple[str, int, bool]]) -> None:

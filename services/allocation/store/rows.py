@@ -45,8 +45,9 @@ WHERE (a.agency, a.case_id, a.relation) = (d.agency, d.case_id, d.relation)
 """
 _SAVE_CHECKS = """
 INSERT INTO case_check (check_id, case_id, kind, of_agency, about, question, due, asked_at, answered_at, satisfied)
-SELECT a, b, c, d, string_to_array(e, ','), f, g, h, i, j FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
-  $6::text[], $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::boolean[]) AS t(a, b, c, d, e, f, g, h, i, j)
+SELECT a, b, c, d, string_to_array(e, ','), f, g, h, i, j
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+  $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::boolean[]) AS t(a, b, c, d, e, f, g, h, i, j)
 ON CONFLICT (check_id) DO UPDATE SET answered_at = excluded.answered_at, satisfied = excluded.satisfied
 """
 _SAVE_FACTS = """
@@ -177,10 +178,21 @@ def stage_rows(
         work.write(queue, (case, after.queued_for, due, after.received_at or work.now))
     for index, payload in enumerate(told):
         if isinstance(payload, OutcomeRecorded):
-            key = str(before.outcomes + 1 + index)
-            stage_fact(work, case, "outcome", key, work.actor.agency, payload.form)
+            _stage_outcome(work, case, str(before.outcomes + 1 + index), payload)
         elif isinstance(payload, CaseAllocated) and not before.told:
             stage_fact(work, case, "allocated", "first", None, payload.partnership)
+
+
+def _stage_outcome(work: Work, case: str, key: str, outcome: OutcomeRecorded) -> None:
+    agency = work.actor.agency
+    stage_fact(work, case, "outcome", key, agency, outcome.form)
+    if outcome.agreement:
+        stage_fact(work, case, "agreement", key, agency, ",".join(outcome.kinds))
+    for fact, answer in (("fulfilled", outcome.fulfilled), ("satisfied", outcome.satisfied)):
+        if answer is not None:
+            stage_fact(work, case, fact, key, agency, "yes" if answer else "no")
+    if outcome.reason:
+        stage_fact(work, case, "not_further", key, agency, outcome.reason)
 
 
 def _stage_checks(work: Work, case: str, before: CaseState, after: CaseState) -> None:

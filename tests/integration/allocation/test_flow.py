@@ -47,12 +47,12 @@ async def test_led_elsewhere_is_allocated_to_whom_the_person_has_already(world: 
     await world.refer("e2", parties=parties, initiated_by="responsible")
     await world.wait("e2", "case.proposed")
     claim = (await world.events("e2"))[0][1]["claim"]
-    refused = LeadRefused(claim=claim, case="e2", party="anna", agency="beacon", reason="led-elsewhere")
+    refused = LeadRefused(claim=claim, case="e2", party="anna", agency="beacon", reason="led_elsewhere")
     await world.tell("anna", refused)
     await world.assign("e2", "carl")
     done = await world.wait("e2", "case.proposed", "case.allocated", "case.cleared")
     told = next(p for p in done["case.allocated"]["parties"] if p["party"] == "anna")
-    assert (told["agency"], told["refused"]) == ("beacon", "led-elsewhere")
+    assert (told["agency"], told["refused"]) == ("beacon", "led_elsewhere")
 
 
 async def test_withdrawal_from_everything_closes_every_case_of_the_person(world: World) -> None:

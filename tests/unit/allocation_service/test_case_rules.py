@@ -74,11 +74,11 @@ def test_an_answer_to_another_claim_is_ignored() -> None:
 
 def test_a_party_led_elsewhere_keeps_its_lead_and_the_case_is_allocated() -> None:
     story = Story(received().state)
-    route.refused(story, ANNA, "case-1.1", "led-elsewhere", ("harbour-care", "w7"))
+    route.refused(story, ANNA, "case-1.1", "led_elsewhere", ("harbour-care", "w7"))
     settle(assigned(story.state, BEN))
     story = assigned(story.state, BEN)
     anna = next(p for p in find(story, CaseAllocated).parties if p.party == ANNA)
-    assert (anna.agency, anna.worker, anna.refused) == ("harbour-care", "w7", "led-elsewhere")
+    assert (anna.agency, anna.worker, anna.refused) == ("harbour-care", "w7", "led_elsewhere")
 
 
 def test_a_person_who_said_no_closes_the_case() -> None:

@@ -1,0 +1,54 @@
+"""What commissioners measure, as JSON or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime
+from starlette.responses import Response
+
+from services.allocation.api.common import Code, Current, json_response
+from services.allocation.store.measures import measure
+from shared.runtime.auth import Caller, scope
+from shared.runtime.problems import FieldError, invalid
+
+router = APIRouter(prefix="/v1", tags=["measures"])
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+END = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+@router.get("/measures")
+async def get_measures(
+    service: Current,
+    area: Annotated[Code | None, Query(description="a police area; left out: all")] = None,
+    since: Annotated[AwareDatetime, Query()] = BEGINNING,
+    until: Annotated[AwareDatetime, Query(description="excluded")] = END,
+    as_: Annotated[Literal["json", "csv"], Query(alias="format")] = "json",
+    caller: Caller = scope("hub", "commissioner"),  # noqa: ARG001 - the declaration is the check
+) -> Response:
+    """Return the commissioner's figures for an area and a period, each with its definition."""
+    if since >= until:
+        raise invalid([FieldError("until", "not after `since`", "Give a period that has a length.")])
+    found = await measure(service.pool, area, since, until)
+    if as_ == "csv":
+        headers = {"Content-Disposition": 'attachment; filename="measures.csv"'}
+        return Response(
+            _csv(found, area, since, until), headers=headers, media_type="text/csv; charset=utf-8"
+        )
+    return json_response({"area": area, "since": since, "until": until, "measures": found})
+
+
+def _csv(found: list[dict[str, Any]], area: str | None, since: datetime, until: datetime) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(("measure", "by", "group", "value", "area", "since", "until", "definition"))
+    for entry in found:
+        values = entry["values"] if "by" in entry else {"": entry["value"]}
+        for group, value in values.items():
+            row = (entry["measure"], entry.get("by", ""), group, "" if value is None else value)
+            writer.writerow((*row, area or "", since.isoformat(), until.isoformat(), entry["definition"]))
+    return text.getvalue()
