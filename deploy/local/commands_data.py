@@ -46,19 +46,12 @@ def reset(
     if postgres.is_symlink():
         shutil.rmtree(postgres.resolve(), ignore_errors=True)
         postgres.unlink()
-    for name in (
-        "postgres",
-        "kafka",
-        "issuer",
-        "keys",
-        "mail",
-        "logs",
-        "training",
-        *([] if keep_jars else ["jars"]),
-    ):
-        shutil.rmtree(place.home / name, ignore_errors=True)
-    for name in ("secrets.json", "ports.json", "ready"):
-        (place.home / name).unlink(missing_ok=True)
+    kept = {"locks", "test", *(["jars"] if keep_jars else [])}  # somebody may wait for a lock
+    for path in [path for path in place.home.iterdir() if path.name not in kept]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
     console.print("All data is gone. The next `onefriend up` begins anew.")
 
 

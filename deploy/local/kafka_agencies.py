@@ -1,6 +1,6 @@
 """Agencies as users of the broker's second listener: each reads its own topic, in groups of its own, and nothing else.
 
-Needs `onefriend up --agencies-listener`. What is read there is thin, like a webhook: that a case changed, never personal data.
+Needs `onefriend up --agencies-listener`. What is read there is thin, like a webhook: that a case changed.
 """
 
 from collections.abc import Mapping
@@ -60,10 +60,10 @@ def dismiss(broker: str | Mapping[str, Any], agency_id: str) -> None:
                 raise
     everything = AclBindingFilter(
         ResourceType.ANY,
-        None,
+        None,  # type: ignore[arg-type]  # any name; their annotation forgets it
         ResourcePatternType.ANY,
         f"User:{agency_id}",
-        None,
+        None,  # type: ignore[arg-type]  # any host
         AclOperation.ANY,
         AclPermissionType.ANY,
     )

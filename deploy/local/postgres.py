@@ -167,16 +167,15 @@ class Postgres:
         self._initialise()
         deadline = time.monotonic() + timeout
         while True:
-            server = self.process()
-            if server is None:
-                server = self._launch()
+            written = self.log.stat().st_size if self.log.exists() else 0
+            server = self.process() or self._launch()
             if self._ready(server, deadline):
                 return
-            # A killed postmaster's children may hold its shared memory for a moment: then it gives up, and is
-            # asked again.
-            if time.monotonic() > deadline:
+            said = self.log.read_bytes()[written:].decode(errors="replace") if self.log.exists() else ""
+            # A killed postmaster's children may hold its shared memory for a moment: asked again, it starts.
+            if time.monotonic() > deadline or "shared memory block" not in said:
                 raise DidNotStart(
-                    f"PostgreSQL did not start in {timeout:.0f} s. Its log ({self.log}) ends:\n{tail(self.log)}"
+                    f"PostgreSQL did not start. Its log ({self.log}) ends:\n{said or tail(self.log)}"
                 )
             time.sleep(0.2)
 

@@ -8,8 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic
 
 TOPICS = ("people", "referrals", "cases", "agencies", "consent", "notifications")
 PARTITIONS = 4  # never changed afterwards: a key must stay in its partition

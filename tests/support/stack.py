@@ -26,16 +26,18 @@ ONEFRIEND_STACK=containers; `own_stack` skips there, because it must own what it
 
 import os
 import secrets
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 import asyncpg
 import pytest
 
-from deploy.local import external
 from deploy.local.place import Busy, Place
+from deploy.local.postgres import on_same_server
 from deploy.local.stack import Stack
 from deploy.local.topics import delete_topics, ensure_topics
 
@@ -80,7 +82,7 @@ async def new_database(stack: Stack) -> AsyncIterator[Callable[[], Awaitable[str
         name = f"t{int(time.time())}_{secrets.token_hex(4)}"
         await admin.execute(f'CREATE DATABASE "{name}" OWNER "{ROLE}"')
         made.append(name)
-        return external.database_url(stack.admin_url, name, ROLE, password)
+        return on_same_server(stack.admin_url, name, ROLE, password)
 
     yield make
     for name in made:
@@ -106,7 +108,7 @@ def topic_prefix() -> str:
 @pytest.fixture
 def new_topics(stack: Stack, topic_prefix: str) -> Iterator[NewTopics]:
     made: list[str] = []
-    broker = external.kafka_configuration(stack.broker)
+    broker = stack.client_settings()
 
     def make(*names: str, partitions: int = 4) -> dict[str, str]:
         prefixed = {name: topic_prefix + name for name in names}
@@ -120,19 +122,24 @@ def new_topics(stack: Stack, topic_prefix: str) -> Iterator[NewTopics]:
 
 
 @pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    servers = Stack(outside_place(tmp_path_factory.mktemp("servers")))
-    if servers.postgres is None or servers.kafka is None:
-        pytest.skip(
-            "needs servers that it may kill: unset ONEFRIEND_POSTGRES, ONEFRIEND_KAFKA and ONEFRIEND_STACK"
-        )
-    servers.start()
-    yield servers
-    servers.stop()
+def own_stack() -> Iterator[Stack]:
+    with outside_place() as place:
+        servers = Stack(place)
+        if servers.postgres is None or servers.kafka is None:
+            pytest.skip(
+                "needs servers that it may kill: unset ONEFRIEND_POSTGRES, ONEFRIEND_KAFKA, ONEFRIEND_STACK"
+            )
+        servers.start()
+        yield servers
+        servers.stop()
 
 
-def outside_place(folder: Path) -> Place:
-    """A place in a temporary folder that the database's user can enter, with the checkout's jars."""
-    for parent in (folder, folder.parent, folder.parent.parent):
-        parent.chmod(0o711)
-    return Place(folder / "a stack", Place.default().shared).made()
+@contextmanager
+def outside_place() -> Iterator[Place]:
+    """A place in a temporary folder, with the checkout's jars; removed afterwards.
+
+    Not in pytest's own temporary folder: each session of pytest closes that to others, and the database's user is another.
+    """
+    with tempfile.TemporaryDirectory(prefix="onefriend-") as folder:
+        Path(folder).chmod(0o711)
+        yield Place(Path(folder) / "a stack", Place.default().shared).made()

@@ -1,0 +1,38 @@
+"""What the numbers of a service mean."""
+
+import pytest
+
+from deploy.local.doctor import judged, measured
+
+METRICS = """\
+# HELP onefriend_outbox_unsent events committed and not yet told
+# TYPE onefriend_outbox_unsent gauge
+onefriend_outbox_unsent{service="intake"} 5.0
+# HELP onefriend_consumer_lag events published and not yet applied
+# TYPE onefriend_consumer_lag gauge
+onefriend_consumer_lag{service="intake",topic="cases"} 700.0
+onefriend_consumer_lag{service="intake",topic="consent"} 800.0
+"""
+
+
+def test_a_gauge_is_summed_over_its_labels() -> None:
+    assert measured(METRICS)["onefriend_consumer_lag"] == 1500
+
+
+def test_a_service_in_flow_is_good() -> None:
+    (finding,) = judged("intake", {"onefriend_outbox_unsent": 5})
+    assert (finding.verdict, finding.found) == ("good", "5 unsent, 0 behind, 0 parked")
+
+
+@pytest.mark.parametrize(
+    ("gauge", "value", "verdict", "remedy"),
+    [
+        ("onefriend_outbox_unsent", 5000, "warning", "broker"),
+        ("onefriend_consumer_lag", 5000, "warning", "services.intake consumer"),
+        ("onefriend_parked_keys", 1, "bad", "redrive"),
+    ],
+)
+def test_each_trouble_has_its_remedy(gauge: str, value: float, verdict: str, remedy: str) -> None:
+    (finding,) = judged("intake", {gauge: value})
+    assert finding.verdict == verdict
+    assert remedy in finding.remedy
