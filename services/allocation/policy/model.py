@@ -93,14 +93,14 @@ class Fund(Effect, frozen=True, kw_only=True):
 
 
 class Ask(Effect, frozen=True, kw_only=True):
-    """A check: the question, about whom, and whose approach (or the delivery) waits for the answer.
+    """A check: the question, about whom, and whose approach (or the delivery, or the closing of the case) waits.
 
     One check is asked for each entry of `asks`; an entry is candidates in order.
     """
 
     check: str
     about: Literal["harmed", "responsible", "case"]
-    gates: tuple[Literal["harmed", "responsible", "delivery"], ...]
+    gates: tuple[Literal["harmed", "responsible", "delivery", "closing"], ...]
     asks: tuple[tuple[str, ...], ...]
     due: Due
     question: str

@@ -75,8 +75,8 @@ class Funding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A question to one agency. `id` is the same each time the case is decided, so that an answer stays with it.
 
-    `gates` are the parties whose approach waits; `delivery`: the meeting of the parties waits. `after`: ids of checks that
-    must be answered first. `due` is None where it depends on a date that nobody knows yet.
+    `gates` are the parties whose approach waits; `delivery`: the meeting of the parties waits; `closing`: it is asked when
+    the work is done, and the case is not closed without it. `after`: ids of checks that must be answered first. `due` is None where it depends on a date that nobody knows yet.
     """
 
     id: str
@@ -87,6 +87,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     question: str
     rule: str
     delivery: bool = False
+    closing: bool = False
     due: datetime | None = None
     remind: datetime | None = None
     after: tuple[str, ...] = ()

@@ -40,7 +40,7 @@ def checks(run: Run) -> tuple[Check, ...]:
     for rule, match in run.all("checks", run.view):
         ask = typed(rule.effect, Ask)
         before = tuple(check.id for check in found.values() if check.kind in ask.after)
-        gates = _parties(match, tuple(gate for gate in ask.gates if gate != "delivery"))
+        gates = _parties(match, tuple(gate for gate in ask.gates if gate in {"harmed", "responsible"}))
         due = run.due(ask.due)
         asked: dict[str, None] = {}
         for agency, about in _asked(run, ask, match):
@@ -55,6 +55,7 @@ def checks(run: Run) -> tuple[Check, ...]:
                 about=tuple(dict.fromkeys((*(earlier.about if earlier is not None else ()), *about))),
                 gates=gates,
                 delivery="delivery" in ask.gates,
+                closing="closing" in ask.gates,
                 question=ask.question,
                 rule=rule.id,
                 due=due,

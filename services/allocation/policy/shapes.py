@@ -164,7 +164,7 @@ CONSTANT_WORDS: Final = {
     "choose": ("in_order", "least_loaded"),
     "roles": ("harmed", "responsible"),
     "abouts": ("harmed", "responsible", "case"),
-    "gates": ("harmed", "responsible", "delivery"),
+    "gates": ("harmed", "responsible", "delivery", "closing"),
     "audience": ("harmed", "responsible", "referrer"),
     "missing": (
         "explicit_agreement",
