@@ -112,7 +112,9 @@ async def _until_something(running: set[asyncio.Task[None]], grown: asyncio.Even
         running.discard(task)
         if (error := task.exception()) is not None:
             # The lease brings the delivery back by itself.
-            log.warning("delivery could not be settled", extra={"error": type(error).__name__})
+            log.warning(
+                "delivery could not be settled", extra={"error": type(error).__name__}, exc_info=error
+            )
 
 
 async def _claim(work: Work, places: int) -> list[Claimed]:

@@ -71,8 +71,8 @@ LEFT JOIN feed AS f ON f.agency = s.agency AND f.number = d.number
 LEFT JOIN agency AS a ON a.agency = s.agency
 """
 _SETTLE = """
-UPDATE delivery SET state = $3, due_at = coalesce($4, 'infinity'), reason = $5, updated_at = $6,
-  attempts = CASE WHEN $7 THEN 0 ELSE attempts END
+UPDATE delivery SET state = $3, due_at = coalesce($4::timestamptz, 'infinity'), reason = $5, updated_at = $6,
+  attempts = CASE WHEN $7::boolean THEN 0 ELSE attempts END
 WHERE subscription_id = $1 AND number = $2 AND state IN ('pending', 'failed')
 """
 

@@ -17,7 +17,12 @@ async def test_each_lead_is_told_of_its_own_party_only_and_the_hub_of_the_case(w
     [lead] = await world.entries("beacon", 1)
     [other] = await world.entries("nps", 1)
     [hub] = await world.entries("hub", 1)
-    assert (lead["number"], lead["kind"], lead["case"], lead["party"]) == (1, "case.allocated", "case-1", "mary")
+    assert (lead["number"], lead["kind"], lead["case"], lead["party"]) == (
+        1,
+        "case.allocated",
+        "case-1",
+        "mary",
+    )
     assert other["party"] == "frank"
     assert "nps" not in str(lead)
     assert "mary" not in str(other)
@@ -28,7 +33,10 @@ async def test_each_lead_is_told_of_its_own_party_only_and_the_hub_of_the_case(w
 async def test_numbers_have_no_gap_and_no_double_while_many_cases_arrive_at_once(world: World) -> None:
     names = [f"case-{n}" for n in range(300)]
     await asyncio.gather(
-        *(world.teller.tell(name, allocated((f"p-{name}", "beacon"), (f"q-{name}", "nps"), case=name)) for name in names)
+        *(
+            world.teller.tell(name, allocated((f"p-{name}", "beacon"), (f"q-{name}", "nps"), case=name))
+            for name in names
+        )
     )
     entries = await world.entries("beacon", 300, limit=500)
     assert [entry["number"] for entry in entries] == list(range(1, 301))
@@ -67,7 +75,9 @@ async def test_a_long_poll_ends_empty_when_nothing_comes(world: World) -> None:
     assert 0.9 < time.monotonic() - began < 3
 
 
-async def test_a_withdrawal_reaches_leads_hub_and_only_the_referrers_whose_agreement_says_so(world: World) -> None:
+async def test_a_withdrawal_reaches_leads_hub_and_only_the_referrers_whose_agreement_says_so(
+    world: World,
+) -> None:
     await world.teller.tell("case-1", allocated(("mary", "beacon"), ("frank", "nps")))
     await world.settled()
     withdrawn = consent.ConsentWithdrawn(scope="everything", by="person", via="prison", withdrawal="w-1")
@@ -81,7 +91,9 @@ async def test_a_withdrawal_reaches_leads_hub_and_only_the_referrers_whose_agree
     assert "prison" not in str(lead)
 
 
-async def test_a_withdrawal_that_comes_before_the_allocation_is_told_to_the_lead_all_the_same(world: World) -> None:
+async def test_a_withdrawal_that_comes_before_the_allocation_is_told_to_the_lead_all_the_same(
+    world: World,
+) -> None:
     withdrawn = consent.ConsentWithdrawn(scope="everything", by="person", via="prison", withdrawal="w-1")
     await world.teller.tell("mary", withdrawn)
     await world.settled()
@@ -91,7 +103,9 @@ async def test_a_withdrawal_that_comes_before_the_allocation_is_told_to_the_lead
 
 
 async def test_a_refused_claimant_is_not_told_who_leads(world: World) -> None:
-    refused = consent.LeadRefused(claim="c", case="case-1", party="mary", agency="police", reason="led_elsewhere")
+    refused = consent.LeadRefused(
+        claim="c", case="case-1", party="mary", agency="police", reason="led_elsewhere"
+    )
     await world.teller.tell("mary", refused)
     [entry] = await world.entries("police", 1)
     assert entry["data"] == {"reason": "led_elsewhere"}
@@ -126,7 +140,9 @@ async def test_a_check_is_asked_of_the_agency_that_can_answer_it(world: World) -
     await world.teller.tell("case-1", allocated(("mary", "beacon")), asked)
     [entry] = await world.entries("victim-support", 1)
     assert entry["data"] == {"check": "ch-1", "kind": "research"}
-    answered = cases.CheckAnswered(check="ch-1", kind="research", of="victim-support", party="mary", satisfied=True)
+    answered = cases.CheckAnswered(
+        check="ch-1", kind="research", of="victim-support", party="mary", satisfied=True
+    )
     await world.teller.tell("case-1", answered)
     assert (await world.entries("beacon", 2))[1]["data"]["satisfied"] is True
     assert len((await world.feed("victim-support"))["entries"]) == 1
@@ -146,7 +162,9 @@ async def test_republishing_after_a_hand_over_tells_only_whom_it_changes_somethi
     assert len((await world.feed("beacon"))["entries"]) == 1
 
 
-async def test_the_successor_gets_what_is_addressed_to_its_predecessor_and_reads_what_it_left(world: World) -> None:
+async def test_the_successor_gets_what_is_addressed_to_its_predecessor_and_reads_what_it_left(
+    world: World,
+) -> None:
     await world.teller.tell("case-1", allocated(("mary", "crc")))
     await world.entries("crc", 1)
     since = datetime.now(UTC) - timedelta(hours=1)
@@ -195,7 +213,9 @@ async def test_the_same_event_twice_makes_one_entry(world: World) -> None:
     world.teller.producer.send_and_wait = sent  # type: ignore[method-assign]
     await tell("mary", withdrawn)
     await world.entries("beacon", 2)
-    held = await world.service.pool.fetchval("SELECT held FROM inbox WHERE topic = 'consent' AND key = 'mary'")
+    held = await world.service.pool.fetchval(
+        "SELECT held FROM inbox WHERE topic = 'consent' AND key = 'mary'"
+    )
     assert held
     assert last[0] == 1
     for args, kwargs in kept:

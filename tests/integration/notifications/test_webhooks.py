@@ -1,0 +1,324 @@
+"""Webhooks to a real HTTP receiver that checks signatures with the library that receivers use."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import uvicorn
+from standardwebhooks import Webhook
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from services.notifications.webhooks import loops
+from shared.contracts import cases
+from tests.integration.notifications.conftest import World, allocated
+from tests.support.running import free_port, until
+from tests.support.tokens import bearer
+
+
+@dataclass
+class Receiver:
+    """An agency's endpoint. `answer(body)` decides the status; what was taken is kept in order."""
+
+    url: str
+    answer: Callable[[dict[str, Any]], int] = lambda _: 204
+    seen: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    taken: list[dict[str, Any]] = field(default_factory=list)
+    delay: float = 0.0
+
+    def numbers(self) -> list[int]:
+        return [body["data"]["number"] for body in self.taken]
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    port = free_port()
+    state = Receiver(f"http://127.0.0.1:{port}/hook")
+
+    async def hook(request: Request) -> Response:
+        content = await request.body()
+        state.seen.append((dict(request.headers), content))
+        if state.delay:
+            await asyncio.sleep(state.delay)
+        body = json.loads(content)
+        status = state.answer(body)
+        if status == 302:
+            return RedirectResponse(state.url + "/elsewhere", 302)
+        if status < 300:
+            state.taken.append(body)
+        return Response(status_code=status)
+
+    app = Starlette(routes=[Route("/hook", hook, methods=["POST"]), Route("/hook/elsewhere", hook)])
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None))
+    serving = asyncio.create_task(server._serve() if server.config.loaded else _serve(server))
+    await until(lambda: server.started)
+    yield state
+    server.should_exit = True
+    await serving
+
+
+async def _serve(server: uvicorn.Server) -> None:
+    server.config.load()
+    await server._serve()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries after milliseconds: how long the waits are is the rule's business, and tested there."""
+    real = loops.lane.wait
+    monkeypatch.setattr(loops.lane, "wait", lambda attempts, jitter: real(attempts, jitter) / 100)
+
+
+async def subscribe(world: World, url: str, agency: str = "beacon", **more: Any) -> dict[str, Any]:
+    headers = bearer(agency, "subscribe") | {"Idempotency-Key": f'"{url}"'}
+    answer = await world.http.post("/v1/subscriptions", json={"url": url, **more}, headers=headers)
+    assert answer.status_code == 201, answer.text
+    body: dict[str, Any] = answer.json()
+    return body | {"etag": answer.headers["etag"]}
+
+
+async def deliveries(world: World, **parameters: str) -> list[dict[str, Any]]:
+    answer = await world.http.get("/v1/deliveries", params=parameters, headers=bearer("ops", "operator"))
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["deliveries"]
+    return found
+
+
+async def test_a_delivery_is_thin_and_signed(world: World, receiver: Receiver) -> None:
+    made = await subscribe(world, receiver.url)
+    await world.teller.tell("case-1", allocated(("mary", "beacon")))
+    await until(lambda: bool(receiver.taken))
+    headers, content = receiver.seen[0]
+    verified = Webhook(made["secret"]).verify(content, headers)
+    assert verified["type"] == "case.changed"
+    assert verified["data"] == {"number": 1, "case": "case-1"}
+    assert b"mary" not in content
+    assert headers["webhook-id"] == f"{made['id']}-1"
+    await until(lambda: world.service.pool.fetchval("SELECT state = 'delivered' FROM delivery"))
+    events = await world.service.pool.fetch("SELECT type, key FROM journal")
+    assert [tuple(row) for row in events] == [("delivery.succeeded.v1", f"{made['id']}.case-1")]
+
+
+async def test_what_is_stored_of_the_secret_is_not_the_secret(world: World, receiver: Receiver) -> None:
+    made = await subscribe(world, receiver.url)
+    dumped = str(await world.service.pool.fetch("SELECT * FROM subscription"))
+    dumped += str(await world.service.pool.fetch("SELECT * FROM command"))
+    assert made["secret"] not in dumped
+    again = await subscribe(world, receiver.url)
+    assert (again["id"], again["secret"]) == (made["id"], made["secret"])
+
+
+async def test_a_case_is_told_in_order_and_another_case_does_not_wait_for_it(
+    world: World, receiver: Receiver
+) -> None:
+    failures = defaultdict(int)
+
+    def answer(body: dict[str, Any]) -> int:
+        if body["data"]["case"] == "case-1" and failures["case-1"] < 3:
+            failures["case-1"] += 1
+            return 500
+        return 204
+
+    receiver.answer = answer
+    await subscribe(world, receiver.url)
+    await world.teller.tell(
+        "case-1",
+        allocated(("mary", "beacon")),
+        *(event for _ in range(4) for event in (cases.CasePaused(reason="r"), cases.CaseResumed(reason="r"))),
+    )
+    await world.teller.tell("case-2", allocated(("joan", "beacon"), case="case-2"))
+    await until(lambda: len(receiver.taken) == 10)
+    by_case = defaultdict(list)
+    for body in receiver.taken:
+        by_case[body["data"]["case"]].append(body["data"]["number"])
+    assert by_case["case-1"] == sorted(by_case["case-1"])
+    assert len(by_case["case-1"]) == 9
+    tries = [json.loads(content)["data"] for _, content in receiver.seen]
+    assert [data["number"] for data in tries if data["case"] == "case-1"][:4] == [1, 1, 1, 1]
+    assert await world.service.pool.fetchval("SELECT attempts FROM delivery WHERE number = 1") == 4
+
+
+async def test_after_enough_tries_the_lane_waits_until_it_is_redriven(
+    world: World, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _: 500
+    await subscribe(world, receiver.url)
+    await world.teller.tell("case-1", allocated(("mary", "beacon")), cases.CasePaused(reason="r"))
+
+    async def failed() -> bool:
+        return bool(await deliveries(world, state="failed"))
+
+    await until(failed, seconds=40)
+    [stuck] = await deliveries(world, state="failed")
+    assert (stuck["number"], stuck["attempts"], stuck["reason"]) == (1, 12, "status-500")
+    tries = len(receiver.seen)
+    receiver.answer = lambda _: 204
+    await asyncio.sleep(1.2)
+    assert len(receiver.seen) == tries
+    assert {json.loads(content)["data"]["number"] for _, content in receiver.seen} == {1}
+
+    headers = bearer("ops", "operator") | {"Idempotency-Key": "r1"}
+    answer = await world.http.post(f"/v1/deliveries/{stuck['id']}/redrive", headers=headers)
+    assert answer.status_code == 202, answer.text
+    await until(lambda: receiver.numbers() == [1, 2])
+    answer = await world.http.post(
+        f"/v1/deliveries/{stuck['id']}/redrive", headers=headers | {"Idempotency-Key": "r2"}
+    )
+    assert answer.status_code == 409
+
+
+async def test_gone_ends_the_subscription_and_says_why(world: World, receiver: Receiver) -> None:
+    receiver.answer = lambda _: 410
+    made = await subscribe(world, receiver.url)
+    await world.teller.tell("case-1", allocated(("mary", "beacon")))
+
+    async def stopped() -> bool:
+        answer = await world.http.get(
+            f"/v1/subscriptions/{made['id']}", headers=bearer("beacon", "subscribe")
+        )
+        body = answer.json()
+        return body["active"] is False and body["reason"] == "gone"
+
+    await until(stopped)
+    assert len(receiver.seen) == 1
+
+
+async def test_a_redirect_is_not_followed(world: World, receiver: Receiver) -> None:
+    receiver.answer = lambda _: 302
+    await subscribe(world, receiver.url)
+    await world.teller.tell("case-1", allocated(("mary", "beacon")))
+
+    async def noted() -> bool:
+        return bool(await world.service.pool.fetchval("SELECT reason = 'redirect' FROM delivery"))
+
+    await until(noted)
+    assert not receiver.taken
+
+
+async def test_what_the_agency_may_no_longer_see_is_withheld_and_its_last_word_is_not(
+    world: World, receiver: Receiver
+) -> None:
+    made = await subscribe(world, receiver.url)
+    headers = bearer("beacon", "subscribe")
+    paused = await world.http.patch(
+        f"/v1/subscriptions/{made['id']}",
+        json={"active": False},
+        headers=headers | {"If-Match": made["etag"]},
+    )
+    assert paused.status_code == 200, paused.text
+    closed = cases.CaseClosed(reason="done")
+    await world.teller.tell(
+        "case-1", allocated(("mary", "beacon"), hub=None), cases.CasePaused(reason="r"), closed
+    )
+    await world.entries("beacon", 3)
+    await world.http.patch(
+        f"/v1/subscriptions/{made['id']}",
+        json={"active": True},
+        headers=headers | {"If-Match": paused.headers["etag"]},
+    )
+    await until(lambda: receiver.numbers() == [3])
+
+    async def settled() -> bool:
+        rows = await world.service.pool.fetch("SELECT number, state FROM delivery ORDER BY number")
+        return [tuple(row) for row in rows] == [(1, "withheld"), (2, "withheld"), (3, "delivered")]
+
+    await until(settled)
+
+
+async def test_a_replay_delivers_again_in_order_under_the_same_ids(world: World, receiver: Receiver) -> None:
+    made = await subscribe(world, receiver.url)
+    await world.teller.tell("case-1", allocated(("mary", "beacon")), cases.CasePaused(reason="r"))
+    await until(lambda: receiver.numbers() == [1, 2])
+    headers = bearer("beacon", "subscribe") | {"Idempotency-Key": "replay-1"}
+    url = f"/v1/subscriptions/{made['id']}/replay"
+    assert (await world.http.post(url, json={"after": 0}, headers=headers)).status_code == 202
+    await until(lambda: receiver.numbers() == [1, 2, 1, 2])
+    ids = [headers["webhook-id"] for headers, _ in receiver.seen]
+    assert ids[:2] == ids[2:]
+    # The same request again does not replay a second time.
+    assert (await world.http.post(url, json={"after": 0}, headers=headers)).status_code == 202
+    await asyncio.sleep(1)
+    assert len(receiver.taken) == 4
+
+
+async def test_a_test_delivery(world: World, receiver: Receiver) -> None:
+    made = await subscribe(world, receiver.url)
+    headers = bearer("beacon", "subscribe")
+    for key in ("t1", "t2"):
+        url = f"/v1/subscriptions/{made['id']}/test"
+        answer = await world.http.post(url, headers=headers | {"Idempotency-Key": key})
+        assert answer.status_code == 202
+        await until(lambda count=int(key[1]): len(receiver.taken) == count)
+    assert {body["type"] for body in receiver.taken} == {"subscription.test"}
+
+
+async def test_only_the_kinds_that_were_asked_for(world: World, receiver: Receiver) -> None:
+    await subscribe(world, receiver.url, kinds=["case.paused"])
+    await world.teller.tell("case-1", allocated(("mary", "beacon")), cases.CasePaused(reason="r"))
+    await until(lambda: bool(receiver.taken))
+    assert receiver.numbers() == [2]
+
+
+async def test_a_sender_that_died_is_made_up_for_when_its_lease_ends(
+    world: World, receiver: Receiver
+) -> None:
+    receiver.delay = 30
+    await subscribe(world, receiver.url)
+    await world.teller.tell("case-1", allocated(("mary", "beacon")))
+    await until(lambda: len(receiver.seen) == 1)
+    # As if the process that sends had gone: its answer never comes, and the lease runs out.
+    receiver.delay = 0
+    await world.service.pool.execute("UPDATE clock SET shift = shift + interval '46 seconds'")
+    await until(lambda: receiver.numbers() == [1])
+    assert len({headers["webhook-id"] for headers, _ in receiver.seen}) == 1
+
+
+async def test_a_subscription_is_its_agencys_own(world: World, receiver: Receiver) -> None:
+    made = await subscribe(world, receiver.url)
+    other = bearer("police", "subscribe")
+    path = f"/v1/subscriptions/{made['id']}"
+    assert (await world.http.get(path, headers=other)).status_code == 404
+    assert (await world.http.delete(path, headers=other)).status_code == 404
+    change = other | {"If-Match": made["etag"]}
+    assert (await world.http.patch(path, json={"active": False}, headers=change)).status_code == 404
+    for action in ("test", "replay"):
+        answer = await world.http.post(
+            f"{path}/{action}", json={"after": 0}, headers=other | {"Idempotency-Key": action}
+        )
+        assert answer.status_code == 404
+    assert (await world.http.get("/v1/subscriptions", headers=other)).json() == {"subscriptions": []}
+
+
+async def test_bad_input_names_every_field_and_its_remedy(world: World) -> None:
+    headers = bearer("beacon", "subscribe") | {"Idempotency-Key": "x"}
+    wrong = {"url": "ftp://example.org", "kinds": ["case.exploded"]}
+    answer = await world.http.post("/v1/subscriptions", json=wrong, headers=headers)
+    assert answer.status_code == 422
+    assert {error["field"] for error in answer.json()["errors"]} == {"url", "kinds[0]"}
+    assert all(error["remedy"] for error in answer.json()["errors"])
+    assert (
+        await world.http.post("/v1/subscriptions", json=wrong, headers=bearer("beacon", "subscribe"))
+    ).status_code == 400
+
+
+async def test_changing_needs_the_version_that_was_read(world: World, receiver: Receiver) -> None:
+    made = await subscribe(world, receiver.url)
+    path, headers = f"/v1/subscriptions/{made['id']}", bearer("beacon", "subscribe")
+    assert (await world.http.patch(path, json={}, headers=headers)).status_code == 428
+    rotated = await world.http.patch(
+        path, json={"rotate_secret": True}, headers=headers | {"If-Match": made["etag"]}
+    )
+    assert rotated.status_code == 200
+    assert rotated.json()["secret"] != made["secret"]
+    stale = await world.http.patch(path, json={"active": False}, headers=headers | {"If-Match": made["etag"]})
+    assert stale.status_code == 412
+    assert (await world.http.delete(path, headers=headers)).status_code == 204
+    assert (await world.http.get(path, headers=headers)).status_code == 404

@@ -1,0 +1,174 @@
+"""Who is told what. The order in which events of different topics arrive must not decide who knows."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.notifications.domain import Book, Entry, Notice, Part, tell
+from services.notifications.handlers import TOLD
+from shared.contracts import cases, consent, referrals
+from shared.contracts.envelope import Payload
+
+AT = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
+
+
+def happened(
+    book: Book, subject: str, payload: Payload, *, after: int = 0, event: str | None = None
+) -> list[Entry]:
+    at = AT + timedelta(minutes=after)
+    kind = type(payload).__name__
+    return list(tell(payload, Notice(event or f"{kind}-{after}", kind, subject, at, at, payload), book))
+
+
+def allocation(
+    *leads: tuple[str, str | None], hub: str | None = "hub", worker: str | None = None
+) -> cases.CaseAllocated:
+    return cases.CaseAllocated(
+        claim="c",
+        incident="i",
+        parties=tuple(
+            cases.AllocatedParty(party=party, person=party, role="harmed", agency=agency, worker=worker)
+            for party, agency in leads
+        ),
+        partnership="P1",
+        policy_version="1",
+        rule="r",
+        why=("beacon leads because nps does not",),
+        hub=hub,
+    )
+
+
+def withdrawal(*of: str) -> consent.ConsentWithdrawn:
+    scope = "case" if of else "everything"
+    return consent.ConsentWithdrawn(scope=scope, by="person", via="prison", withdrawal="w", cases=of)
+
+
+def told(entries: list[Entry]) -> set[tuple[str, str | None]]:
+    return {(entry.agency, entry.party) for entry in entries}
+
+
+def test_every_event_that_is_handled_has_somebody_to_tell_it() -> None:
+    assert all(payload in tell.registry for payload in TOLD)
+
+
+def test_an_event_that_nobody_is_told_of_is_an_error_and_not_silence() -> None:
+    with pytest.raises(TypeError):
+        happened(Book(), "m", consent.LeadAssigned(claim="c", case="k", party="m", agency="a"))
+
+
+def test_why_a_lead_was_chosen_is_not_sent_because_it_names_others() -> None:
+    entries = happened(Book(), "k", allocation(("mary", "beacon"), ("frank", "nps")))
+    assert "because" not in str(entries)
+    assert told(entries) == {("beacon", "mary"), ("nps", "frank"), ("hub", None)}
+
+
+def test_an_agency_that_leads_for_two_parties_is_told_of_each() -> None:
+    entries = happened(Book(), "k", allocation(("mary", "beacon"), ("frank", "beacon")))
+    assert told(entries) == {("beacon", "mary"), ("beacon", "frank"), ("hub", None)}
+
+
+def test_the_same_allocation_again_tells_no_lead() -> None:
+    book = Book()
+    happened(book, "k", allocation(("mary", "beacon")))
+    assert told(happened(book, "k", allocation(("mary", "beacon")), after=1)) == {("hub", None)}
+
+
+def test_a_new_worker_is_news_for_the_lead() -> None:
+    book = Book()
+    happened(book, "k", allocation(("mary", "beacon")))
+    assert ("beacon", "mary") in told(
+        happened(book, "k", allocation(("mary", "beacon"), worker="w"), after=1)
+    )
+
+
+def test_a_lead_that_comes_back_is_told_again() -> None:
+    book = Book()
+    for after, lead in enumerate(("beacon", "nps", "beacon")):
+        entries = happened(book, "k", allocation(("mary", lead)), after=after)
+        assert (lead, "mary") in told(entries)
+    assert [part.agency for part in book.of("k", "lead")] == ["beacon"]
+
+
+@pytest.mark.parametrize("of", [(), ("k",)])
+@pytest.mark.parametrize("first", ["withdrawal", "allocation"])
+def test_a_lead_learns_of_a_withdrawal_whichever_comes_first(first: str, of: tuple[str, ...]) -> None:
+    book = Book()
+    steps = {"withdrawal": ("mary", withdrawal(*of)), "allocation": ("k", allocation(("mary", "beacon")))}
+    order = [first, *(name for name in steps if name != first)]
+    entries = [e for n, name in enumerate(order) for e in happened(book, *steps[name], after=n)]
+    assert [e.kind for e in entries if e.agency == "beacon"].count("ConsentWithdrawn") == 1
+
+
+def test_a_withdrawal_from_another_case_is_not_told_to_this_ones_lead() -> None:
+    book = Book()
+    happened(book, "k", allocation(("mary", "beacon")))
+    assert "beacon" not in {
+        agency for agency, _ in told(happened(book, "mary", withdrawal("other"), after=1))
+    }
+
+
+def test_after_reopening_a_new_lead_is_not_told_of_the_old_withdrawal() -> None:
+    book = Book()
+    happened(book, "mary", withdrawal("k"))
+    reopened = consent.StandingReopened(cases=("k",), evidence="e", reason="person_asked")
+    happened(book, "mary", reopened, after=1)
+    entries = happened(book, "k", allocation(("mary", "beacon")), after=2)
+    assert {entry.kind for entry in entries} == {"CaseAllocated"}
+
+
+def test_a_restrictive_event_applied_twice_leaves_the_book_as_it_was() -> None:
+    book = Book()
+    happened(book, "k", allocation(("mary", "beacon"), ("frank", "nps")))
+    ended = consent.LeadEnded(agency="beacon", reason="r", cases=("k",))
+    happened(book, "mary", ended, after=1, event="e")
+    first = {key: part for part in book.of("k", "lead", "hub") for key in [part.key]}
+    happened(book, "mary", ended, after=1, event="e")
+    assert first == {key: part for part in book.of("k", "lead", "hub") for key in [part.key]}
+    assert [part.agency for part in book.of("k", "lead")] == ["nps"]
+
+
+def test_an_end_that_arrives_late_does_not_end_what_began_after_it() -> None:
+    book = Book()
+    happened(book, "k", allocation(("mary", "nps")), after=0)
+    happened(book, "k", allocation(("mary", "beacon")), after=5)
+    happened(book, "mary", consent.LeadEnded(agency="beacon", reason="r", cases=("k",)), after=3)
+    assert [part.agency for part in book.of("k", "lead")] == ["beacon"]
+
+
+def test_a_referrer_is_told_what_its_agreement_allows_and_no_more() -> None:
+    book = Book(shared={"isa-1": frozenset({"CaseClosed"})}, agreements={"police": "isa-1"})
+    book.know(Part("k", "referrer", "police", "ref-1", since=AT))
+    book.know(Part("k", "referrer", "court", "ref-2", since=AT))
+    assert "police" not in str(happened(book, "k", cases.CasePaused(reason="r")))
+    assert told(happened(book, "k", cases.CaseClosed(reason="r"), after=1)) == {("police", None)}
+
+
+def test_the_agreement_that_the_referral_was_sent_under_counts_before_the_agencys_own() -> None:
+    book = Book(shared={"isa-1": frozenset({"CaseClosed"})}, agreements={"police": "isa-1"})
+    book.know(Part("k", "referrer", "police", "ref-1", sharing="isa-none", since=AT))
+    assert happened(book, "k", cases.CaseClosed(reason="r")) == []
+
+
+def test_both_who_reached_one_human_are_told_without_each_others_name() -> None:
+    book = Book()
+    happened(book, "k", allocation(("mary", "beacon")))
+    found = consent.DoubleReachFound(other="maria", agencies=("beacon", "nps"))
+    entries = happened(book, "mary", found, after=1)
+    leads = [entry for entry in entries if entry.agency != "hub"]
+    assert {entry.agency for entry in leads} == {"beacon", "nps"}
+    assert all(entry.data == {} for entry in leads)
+    assert [entry.data["other"] for entry in entries if entry.agency == "hub"] == ["maria"]
+
+
+def test_referrers_move_with_a_joined_case_file() -> None:
+    book = Book()
+    book.know(Part("old", "referrer", "police", "ref-1", since=AT))
+    happened(book, "old", referrals.CaseFileJoined(into="new"))
+    held = referrals.ReferralHeld(referral="ref-1", hold="h", reason="r")
+    assert told(happened(book, "new", held, after=1)) == {("police", None)}
+
+
+def test_heirs_are_followed_to_the_end_and_a_circle_ends() -> None:
+    book = Book(heirs={"crc": "nps", "nps": "ps"})
+    assert book.heir("crc") == "ps"
+    assert Book(heirs={"a": "b", "b": "a"}).heir("a") in {"a", "b"}
