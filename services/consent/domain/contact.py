@@ -219,6 +219,15 @@ def _no_feedback(d: Decision, ask: Ask, spoken_to: tuple[str, ...], party: tuple
     return None if took_part else Refusal("no_agreement")
 
 
+def concerned(d: Decision, ask: Ask) -> set[str]:
+    """Return the ids that must be locked to answer a question about contact, besides those that it names."""
+    party = d.group(ask.party)
+    part = part_of(d, party, ask.case)
+    if part is None:
+        return set()
+    return {*part.contact_persons, *counterparts(d, party, ask.case, part.role)}
+
+
 def check(d: Decision, ask: Ask, context: Context) -> Refusal | None:
     """Return advice: why not, or None. Somebody who has agreed is spoken with; anybody else would be approached."""
     refusal = objection(d, ask, context)

@@ -6,9 +6,9 @@ the Decision keeps its own view of it, evolved change by change, so that later s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from services.consent.domain.evolve import evolve, evolve_case
 from services.consent.domain.facts import CaseFact
@@ -44,12 +44,23 @@ class Change(NamedTuple):
     what: object
 
 
-@dataclass(slots=True)
+S = TypeVar("S", covariant=True)
+P = TypeVar("P", bound=Payload)
+
+
+class Locked(Protocol[S]):
+    """What is locked, by key. Raises KeyError for a key that is not: a rule may not decide about what can still change."""
+
+    def __getitem__(self, key: str, /) -> S:
+        """Return the state of a key."""
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     """Ledgers and cases as they are locked."""
 
-    people: Mapping[str, PersonState]
-    cases: Mapping[str, CaseState] = field(default_factory=dict)
+    people: Locked[PersonState]
+    cases: Locked[CaseState] = field(default_factory=dict)
 
 
 class Decision:
@@ -104,7 +115,7 @@ class Decision:
         self.refusal = Refusal(reason, second_approach, not_before)
         return self
 
-    def told(self, kind: type[Payload]) -> list[tuple[str, Payload]]:
+    def told(self, kind: type[P]) -> list[tuple[str, P]]:
         """Return the events of one kind that follow, with their keys."""
         return [(c.key, c.what) for c in self.changes if c.how == "tell" and isinstance(c.what, kind)]
 

@@ -248,6 +248,8 @@ def _without_attempt(state: PersonState, permit: str) -> PersonState:
 
 
 def _attempt_recorded(state: PersonState, e: AttemptRecorded) -> PersonState:
+    if e.at is not None and not any(find(a.attempts, e.permit) for a in state.approaches):
+        state = _found(state, e, e.at)
     approaches = tuple(
         replace(a, attempts=put(a.attempts, replace(attempt, outcome=e.outcome)))
         if (attempt := find(a.attempts, e.permit))
@@ -265,6 +267,13 @@ def _attempt_recorded(state: PersonState, e: AttemptRecorded) -> PersonState:
     if e.purpose == "feedback" and e.outcome not in {"no_answer", "voicemail", "wrong_number", "returned"}:
         state = replace(state, parts=put(state.parts, replace(_part(state, e.case), feedback=True)))
     return replace(state, permit=None) if state.permit and state.permit.id == e.permit else state
+
+
+def _found(state: PersonState, e: AttemptRecorded, at: datetime) -> PersonState:
+    attempt = Attempt(e.permit, e.agency, e.case, at)
+    covered = add((), (part.incident for part in state.parts if part.incident and not part.over))
+    found = Approach(e.approach or e.permit, e.agency, at, covered, (attempt,))
+    return replace(state, approaches=put(state.approaches, found))
 
 
 def _overdue(state: PersonState, e: AttemptOverdue) -> PersonState:

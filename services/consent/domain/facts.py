@@ -148,6 +148,18 @@ class Redeem:
 
 
 @dataclass(frozen=True, slots=True)
+class Released:
+    """What intake says it has handed out under a permit, and when."""
+
+    permit: str
+    person: str
+    case: str
+    agency: str
+    channel: Channel
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The outcome of an attempt, by its holder. `agency` None: by the service that released or sent it for the holder."""
 

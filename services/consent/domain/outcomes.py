@@ -8,7 +8,7 @@ from typing import Literal
 from services.consent.domain.choices import withdraw_into
 from services.consent.domain.decision import Decision, Reason, Situation
 from services.consent.domain.facts import Agree, Attempted, Context, Inbound, Report, Resolve, Withdraw
-from services.consent.domain.standing import current, lead_of, no, today
+from services.consent.domain.standing import current, lead_of, no, standing, today
 from services.consent.domain.state import Answer, Outcome, find
 from shared.contracts.consent import (
     AgreementRecorded,
@@ -229,4 +229,15 @@ def agree(at: Situation, command: Agree, context: Context, *, hub: bool) -> Deci
         command.person,
         AgreementRecorded(case=command.case, agreement=command.fact, recorded_by=command.agency),
     )
+    return d
+
+
+def date_came(at: Situation, person: str, context: Context) -> Decision:
+    """The date that the person gave has come: tell that the lead may call back."""
+    d = Decision(at)
+    day = d.person(person).not_before
+    if day is not None and today(context.now) >= day:
+        level, _ = standing(d, d.group(person), "")
+        if level == "open":
+            d.tell(person, StandingLoosened(level="person", standing="open", reason="date_came"))
     return d

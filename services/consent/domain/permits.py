@@ -9,10 +9,17 @@ from datetime import UTC, timedelta
 from services.consent.domain import approach
 from services.consent.domain.contact import asked, is_related, limits_of, objection
 from services.consent.domain.decision import Decision, Situation
-from services.consent.domain.facts import Ask, Context, Redeem
+from services.consent.domain.facts import Ask, Context, Redeem, Released
 from services.consent.domain.standing import LONDON, current
-from services.consent.domain.state import Channel, Hours, Permit, PersonState
-from shared.contracts.consent import AttemptOverdue, PermitEnded, PermitGranted, PermitRedeemed, PermitRefused
+from services.consent.domain.state import Channel, Hours, Permit, PersonState, find
+from shared.contracts.consent import (
+    AttemptOverdue,
+    AttemptRecorded,
+    PermitEnded,
+    PermitGranted,
+    PermitRedeemed,
+    PermitRefused,
+)
 from shared.contracts.envelope import datetime
 
 # How long a permit waits to be redeemed.
@@ -165,4 +172,29 @@ def overdue(at: Situation, person: str, permit: str, context: Context) -> Decisi
         return d
     if live.outcome_due is not None and context.now >= live.outcome_due:
         d.tell(person, AttemptOverdue(permit=permit, agency=live.agency, case=live.case))
+    return d
+
+
+def find_released(at: Situation, release: Released, context: Context) -> Decision:
+    """After a restore: intake handed out details under a permit that is not known here. Somebody may have used them."""
+    d = Decision(at)
+    if any(find(a.attempts, release.permit) for a in d.person(release.person).approaches):
+        return d
+    found = AttemptRecorded(
+        permit=release.permit,
+        case=release.case,
+        agency=release.agency,
+        channel=release.channel,
+        outcome="unknown",
+        approach=release.permit,
+        at=min(release.at, context.now),
+    )
+    d.tell(release.person, found)
+    return d
+
+
+def forget_unredeemed(at: Situation, person: str) -> Decision:
+    """After a restore no permit that was not redeemed is trusted."""
+    d = Decision(at)
+    d.revoke((person,), "restored")
     return d

@@ -244,4 +244,4 @@ def drop(items: tuple[T, ...], key: str) -> tuple[T, ...]:
 def add(words: tuple[Word, ...], more: Iterable[Word]) -> tuple[Word, ...]:
     """Return the words with these, sorted, each once."""
     new = set(more).difference(words)
-    return tuple(sorted((*words, *new))) if new else words  # type: ignore[type-var]
+    return tuple(sorted((*words, *new))) if new else words

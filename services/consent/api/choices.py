@@ -1,0 +1,147 @@
+"""What people say: that they came of their own accord, agreed, take part no longer, or take part after all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from services.consent import store
+from services.consent.api.answers import (
+    Current,
+    Key,
+    holder_of,
+    iso,
+    lock_circle,
+    must_be_related,
+    only,
+    plain_context,
+    refused,
+)
+from services.consent.api.shapes import InboundContact, NewAgreement, PathId, Reopening, Withdrawal
+from services.consent.domain import choices, outcomes
+from services.consent.domain.decision import Decision
+from services.consent.domain.facts import Agree, Inbound, Reopen, Withdraw
+from services.consent.handlers import PERSON, carry_out, situation
+from shared.contracts.consent import ConsentWithdrawn
+from shared.runtime.auth import Caller, scope
+from shared.runtime.idempotency import Answer
+from shared.runtime.identifiers import new_id
+from shared.runtime.work import Work
+
+router = APIRouter(prefix="/v1", tags=["choices"])
+
+
+@router.post("/inbound-contacts", status_code=201)
+async def inbound(
+    request: Request,
+    service: Current,
+    body: InboundContact,
+    key: Key,
+    caller: Caller = scope("contact"),
+) -> Response:
+    """Record that the person rang, wrote or came. Needs no permit."""
+    fact = body.agreement.fact() if body.agreement else None
+    command = Inbound(body.person, body.case, caller.agency, body.answer, body.not_before, fact)
+    answer = await service.once(
+        caller, key, await request.body(), _inbound, command, route="POST /v1/inbound-contacts"
+    )
+    return answer.response()
+
+
+async def _inbound(work: Work, command: Inbound) -> Answer:
+    await lock_circle(work, [command.person])
+    context = await plain_context(work)
+    must_be_related(Decision(situation(work)), command.agency, [command.person], context)
+    carry_out(work, refused(outcomes.inbound(situation(work), command, context)))
+    return Answer(201, {"person": command.person, "case": command.case, "answer": command.answer})
+
+
+@router.post("/people/{person}/agreements", status_code=201)
+async def agree(
+    request: Request,
+    service: Current,
+    person: PathId,
+    body: NewAgreement,
+    key: Key,
+    caller: Caller = scope("contact", "hub"),
+) -> Response:
+    """Record what the person agreed to. The lead does, or the hub."""
+    command = Agree(person, body.case, caller.agency, body.fact())
+    answer = await service.once(
+        caller, key, await request.body(), _agree, command, caller.may("hub"), route=f"POST /v1/people/{person}/agreements"
+    )  # fmt: skip
+    return answer.response()
+
+
+async def _agree(work: Work, command: Agree, hub: bool) -> Answer:  # noqa: FBT001 - passed by position
+    await work.lock((PERSON, command.person))
+    context = await plain_context(work)
+    if not hub:
+        must_be_related(Decision(situation(work)), command.agency, [command.person], context)
+    carry_out(work, refused(outcomes.agree(situation(work), command, context, hub=hub)))
+    return Answer(201, {"person": command.person, "case": command.case})
+
+
+@router.post("/people/{person}/reopenings", status_code=201)
+async def reopen(
+    request: Request,
+    service: Current,
+    person: PathId,
+    body: Reopening,
+    key: Key,
+    caller: Caller = scope("contact", "hub"),
+) -> Response:
+    """Open what the person had closed, because the person (or recorded authority) asks. An agency's wish never does."""
+    command = Reopen(person, tuple(sorted(set(body.cases))), body.evidence, "person_asked", caller.agency)
+    answer = await service.once(
+        caller, key, await request.body(), _reopen, command, caller.may("hub"), route=f"POST /v1/people/{person}/reopenings"
+    )  # fmt: skip
+    return answer.response()
+
+
+async def _reopen(work: Work, command: Reopen, hub: bool) -> Answer:  # noqa: FBT001 - passed by position
+    await work.lock((PERSON, command.person))
+    context = await plain_context(work)
+    if not hub:
+        must_be_related(Decision(situation(work)), command.agency, [command.person], context)
+    carry_out(work, refused(choices.reopen(situation(work), command)))
+    return Answer(201, {"person": command.person, "cases": list(command.cases)})
+
+
+@router.post("/people/{person}/withdrawals", status_code=201)
+async def withdraw(
+    request: Request,
+    service: Current,
+    person: PathId,
+    body: Withdrawal,
+    key: Key,
+    caller: Caller = scope("withdrawals.write", "internal"),
+) -> Response:
+    """Put a withdrawal in force: always, for every agency, from this moment. Any agency may bring it."""
+    if caller.kind == "service":
+        only(caller, "intake")
+    command = Withdraw(
+        body.withdrawal or new_id(),
+        tuple(sorted({person, *body.people})),
+        tuple(sorted(set(body.cases))),
+        body.by,
+        holder_of(caller, request) or caller.agency,
+    )
+    answer = await service.once(
+        caller, key, await request.body(), _withdraw, command, route=f"POST /v1/people/{person}/withdrawals"
+    )
+    return answer.response()
+
+
+async def _withdraw(work: Work, command: Withdraw) -> Answer:
+    await lock_circle(work, command.people)
+    decision = carry_out(work, choices.withdraw(situation(work), command))
+    told = decision.told(ConsentWithdrawn)[0][1]
+    rows = await store.permits_of(work, told.in_flight)
+    in_flight: list[dict[str, Any]] = [
+        {"permit": row.id, "channel": row.channel, "use_by": iso(row.use_by)} for row in rows
+    ]
+    state = "in_flight" if in_flight else "clean"
+    return Answer(201, {"withdrawal": command.withdrawal, "state": state, "in_flight": in_flight})
