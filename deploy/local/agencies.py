@@ -130,7 +130,7 @@ async def _register(http: httpx.AsyncClient, agency: Agency) -> str | None:
         there = await http.get(path)
         if there.is_success and all(there.json().get(key) == value for key, value in wanted.items()):
             return None
-        condition = {"If-Match": there.headers.get("etag", "*")} if there.is_success else {"If-Match": '"0"'}
+        condition = {"If-Match": there.headers["etag"]} if there.is_success else {}
         answer = await http.put(path, json=wanted, headers=condition)
     except httpx.HTTPError as error:
         return f"allocation does not answer ({type(error).__name__})"

@@ -1,0 +1,178 @@
+"""`onefriend` as its users have it: real servers, the real services, processes killed underneath."""
+
+import os
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from deploy.local import jars, services
+from deploy.local.kafka import Kafka
+from deploy.local.place import CHECKOUT, Place
+from deploy.local.postgres import Postgres
+from deploy.local.processes import alive
+from deploy.local.supervisor import supervisor_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("command line")]
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    """A place of its own; the jars are the checkout's, so that nothing is fetched twice."""
+    shared = Place.default().shared / "jars"
+    jars.ensure(shared, lambda _done, _of: None)
+    with tempfile.TemporaryDirectory(prefix="onefriend-") as folder:
+        Path(folder).chmod(0o711)
+        home = Path(folder) / "a home, of its own"
+        home.mkdir()
+        (home / "jars").symlink_to(shared)
+        made = Place(home, home).made()
+        yield made
+        _onefriend(made, "down")
+
+
+def _onefriend(place: Place, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+    ran = subprocess.run(
+        [CHECKOUT / "bin" / "onefriend", *arguments],
+        env=os.environ | {"ONEFRIEND_HOME": str(place.home), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert ran.returncode == status, ran.stdout + ran.stderr
+    return ran
+
+
+@pytest.fixture
+def up(place: Place) -> Place:
+    if not supervisor_of(place):
+        _onefriend(place, "up", "--detach")
+    return place
+
+
+def _one(place: Place, service: str) -> psutil.Process:
+    (found,) = services.running(place, service)
+    return found
+
+
+def _ready_again(place: Place, service: str, patience: float = 60) -> None:
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{services.url(place, service)}/readyz", timeout=5).is_success:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    raise AssertionError(f"{service} did not come back within {patience} s")
+
+
+def test_a_token_opens_a_service_and_its_absence_does_not(up: Place) -> None:
+    token = _onefriend(up, "token", "beacon", "--worker", "ada").stdout.strip()
+    url = f"{services.url(up, 'intake')}/v1/referrals?reference=none"
+    assert httpx.get(url, headers={"Authorization": f"Bearer {token}"}).status_code not in {401, 403}
+    assert httpx.get(url).status_code == 401
+
+
+def test_an_agency_that_is_added_can_sign_in_until_it_is_revoked(up: Place) -> None:
+    shown = _onefriend(
+        up, "agency", "add", "new-provider", "--name", "New", "--kind", "provider", "--area", "sussex"
+    )
+    credentials = dict(line.split("=", 1) for line in shown.stdout.splitlines())
+    assert "Not registered" not in shown.stderr
+    auth = (credentials["client_id"], credentials["client_secret"])
+    endpoint = f"{services.url(up, 'issuer')}/token"
+    grant = {"grant_type": "client_credentials"}
+    assert httpx.post(endpoint, auth=auth, data=grant).status_code == 200
+    rotated = _onefriend(up, "agency", "rotate", "new-provider").stdout
+    assert httpx.post(endpoint, auth=auth, data=grant).status_code == 401
+    another = rotated.split("client_secret=")[1].strip()
+    assert httpx.post(endpoint, auth=("new-provider", another), data=grant).status_code == 200
+    _onefriend(up, "agency", "revoke", "new-provider")
+    assert httpx.post(endpoint, auth=("new-provider", another), data=grant).status_code == 401
+
+
+def test_the_shipped_agencies_are_known_to_allocation(up: Place) -> None:
+    operator = _onefriend(up, "token", "operator").stdout.strip()
+    url = f"{services.url(up, 'allocation')}/v1/agencies/beacon"
+    answer = httpx.get(url, headers={"Authorization": f"Bearer {operator}"})
+    assert answer.is_success
+    assert answer.json()["kind"] == "victim_care"
+
+
+def test_the_doctor_finds_everything_well(up: Place) -> None:
+    said = _onefriend(up, "doctor").stdout
+    assert "XX" not in said
+    assert re.search(r"ok\s+PostgreSQL", said)
+    assert re.search(r"ok\s+intake: flow", said)
+
+
+def test_a_second_up_says_that_it_runs(up: Place) -> None:
+    refused = _onefriend(up, "up", status=1)
+    assert "already runs here" in refused.stderr
+
+
+def test_a_service_that_is_killed_is_started_again(up: Place) -> None:
+    before = _one(up, "intake")
+    before.kill()
+    before.wait(10)
+    _ready_again(up, "intake")
+    assert _one(up, "intake") != before
+
+
+def test_a_killed_supervisor_leaves_nothing_in_the_way(up: Place) -> None:
+    supervisor = supervisor_of(up)
+    assert supervisor is not None
+    database, broker, orphan = Postgres(up).process(), Kafka(up).process(), _one(up, "consent")
+    supervisor.kill()
+    supervisor.wait(10)
+    assert alive(orphan)
+    assert supervisor_of(up) is None
+    assert "left running" in _onefriend(up, "doctor", status=0).stdout
+    _onefriend(up, "up", "--detach")
+    assert not alive(orphan)
+    assert Postgres(up).process() == database  # adopted, not started anew
+    assert Kafka(up).process() == broker
+
+
+def test_everything_killed_at_once_comes_back(up: Place) -> None:
+    supervisor = supervisor_of(up)
+    assert supervisor is not None
+    supervisor.kill()
+    for name in services.existing():
+        for process in services.running(up, name):
+            process.kill()
+    Postgres(up).kill()
+    Kafka(up).kill()
+    _onefriend(up, "up", "--detach")
+    assert "XX" not in _onefriend(up, "doctor").stdout
+
+
+def test_backup_down_restore_up(up: Place) -> None:
+    archive = up.home / "saved.tar"
+    assert _onefriend(up, "backup", str(archive)).stdout.strip() == str(archive)
+    assert "down` first" in _onefriend(up, "restore", str(archive), "--yes", status=1).stderr
+    _onefriend(up, "down")
+    for name in services.existing():
+        assert services.running(up, name) == []
+    assert Postgres(up).process() is None
+    assert Kafka(up).process() is None
+    _onefriend(up, "restore", str(archive), "--yes")
+    _onefriend(up, "up", "--detach")
+    assert "XX" not in _onefriend(up, "doctor").stdout
+
+
+def test_logs_name_what_there_is(up: Place) -> None:
+    assert "ready" in _onefriend(up, "logs", "intake", "-n", "400").stdout
+    assert "there are: " in _onefriend(up, "logs", "nothing", status=1).stderr
+
+
+def test_reset_takes_everything_away(up: Place) -> None:
+    _onefriend(up, "reset", "--yes")
+    assert {path.name for path in up.home.iterdir()} <= {"jars", "locks"}
