@@ -73,6 +73,7 @@ class Consumer(ConsumerRebalanceListener):
         # Held while a batch is being worked on: on revocation we wait for it, so that its transaction is over before
         # another member begins with the partition.
         self._busy = asyncio.Lock()
+        self._astray: Exception | None = None
         self.connected = False
         self.lag: dict[str, int] = {}
 
@@ -103,6 +104,8 @@ class Consumer(ConsumerRebalanceListener):
             self.connected = True
             while True:
                 fetched = await consumer.getmany(timeout_ms=500, max_records=MAX_BATCH)
+                if self._astray is not None:
+                    raise Unavailable("the database did not say where to go on") from self._astray
                 messages = [m for records in fetched.values() for m in records]
                 if messages:
                     async with self._busy:
@@ -124,6 +127,13 @@ class Consumer(ConsumerRebalanceListener):
         """Begin where the database says; from the start where the topic is not the one it knew."""
         if not assigned or self._consumer is None:
             return
+        # aiokafka swallows what a listener raises and goes on from its own offsets: the loop has to raise it.
+        try:
+            await self._seek(self._consumer, assigned)
+        except (Unavailable, KafkaError, asyncpg.PostgresError, *INFRASTRUCTURE) as error:
+            self._astray = error
+
+    async def _seek(self, consumer: AIOKafkaConsumer, assigned: Sequence[TopicPartition]) -> None:
         rows = await self._unit.pool.fetch(
             "SELECT topic, partition, topic_id, next_offset FROM consumer_offset"
         )
@@ -132,9 +142,9 @@ class Consumer(ConsumerRebalanceListener):
             topic = self._broker.own(partition.topic)
             row = known.get((topic, partition.partition))
             if row is not None and row["topic_id"] == self._topic_ids.get(topic):
-                self._consumer.seek(partition, row["next_offset"])
+                consumer.seek(partition, row["next_offset"])
             else:
-                await self._consumer.seek_to_beginning(partition)
+                await consumer.seek_to_beginning(partition)
 
     # --- working
 

@@ -128,7 +128,7 @@ async def _read(service: Service, topic: str, *, last_only: bool) -> AsyncIterat
     await consumer.start()
     try:
         name = service.broker.topic(topic)
-        partitions = [TopicPartition(name, p) for p in sorted(await _partitions(consumer, name))]
+        partitions = [TopicPartition(name, p) for p in await service.topics.partitions(topic)]
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         begins = await consumer.beginning_offsets(partitions)
@@ -150,9 +150,3 @@ async def _read(service: Service, topic: str, *, last_only: bool) -> AsyncIterat
                         continue
     finally:
         await consumer.stop()
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    await consumer.topics()
-    found: set[int] | None = consumer.partitions_for_topic(topic)
-    return found or set()

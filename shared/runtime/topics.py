@@ -111,6 +111,16 @@ class Topics:
             found |= await asyncio.to_thread(self._describe, missing)
         return found
 
+    async def partitions(self, name: str) -> list[int]:
+        """Return the partition numbers of an existing topic."""
+
+        def count() -> list[int]:
+            collection = TopicCollection([self.broker.topic(name)])
+            futures = self._admin().describe_topics(collection, request_timeout=5)
+            return [p.id for f in futures.values() for p in f.result(timeout=6).partitions]
+
+        return sorted(await asyncio.to_thread(count))
+
     def _describe(self, names: Sequence[str]) -> dict[str, str]:
         collection = TopicCollection([self.broker.topic(name) for name in names])
         found = {}

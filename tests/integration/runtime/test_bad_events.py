@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 from shared.contracts.agencies import AgencyChanged, AgencySucceeded
 from shared.contracts.envelope import Actor, Envelope, Payload, contract_of
 from shared.runtime.identifiers import new_id
+from shared.runtime.journal import of_key
 from shared.runtime.service import Service
 from shared.runtime.settings import RuntimeSettings
 from shared.runtime.wire import headers_of
@@ -78,8 +80,6 @@ async def effects(service: Service, key: str, wanted: Sequence[int]) -> None:
 
 async def told(source: Service, key: str, count: int) -> list[Envelope]:
     """Record events at the source, unpublished; return them."""
-    from shared.runtime.journal import of_key  # noqa: PLC0415 - used here only
-
     for n in range(count):
         await tell(source, key, f"name {n}")
     return [r.envelope for r in await of_key(source.pool, source.source, "agencies", key, 0)]
@@ -195,8 +195,6 @@ async def test_a_late_commit_with_a_low_position_is_told(
             await work.fetchval("SELECT nextval('journal_position')")
             work.record(AGENCY, "slow", AgencySucceeded(successor="s", since=work.now))
             await work.fetchval("SELECT pg_sleep(0.5)")
-
-        import asyncio  # noqa: PLC0415 - used here only
 
         late = asyncio.create_task(source.transact(slow))
         for n in range(5):

@@ -1,0 +1,149 @@
+"""Servers that go away and come back: everything recovers by itself within thirty seconds, nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import asyncpg
+import pytest
+
+from deploy.local.stack import Stack
+from shared.runtime.errors import Unavailable
+from shared.runtime.service import Service
+from shared.runtime.settings import RuntimeSettings
+from shared.runtime.unit_of_work import AlreadyDone
+from tests.support.running import running, settings, until
+from tests.support.toy import Listener, tell, teller
+
+RECOVERY = 30
+
+
+@dataclass
+class Toys:
+    """The toy pair on servers that the test may stop."""
+
+    servers: Stack
+    source: Service
+    target: Service
+
+    async def tell_patiently(self, key: str, command: str) -> None:
+        """Tell one event, however long the database is away."""
+
+        async def told() -> bool:
+            try:
+                await tell(self.source, key, command_id=command)
+            except AlreadyDone:
+                return True
+            except (Unavailable, OSError, asyncpg.PostgresError):
+                return False
+            return True
+
+        await until(told, seconds=RECOVERY, every=0.2)
+
+    async def settled(self, count: int) -> None:
+        async def done() -> bool:
+            try:
+                return bool(await self.target.pool.fetchval("SELECT count(*) FROM effect") == count)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                return False
+
+        await until(done, seconds=RECOVERY, every=0.1)
+
+
+async def urls(servers: Stack, *names: str) -> list[str]:
+    return list((await asyncio.to_thread(servers.ensure_databases, names)).values())
+
+
+@pytest.fixture
+async def toys(own_stack: Stack) -> AsyncIterator[Toys]:
+    tag = secrets.token_hex(3)
+    one, two = await urls(own_stack, f"one{tag}", f"two{tag}")
+    kafka, prefix = own_stack.kafka.bootstrap_servers, f"t{tag}."  # type: ignore[union-attr]
+    source = teller(settings(RuntimeSettings, one, kafka, prefix))
+    more = {"allocation_url": f"http://127.0.0.1:{source.settings.port}"}
+    target = Listener().service(settings(RuntimeSettings, two, kafka, prefix, **more))
+    async with running(source), running(target):
+        yield Toys(own_stack, source, target)
+
+
+async def test_the_broker_is_killed_and_comes_back(toys: Toys) -> None:
+    await tell(toys.source, "a")
+    await toys.settled(1)
+    assert toys.servers.kafka is not None
+    await asyncio.to_thread(toys.servers.kafka.kill)
+    for n in range(20):
+        await tell(toys.source, f"key-{n % 3}")
+    await asyncio.to_thread(toys.servers.kafka.start)
+    await toys.settled(21)
+
+
+async def test_the_database_is_killed_and_comes_back(toys: Toys) -> None:
+    await tell(toys.source, "a")
+    await toys.settled(1)
+    assert toys.servers.postgres is not None
+    await asyncio.to_thread(toys.servers.postgres.kill)
+    with pytest.raises(Unavailable):
+        await tell(toys.source, "a")
+    await asyncio.to_thread(toys.servers.postgres.start)
+    for n in range(10):
+        await toys.tell_patiently("a", f"c{n}")
+    await toys.settled(11)
+
+
+async def test_a_lost_topic_is_told_again_by_itself(toys: Toys) -> None:
+    for n in range(10):
+        await tell(toys.source, f"key-{n % 3}")
+    await toys.settled(10)
+    assert toys.servers.kafka is not None
+    await asyncio.to_thread(toys.servers.kafka.kill)
+    shutil.rmtree(toys.servers.kafka.folder / "data")
+    for n in range(5):
+        await tell(toys.source, f"key-{n % 3}")
+    await asyncio.to_thread(toys.servers.kafka.start)
+    await toys.settled(15)
+    assert not await toys.target.pool.fetchval("SELECT count(*) FROM inbox WHERE held")
+
+
+async def test_a_restored_database_is_completed_from_its_topic(own_stack: Stack) -> None:
+    tag = secrets.token_hex(3)
+    one, two = await urls(own_stack, f"one{tag}", f"two{tag}")
+    assert own_stack.kafka is not None
+    kafka, prefix = own_stack.kafka.bootstrap_servers, f"t{tag}."
+    target = Listener().service(settings(RuntimeSettings, two, kafka, prefix))
+    async with running(target):
+        source = teller(settings(RuntimeSettings, one, kafka, prefix))
+        async with running(source):
+            for n in range(6):
+                await tell(source, f"key-{n % 2}")
+            toys = Toys(own_stack, source, target)
+            await toys.settled(6)
+        # The same database as it was after the first two events.
+        admin = await asyncpg.connect(one)
+        await admin.execute("ALTER TABLE journal DISABLE TRIGGER append_only")
+        await admin.execute("DELETE FROM journal WHERE sequence > 1")
+        await admin.execute(
+            """UPDATE stream SET version = 1, base = 0,
+            last_event = (SELECT event_id FROM journal WHERE journal.key = stream.key)"""
+        )
+        await admin.execute("ALTER TABLE journal ENABLE TRIGGER append_only")
+        await admin.close()
+        source = teller(settings(RuntimeSettings, one, kafka, prefix))
+        async with running(source):
+            assert await source.pool.fetchval("SELECT count(*) FROM journal") == 6
+            await tell(source, "key-0")
+            await Toys(own_stack, source, target).settled(7)
+            assert await target.pool.fetchval("SELECT count(*) FROM quarantine") == 0
+
+
+async def test_nothing_is_recorded_before_the_topics_could_be_compared(own_stack: Stack) -> None:
+    tag = secrets.token_hex(3)
+    (one,) = await urls(own_stack, f"one{tag}")
+    source = teller(settings(RuntimeSettings, one, "127.0.0.1:1", f"t{tag}."))
+    async with running(source, ready=False):
+        await until(lambda: source.started)
+        with pytest.raises(Unavailable):
+            await tell(source, "a")
