@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from shared.runtime.errors import Unavailable
+from shared.runtime.identifiers import new_id
 from shared.runtime.problems import Problem
 from shared.runtime.service import Service
 
@@ -47,21 +48,24 @@ async def restrict(
         body["until"] = until.isoformat()
     if person is not None:
         body["person"] = person
-    return await _ask(service, f"/v1/cases/{case}/restrictions", restriction, body)
+    return await _ask(service, f"/v1/cases/{case}/restrictions", body)
 
 
 async def hand_over(
-    service: Service, person: str, target: str, worker: str | None, case: str, reason: str, key: str
+    service: Service, person: str, target: str, worker: str | None, reason: str
 ) -> Acknowledged | Refused:
     """Move a person's lead. Raises Unavailable if consent does not answer."""
-    body: dict[str, Any] = {"target": target, "case": case, "reason": reason}
+    body: dict[str, Any] = {"target": target, "reason": reason}
     if worker is not None:
         body["worker"] = worker
-    return await _ask(service, f"/v1/people/{person}/handovers", key, body)
+    return await _ask(service, f"/v1/people/{person}/handovers", body)
 
 
-async def _ask(service: Service, path: str, key: str, body: Mapping[str, Any]) -> Acknowledged | Refused:
-    answer = await service.call("consent", "POST", path, json=body, headers={"Idempotency-Key": f'"{key}"'})
+async def _ask(service: Service, path: str, body: Mapping[str, Any]) -> Acknowledged | Refused:
+    # A new key each time: what was refused a minute ago must not be refused again from memory. Done twice does no harm:
+    # a pause is known by its id, a lead that is gone is gone, and one that moved is there.
+    key = {"Idempotency-Key": f'"{new_id()}"'}
+    answer = await service.call("consent", "POST", path, json=body, headers=key)
     if answer.is_success:
         return Acknowledged(tuple(answer.json().get("in_flight") or ()))
     found = answer.json()

@@ -22,7 +22,7 @@ from services.allocation.api.common import (
     relations_of,
     stands_for,
 )
-from services.allocation.api.views import view
+from services.allocation.api.views import allowed_to_referrer, view
 from services.allocation.domain import cases
 from services.allocation.domain.cases import Refused
 from services.allocation.domain.evolve import Story
@@ -101,7 +101,9 @@ async def get_case(service: Current, case: CaseId, caller: Caller = scope("cases
         raise not_found("case")
     decisions = await reading.decisions(service.pool, case)
     checks = await reading.checks(service.pool, case)
-    seen = view(case, state, relations, agencies, decisions, checks)
+    own, day = await reading.sharing(service.pool, agencies)
+    allowed = allowed_to_referrer(state, agencies, own, day)
+    seen = view(case, state, relations, agencies, decisions, checks, allowed)
     return json_response(seen, headers={"ETag": etag(version)})
 
 

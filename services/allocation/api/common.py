@@ -34,6 +34,7 @@ _STATUS: Mapping[str, tuple[int, str]] = {
     "closed": (409, "The case is over."),
     "already-accepted": (409, "The case is accepted already."),
     "check-answered": (409, "The check is answered already."),
+    "checks-open": (409, "A check is not answered yet."),
     "not-waivable": (409, "This cannot be waived."),
     "undecided": (409, "There is nothing to decide."),
     "not-allocated": (409, "Nobody leads this case yet."),

@@ -32,6 +32,7 @@ from services.allocation.store.registry import Registry
 from shared.runtime.auth import Caller, scope
 from shared.runtime.errors import Unavailable
 from shared.runtime.http import check_version, etag, required_version
+from shared.runtime.identifiers import new_id
 from shared.runtime.problems import FieldError, Problem, invalid
 from shared.runtime.service import Service
 
@@ -98,7 +99,7 @@ async def close(
     """Close the case. Answers when no contact is possible any more (503: recorded, not yet). Needs If-Match."""
 
     def decide(story: Story, _: Registry) -> None:
-        cases.close(story, body.reason)
+        cases.close_by_agency(story, case, body.reason)
 
     state, version = await act(service, request, caller, case, decide)
     reason = state.closed or body.reason
@@ -146,7 +147,7 @@ async def give_back(
         cases.may_give_back(state, agency)
     except Refused as refused:
         raise Problem(409, refused.why, "The case cannot be returned.", detail=refused.detail) from None
-    begun = await _take_back(service, case, version, {p.person for p in own.values()}, body.reason)
+    begun = await _take_back(service, case, {p.person for p in own.values()}, body.reason)
 
     def decide(story: Story, _: Registry) -> None:
         cases.give_back(story, agency, body.reason, keep=begun)
@@ -155,13 +156,13 @@ async def give_back(
     return changed(case, state, version, still_lead=begun)
 
 
-async def _take_back(service: Service, case: str, version: int, people: set[str], reason: str) -> bool:
+async def _take_back(service: Service, case: str, people: set[str], reason: str) -> bool:
     """End the leads for these people at consent. True if one of them has been approached. Raises Problem 409, 503."""
     begun = False
     for person in sorted(people):
         try:
             done = await gateways.restrict(
-                service, case, "reassign", f"{case}.{version}.{person}", reason, person=person
+                service, case, "reassign", f"{case}.{new_id()}", reason, person=person
             )
         except Unavailable:
             raise gateways.not_in_force("Consent does not answer, so nothing has changed.", {}) from None
@@ -243,7 +244,7 @@ async def reallocate(
     party = state.parties.get(body.party)
     if party is None:
         raise invalid([FieldError("party", "not of this case", "Name one of its parties.")])
-    if party.place == "led" and await _take_back(service, case, version, {party.person}, body.reason):
+    if party.place == "led" and await _take_back(service, case, {party.person}, body.reason):
         detail = "The person has been approached: hand the lead over, with the person's agreement."
         raise Problem(409, "begun", "The lead cannot be taken away.", detail=detail)
 
@@ -296,9 +297,8 @@ async def hand_over(
     if target is None or (target not in (*planned.handover_to, *planned.options, *agencies) and not of_hub):
         allowed = ", ".join(planned.handover_to) or "nobody; ask the hub"
         raise invalid([FieldError("target", "not a hand-over that policy names", f"Policy names {allowed}.")])
-    key = f"{case}.{version}.{body.party}.handover"
     try:
-        done = await gateways.hand_over(service, party.person, target, body.worker, case, body.reason, key)
+        done = await gateways.hand_over(service, party.person, target, body.worker, body.reason)
     except Unavailable:
         raise gateways.not_in_force("Consent does not answer, so the lead stays where it is.", {}) from None
     if isinstance(done, gateways.Refused) and done.reason != "same_lead":

@@ -60,7 +60,9 @@ class DryRun(Body):
 
     text: str = Field(min_length=1, max_length=100_000)
     last: int = Field(100, ge=1, le=MOST_CASES)
-    everywhere: bool = Field(default=False, description="also cases of other partnerships: whose would become whose")
+    everywhere: bool = Field(
+        default=False, description="also cases of other partnerships: whose would become whose"
+    )
 
 
 @router.post("/{policy_id}/dry-run")

@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
-from pathlib import Path
+from datetime import date
 from typing import Any, Final
 
 import msgspec
-import yaml
 
-import shared.contracts
-from services.allocation.domain.route import open_checks
+from services.allocation.domain.route import in_order, open_checks, waiting
 from services.allocation.domain.state import CaseState, status_of
+from shared.contracts.sharing import agreements
 
-# Of a case as a referring agency sees it, what an agreement may add to its status: fields of the view.
-REFERRER_SEES: Final = ("reason", "leads", "co_ordinator", "outcomes", "rule")
 _WHOLE: Final = frozenset({"hub", "co_ordinator", "operator"})
-
-
-@cache
-def agreements() -> Mapping[str, frozenset[str]]:
-    """Return, for each information sharing agreement, what more than the status a referring agency sees of a case."""
-    folder = Path(shared.contracts.__file__).parent / "sharing"
-    found = {}
-    for file in sorted(folder.glob("*.yaml")):
-        agreement = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        sees = frozenset(agreement.get("referrer_case", ()))
-        found[str(agreement.get("id", file.stem))] = sees & frozenset(REFERRER_SEES)
-    return found
 
 
 def view(
@@ -38,8 +22,12 @@ def view(
     agencies: Sequence[str],
     decisions: Sequence[Mapping[str, Any]],
     checks: Sequence[Mapping[str, Any]],
+    allowed: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Return the case as agencies with these relations see it. `agencies`: those that the caller stands for."""
+    """Return the case as agencies with these relations see it.
+
+    `agencies` are those that the caller stands for; `allowed` what its agreement lets a referring agency see besides.
+    """
     whole = not _WHOLE.isdisjoint(relations)
     own = {key for key, party in state.parties.items() if party.agency in agencies and "lead" in relations}
     inside = whole or "lead" in relations or "team" in relations
@@ -48,11 +36,12 @@ def view(
         seen |= _inside(state, whole=whole)
         seen["parties"] = [
             _party(case, state, key, whole=whole or key in own or "team" in relations)
-            for key in state.parties
+            for key, _ in in_order(state)
         ]
+        seen["delivery_waits_for"] = waiting(state, case, closing=False)
         seen["decisions"] = list(decisions) if whole else list(decisions)[-1:]
     if "referrer" in relations and not inside:
-        seen |= _for_referrer(state, agencies)
+        seen |= _for_referrer(state, agencies, allowed)
     if inside or "asked" in relations:
         seen["checks"] = [
             {**check, "open": check["satisfied"] is None}
@@ -118,11 +107,20 @@ def _party(case: str, state: CaseState, key: str, *, whole: bool) -> dict[str, A
     }
 
 
-def _for_referrer(state: CaseState, agencies: Sequence[str]) -> dict[str, Any]:
-    mine = [facts for facts in state.referrals.values() if facts.agency in agencies]
+def allowed_to_referrer(
+    state: CaseState, agencies: Sequence[str], own_agreement: Mapping[str, str | None], day: date
+) -> frozenset[str]:
+    """Return what the agreements in force let referring agencies see: those that they referred under, else their own."""
     allowed: frozenset[str] = frozenset()
-    for facts in mine:
-        allowed |= agreements().get(facts.sharing_agreement or "", frozenset())
+    for facts in state.referrals.values():
+        if facts.agency in agencies:
+            agreement = agreements().get(facts.sharing_agreement or own_agreement.get(facts.agency) or "")
+            if agreement is not None and agreement.in_force(day):
+                allowed |= frozenset(agreement.referrer_case)
+    return allowed
+
+
+def _for_referrer(state: CaseState, agencies: Sequence[str], allowed: Collection[str]) -> dict[str, Any]:
     full = {
         "reason": state.closed or state.undecided,
         "leads": sorted({p.agency for p in state.parties.values() if p.agency and state.told}),
@@ -130,5 +128,6 @@ def _for_referrer(state: CaseState, agencies: Sequence[str]) -> dict[str, Any]:
         "rule": state.proposal.rule if state.proposal else None,
         "outcomes": state.outcomes,
     }
+    mine = [facts for facts in state.referrals.values() if facts.agency in agencies]
     referrals = [{"referral": facts.referral, "version": facts.version} for facts in mine]
     return {"referrals": referrals, **{name: full[name] for name in sorted(allowed)}}

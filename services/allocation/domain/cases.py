@@ -21,7 +21,16 @@ from services.allocation.domain.evolve import (
     Reopened,
     Story,
 )
-from services.allocation.domain.route import CHECKS, NOT_CONTACTABLE, answer, ask_hub, claim, pause, unpause
+from services.allocation.domain.route import (
+    CHECKS,
+    NOT_CONTACTABLE,
+    answer,
+    ask_hub,
+    claim,
+    pause,
+    unpause,
+    waiting,
+)
 from services.allocation.domain.state import HARMED, RESPONSIBLE, CaseState, Check, leads_of
 from shared.contracts.cases import (
     CaseAccepted,
@@ -44,15 +53,9 @@ BY_HUB: Final = "hub"
 MEMBERS_AT_MOST: Final = 30
 
 Why = Literal[
-    "not-lead",
-    "closed",
-    "already-accepted",
-    "check-answered",
-    "not-waivable",
-    "undecided",
-    "not-allocated",
+    "not-lead", "closed", "already-accepted", "check-answered", "checks-open", "not-waivable", "undecided", "not-allocated",
     "invalid",
-]
+]  # fmt: skip
 
 
 class Refused(Exception):
@@ -123,7 +126,8 @@ def take_out(story: Story, party: str, reason: str) -> None:
     known = story.state.parties.get(party)
     if story.state.closed or known is None or known.place == "out":
         return
-    story.tell(Placed(party, "out", reason=reason))
+    # Who led it may still see that it is over, and why it must not call.
+    story.tell(Placed(party, "out", reason=reason, agency=known.agency if known.place == "led" else None))
     parties = story.state.parties.values()
     if known.role in HARMED and all(p.place == "out" for p in parties if p.role in HARMED):
         close(story, reason)
@@ -262,6 +266,15 @@ def choose_partnership(story: Story, partnership: str) -> None:
     if story.state.proposal is None or story.state.proposal.partnership:
         raise Refused("undecided", "a partnership holds this case already: a move is a hand-over of the lead")
     story.tell(PartnershipChosen(partnership))
+
+
+def close_by_agency(story: Story, case: str, reason: str) -> None:
+    """An agency closes the case. After an outcome policy may want an assessment first; without one nothing is in the way."""
+    if story.state.outcomes and waiting(story.state, case, closing=True):
+        raise Refused(
+            "checks-open", "policy wants a check answered before the case is closed: see its open checks"
+        )
+    close(story, reason)
 
 
 def close(story: Story, reason: str) -> None:

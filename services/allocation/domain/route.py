@@ -17,6 +17,7 @@ from services.allocation.domain.state import (
     LED_ELSEWHERE,
     CaseState,
     Check,
+    Party,
     Pause,
     PlannedCheck,
     PlannedParty,
@@ -114,7 +115,7 @@ def pause(story: Story, by: str, reason: str, until: datetime | None = None) -> 
         return
     if before:
         unpause(story, by, "replaced")
-    made = Pause(f"{by}#{story.state.paused + 1}", reason)
+    made = Pause(f"{by}.{story.state.paused + 1}", reason)
     story.tell(PauseSet(by, made), CasePaused(reason=reason, until=until, pause=made.id))
 
 
@@ -200,6 +201,11 @@ def _conclude(story: Story) -> None:
         ask_hub(story, next((party.reason for party in harmed if party.reason), unruled))
 
 
+def in_order(state: CaseState) -> list[tuple[str, Party]]:
+    """Return the parties, the harmed ones first. A stored state does not keep the order in which they came."""
+    return sorted(state.parties.items(), key=lambda item: (item[1].role not in HARMED, item[0]))
+
+
 def _tell_leads(story: Story) -> None:
     state, proposal = story.state, story.state.proposal
     if proposal is None:
@@ -213,12 +219,12 @@ def _tell_leads(story: Story) -> None:
             party=key,
             person=party.person,
             role=party.role,
-            agency=party.agency,
+            agency=party.agency if party.place in ("led", "elsewhere") else None,
             worker=party.worker,
             refused=party.reason,
             checks=tuple(dict.fromkeys(check.kind for check in gates.get(key, ()))),
         )
-        for key, party in state.parties.items()
+        for key, party in in_order(state)
         if party.place != "new"
     )
     if parties == state.told:
@@ -272,6 +278,8 @@ def _ask(story: Story, case: str) -> None:
         key = check_id(case, check)
         if key in story.state.checks or not _turn(story.state, case, check):
             continue
+        if check.closing and not story.state.outcomes:
+            continue
         asked = Check(kind=check.kind, of=check.of, about=check.about, gates=check.gates, due=check.due)
         party = _party_of(asked, case)
         story.tell(
@@ -316,6 +324,14 @@ def open_checks(state: CaseState, case: str, party: str) -> list[str]:
     ]
     extra = [key for key, check in state.checks.items() if check.extra and party in check.gates]
     return [key for key in planned + extra if not _satisfied(state, key)]
+
+
+def waiting(state: CaseState, case: str, *, closing: bool) -> list[str]:
+    """Return the checks that the delivery (or the closing) of the case still waits for."""
+    planned = [
+        c for c in (state.proposal.checks if state.proposal else ()) if (c.closing if closing else c.delivery)
+    ]
+    return [key for key in (check_id(case, c) for c in planned) if not _satisfied(state, key)]
 
 
 def _clear(story: Story, case: str) -> None:

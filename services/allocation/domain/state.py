@@ -23,8 +23,9 @@ RESPONSIBLE: tuple[Role, ...] = ("responsible", "both")
 class PlannedCheck:
     """A question to the agency `of`, which must be answered yes before the approach of the parties that it `gates`.
 
-    `id` is policy's own, the same each time that the case is decided. `about`: parties (none: the case). No `gates`: only
-    the delivery waits. `after`: ids of checks that come first.
+    `id` is policy's own, the same each time that the case is decided. `about`: parties (none: the case). `delivery`: the
+    meeting waits too. `closing`: it is asked once there is an outcome, and the case is not closed without an answer.
+    `after`: ids of checks that come first.
     """
 
     id: str
@@ -35,6 +36,8 @@ class PlannedCheck:
     due: datetime | None = None
     after: tuple[str, ...] = ()
     question: str = ""
+    delivery: bool = False
+    closing: bool = False
 
 
 @dataclass(frozen=True)

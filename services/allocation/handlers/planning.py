@@ -113,4 +113,6 @@ def _check(check: policy.Check) -> PlannedCheck:
         due=check.due,
         after=check.after,
         question=check.question,
+        delivery=check.delivery,
+        closing=check.closing,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -88,3 +89,12 @@ async def open_checks(
         overdue,
     )
     return [dict(row) for row in rows]
+
+
+async def sharing(pool: Pool, agencies: Sequence[str]) -> tuple[dict[str, str | None], date]:
+    """Return the agencies' own sharing agreements, and today's date by the stack's clock."""
+    rows = await pool.fetch(
+        "SELECT agency, sharing_agreement FROM agency WHERE agency = ANY($1::text[])", list(agencies)
+    )
+    day: date = await pool.fetchval("SELECT (clock_timestamp() + shift)::date FROM clock")
+    return {row["agency"]: row["sharing_agreement"] for row in rows}, day

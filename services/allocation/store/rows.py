@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from services.allocation.domain.route import check_id
-from services.allocation.domain.state import CaseState, leads_of, status_of
+from services.allocation.domain.state import CaseState, status_of
 from shared.contracts.cases import CaseAllocated, OutcomeRecorded
 from shared.runtime.work import Connection, Work
 
@@ -117,7 +117,8 @@ def relations(state: CaseState, agency_of: Mapping[str, str]) -> frozenset[Relat
     """Return which agencies have to do with the case, and as what. `agency_of`: whose worker each one is."""
     found = {(facts.agency, "referrer") for facts in state.referrals.values()}
     if state.told:
-        found |= {(agency, "lead") for agency in leads_of(state)}
+        stood = ("led", "elsewhere", "out")
+        found |= {(p.agency, "lead") for p in state.parties.values() if p.agency and p.place in stood}
         found |= {(check.of, "asked") for check in state.checks.values()}
         found |= {(agency_of[member], "team") for member in state.members if member in agency_of}
     if state.proposal:

@@ -358,3 +358,28 @@ def test_the_state_survives_its_encoding() -> None:
     proposal = replace(PROPOSAL, checks=(research("police", due=NOW),), clocks={"inform": NOW})
     state = allocated(proposal)
     assert stream.decode(stream.encode(state)) == state
+
+
+def test_a_closing_check_is_asked_after_the_outcome_and_closing_waits_for_it() -> None:
+    proposal = replace(
+        PROPOSAL, checks=(research("provider", kind="needs_assessment", gates=(), closing=True),)
+    )
+    story = go_on(allocated(proposal))
+    assert story.state.checks == {}
+    cases.record_outcome(story, "beacon", OutcomeRecorded(form="indirect", agreement=False))
+    settle(story)
+    (key,) = story.state.checks
+    with pytest.raises(Refused, match="before the case is closed"):
+        cases.close_by_agency(story, CASE, "completed")
+    cases.answer_check(story, key, "provider", satisfied=True)
+    cases.close_by_agency(story, CASE, "completed")
+    assert find(story, CaseClosed).reason == "completed"
+
+
+def test_a_closing_check_never_keeps_a_case_without_outcome_open() -> None:
+    proposal = replace(
+        PROPOSAL, checks=(research("provider", kind="needs_assessment", gates=(), closing=True),)
+    )
+    story = go_on(allocated(proposal))
+    cases.close_by_agency(story, CASE, "not_interested")
+    assert find(story, CaseClosed).reason == "not_interested"
