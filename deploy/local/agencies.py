@@ -113,25 +113,37 @@ async def register(base: str, token: str, agencies: list[Agency]) -> list[str]:
     Returns:
         What could not be registered, one sentence each.
     """
-    problems = []
     headers = {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(base_url=base, headers=headers, timeout=30) as http:
-        for agency in agencies:
-            problem = await _register(http, agency)
-            if problem:
-                problems.append(f"{agency.id}: {problem}")
-    return problems
+        try:
+            answer = await http.get("/v1/agencies")
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            return [f"allocation does not tell which agencies it knows: {error}"]
+        there = {row.get("agency"): row for row in answer.json()["agencies"]}
+        missing = [agency for agency in agencies if not _is_known(agency, there.get(agency.id, {}))]
+        problems = [await _register(http, agency) for agency in missing]
+    return [problem for problem in problems if problem]
+
+
+def _wanted(agency: Agency) -> dict[str, Any]:
+    return {"name": agency.name, "kind": agency.kind, "areas": list(agency.areas)}
+
+
+def _is_known(agency: Agency, row: dict[str, Any]) -> bool:
+    return all(row.get(key) == value for key, value in _wanted(agency).items())
 
 
 async def _register(http: httpx.AsyncClient, agency: Agency) -> str | None:
-    wanted = {"name": agency.name, "kind": agency.kind, "areas": list(agency.areas)}
     path = f"/v1/agencies/{agency.id}"
     try:
         there = await http.get(path)
-        if there.is_success and all(there.json().get(key) == value for key, value in wanted.items()):
-            return None
         condition = {"If-Match": there.headers["etag"]} if there.is_success else {}
-        answer = await http.put(path, json=wanted, headers=condition)
+        answer = await http.put(path, json=_wanted(agency), headers=condition)
     except httpx.HTTPError as error:
-        return f"allocation does not answer ({type(error).__name__})"
-    return None if answer.is_success else f"allocation answered {answer.status_code}: {answer.text[:300]}"
+        return f"{agency.id}: allocation does not answer ({type(error).__name__})"
+    return (
+        None
+        if answer.is_success
+        else f"{agency.id}: allocation answered {answer.status_code}: {answer.text[:300]}"
+    )

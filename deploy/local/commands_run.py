@@ -24,6 +24,14 @@ from deploy.local.processes import DidNotStart
 from deploy.local.stack import SERVICES, Stack
 from deploy.local.supervisor import GRACE, Supervisor, readiness, supervisor_of
 
+# An agency that refers, one that leads, one that co-ordinates, and those of two other partnerships.
+EXAMPLES = (
+    "hertfordshire-constabulary",
+    "beacon",
+    "herts-rj-coordinator",
+    "victims-first-northumbria",
+    "hub-brighton",
+)
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -90,13 +98,13 @@ def _print_urls(place: Place, running: list[str]) -> None:
     table.add_row("[bold]tokens[/]", f"{services.url(place, 'issuer')}/token")
     table.add_row("[bold]mail[/]", str(place.home / "mail"))
     console.print(table)
-    names = [agency.id for agency in agencies.known(place)]
+    known = {agency.id for agency in agencies.known(place)}
     console.print(
-        f"A token for an agency: [bold]$(bin/onefriend token {names[0]})[/]; agencies: {', '.join(names)}"
+        f"Tokens, good for five minutes ({len(known)} agencies: [bold]bin/onefriend agency list[/]; and operator):"
     )
-    console.print(
-        "Also operator. Credentials for an agency's own client: [bold]bin/onefriend agency rotate ID[/]"
-    )
+    for name in [name for name in EXAMPLES if name in known]:
+        console.print(f"  $(bin/onefriend token {name})")
+    console.print("Credentials for an agency's own client: [bold]bin/onefriend agency rotate ID[/]")
     console.print("[green]Ready.[/] Ctrl-C stops it." if sys.stderr.isatty() else "Ready.")
 
 
@@ -145,15 +153,27 @@ def status() -> None:
     """What runs, where, how ready it is, and what it uses."""
     place = Place.default()
     table = Table("part", "state", "URL", "memory", box=None, padding=(0, 2))
-    stack = Stack(place)
     ports = place.ports()
-    for name, found in stack.processes().items():
+    total = 0
+
+    def row(name: str, state: str, url: str, used: int) -> None:
+        nonlocal total
+        total += used
+        table.add_row(name, state, url, _megabytes(used))
+
+    for name, found in Stack(place).processes().items():
         port = ports["postgres" if name == "PostgreSQL" else "kafka"]
-        table.add_row(name, _state(found), f"127.0.0.1:{port}", _megabytes(processes.memory(found)))
-    table.add_row("issuer", "runs" if supervisor_of(place) else "stopped", services.url(place, "issuer"), "")
+        row(name, _state(found), f"127.0.0.1:{port}", processes.memory(found))
+    supervisor = [each for each in [supervisor_of(place)] if each]
+    row(
+        "supervisor",
+        _state(supervisor),
+        services.url(place, "issuer"),
+        processes.memory(supervisor, children=False),
+    )
     for name, state in asyncio.run(_states(place)).items():
-        used = processes.memory(services.running(place, name))
-        table.add_row(name, state, services.url(place, name), _megabytes(used))
+        row(name, state, services.url(place, name), processes.memory(services.running(place, name)))
+    table.add_row("together", "", "", _megabytes(total))
     Console(highlight=False).print(table)
 
 

@@ -101,21 +101,24 @@ class Postgres:
 
     @cached_property
     def binaries(self) -> Path:
-        """The wheel's bin folder, or a copy of it that the server's user can read."""
+        """The wheel's bin folder, or that of a copy of the wheel which the server's user can read."""
         installed = self.installed
         if self._can(installed / "bin" / "postgres", "--version"):
             return installed / "bin"
-        copy = self.root / "pginstall"
-        if not (copy / "bin" / "postgres").exists():
-            draft = self.root / "pginstall.new"
+        copy = self.root / "wheel"
+        if not copy.exists():
+            draft = self.root / "wheel.new"
             shutil.rmtree(draft, ignore_errors=True)
-            shutil.copytree(installed, draft)
+            # Its libraries are found by their place beside the package, so that the copy keeps the wheel's layout.
+            packages = installed.parent.parent
+            shutil.copytree(installed, draft / installed.parent.name / installed.name)
+            shutil.copytree(
+                packages / f"{installed.parent.name}.libs", draft / f"{installed.parent.name}.libs"
+            )
             for path in (draft, *draft.rglob("*")):
-                path.chmod(
-                    path.stat().st_mode | (0o055 if path.is_dir() or path.stat().st_mode & 0o100 else 0o044)
-                )
+                path.chmod(path.stat().st_mode | (0o055 if path.stat().st_mode & 0o100 else 0o044))
             draft.rename(copy)
-        return copy / "bin"
+        return copy / installed.parent.name / installed.name / "bin"
 
     def _run(self, *command: str | Path, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command as the server's user."""

@@ -109,12 +109,12 @@ def stop(
         time.sleep(0.02)
 
 
-def memory(processes: Iterable[psutil.Process]) -> int:
-    """Bytes that these and their children hold; shared pages are split among their holders (PSS)."""
+def memory(processes: Iterable[psutil.Process], *, children: bool = True) -> int:
+    """Bytes that these (and their children) hold; shared pages are split among their holders (PSS)."""
     total = 0
     for process in processes:
         with suppress(psutil.Error):
-            for each in (process, *process.children(recursive=True)):
+            for each in (process, *(process.children(recursive=True) if children else ())):
                 with suppress(psutil.Error):
                     full = each.memory_full_info()
                     total += getattr(full, "pss", None) or full.rss
