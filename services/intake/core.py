@@ -51,6 +51,12 @@ class Intake(Service):
         return self.settings
 
 
+def intake_of(service: Service) -> Intake:
+    """Return the service as intake, for its loops."""
+    assert isinstance(service, Intake)  # noqa: S101 - build() makes nothing else
+    return service
+
+
 def _current(service: Annotated[Any, Depends(current_service)]) -> Intake:
     assert isinstance(service, Intake)  # noqa: S101 - routes of intake are served by intake
     return service

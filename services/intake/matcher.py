@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from services.intake import facts
-from services.intake.core import CASE_FILE, PERSON, Intake
+from services.intake.core import CASE_FILE, PERSON, Intake, intake_of
 from services.intake.recognising.cases import Cases, Place
 from services.intake.recognising.load import Pending, Someone, load
 from services.intake.recognising.people import Crowd, RecordCache
@@ -30,6 +30,7 @@ from services.intake.store import matching as store
 from shared.contracts.people import Safety
 from shared.runtime.database import INFRASTRUCTURE
 from shared.runtime.errors import Conflict, Unavailable
+from shared.runtime.service import Service
 from shared.runtime.stream import Ref
 from shared.runtime.telemetry import counter
 from shared.runtime.work import Work
@@ -182,6 +183,6 @@ def _nothing_moved(work: Work, people: Sequence[Someone], crowd: Crowd) -> None:
             raise Conflict("a person moved between the look and the lock")
 
 
-async def match_loop(service: Intake) -> None:
+async def match_loop(service: Service) -> None:
     """Run the matcher of this process."""
-    await Matcher(service).run()
+    await Matcher(intake_of(service)).run()

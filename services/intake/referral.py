@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterator
 from datetime import date, time
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -68,18 +68,15 @@ def _normal(normalise: Callable[[str], str]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _text(most: int, allowed: str = "") -> Any:  # noqa: ANN401 - pydantic metadata
-    return Annotated[
-        str, StringConstraints(min_length=1, max_length=most), AfterValidator(_printable(allowed))
-    ]
-
-
-NameText = _text(200)
-Line = _text(200)
+_PLAIN = AfterValidator(_printable(""))
+_PROSE = AfterValidator(_printable(_LINE_BREAKS))
+Short = Annotated[str, StringConstraints(min_length=1, max_length=40), _PLAIN]
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=100), _PLAIN]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200), _PLAIN]
+Evidence = Annotated[str, StringConstraints(min_length=1, max_length=1_000), _PROSE]
+Needs = Annotated[str, StringConstraints(min_length=1, max_length=2_000), _PROSE]
+Notes = Annotated[str, StringConstraints(min_length=1, max_length=20_000), _PROSE]
 Code = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Reference = _text(100)
-Notes = _text(20_000, _LINE_BREAKS)
-Evidence = _text(1_000, _LINE_BREAKS)
 
 
 class Part(BaseModel):
@@ -93,10 +90,10 @@ class Part(BaseModel):
 class Name(Part):
     """A name in parts, or whole when the parts are not known. A single name is a name."""
 
-    forenames: NameText | None = None
-    surname: NameText | None = None
-    full: NameText | None = None
-    title: _text(40) | None = None  # type: ignore[valid-type]
+    forenames: Line | None = None
+    surname: Line | None = None
+    full: Line | None = None
+    title: Short | None = None
 
     @model_validator(mode="after")
     def _some(self) -> Self:
@@ -183,7 +180,7 @@ class SafeContact(Part):
     hours: SafeHours | None = None
     lives_with_responsible: bool = False
     interpreter: bool = False
-    accessible_format: _text(100) | None = None  # type: ignore[valid-type]
+    accessible_format: Reference | None = None
     contact_owner: Code | None = None  # agency id of an existing contact-owner, such as a victim liaison unit
 
 
@@ -217,10 +214,10 @@ class Agreement(Part):
     """What the person agreed to, by which words and means, when, and who recorded it."""
 
     scope: tuple[Literal["be_informed", "be_contacted", "take_part", "share"], ...] = Field(min_length=1)
-    wording: _text(100)  # type: ignore[valid-type]
+    wording: Reference
     means: Literal["spoken", "written", "web"]
     on: date
-    recorded_by: _text(200)  # type: ignore[valid-type]
+    recorded_by: Line
     evidence: Evidence | None = None
     agencies: tuple[Code, ...] = Field(default=(), max_length=50)
     expires: date | None = None
@@ -231,7 +228,7 @@ class Human(Part):
 
     name: Name | None = None
     aliases: tuple[Name, ...] = Field(default=(), max_length=20)
-    date_of_birth: _text(40) | None = None  # type: ignore[valid-type]
+    date_of_birth: Short | None = None
     sex: Literal["female", "male", "other", "unknown"] | None = None
     addresses: tuple[Address, ...] = Field(default=(), max_length=20)
     phones: tuple[Phone, ...] = Field(default=(), max_length=20)
@@ -264,7 +261,7 @@ class Party(Human):
 
     role: PartyRole
     identified: bool = True
-    needs: _text(2_000, _LINE_BREAKS) | None = None  # type: ignore[valid-type]
+    needs: Needs | None = None
     contact_person: ContactPerson | None = None
     supervising_agency: Code | None = None
     custody_agency: Code | None = None

@@ -6,7 +6,9 @@ from services.intake import api
 from services.intake.core import CASE_FILE, PERSON, Intake
 from services.intake.handlers import handlers
 from services.intake.matcher import match_loop
+from services.intake.releasing import tell_loop
 from services.intake.settings import Settings
+from services.intake.withdrawing import withdraw_loop
 
 
 def build(settings: Settings) -> Intake:
@@ -19,6 +21,6 @@ def build(settings: Settings) -> Intake:
         consumes=["consent", "cases", "agencies"],
         handlers=handlers,
         routers=api.routers,
-        loops=[match_loop],
+        loops=[match_loop, tell_loop, withdraw_loop],
         streaming=api.STREAMING,
     )

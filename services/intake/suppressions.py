@@ -13,7 +13,7 @@ def suppression_texts(record: Record) -> list[str]:
     Names as they sound and by their formal form, so that "Liz Smyth" meets Elizabeth Smith's "no". A hit holds a referral for
     a human to look at; it never decides.
     """
-    root = model.load().root
+    root = model.load().forenames.root
     texts = [f"phone:{number}" for number in record.phones]
     texts += [f"email:{address}" for address in record.emails]
     texts += [

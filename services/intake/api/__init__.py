@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.intake.api import referrals
+from services.intake.api import batches, holds, referrals, releases, withdrawals
 
-routers: Final = (referrals.router,)
+routers: Final = (referrals.router, batches.router, holds.router, releases.router, withdrawals.router)
 # Routes that read their body bit by bit and bound it themselves.
 STREAMING: Final = ("/v1/referral-batches", "/v1/register-imports")
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from services.intake.api.common import field_errors, json_response
 from services.intake.core import Current, Intake
 from services.intake.doorstep import BadReferral
 from services.intake.referral import Referral
-from services.intake.remedies import Fault
 from services.intake.store import reading
 from services.intake.store.arrivals import Stored
 from shared.runtime.auth import Caller, scope
@@ -20,11 +19,6 @@ from shared.runtime.problems import FieldError, Problem, invalid, not_found
 router = APIRouter(prefix="/v1/referrals", tags=["referrals"])
 
 _BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": Referral.model_json_schema(ref_template="#/components/schemas/Referral/$defs/{model}")}}}}  # fmt: skip
-
-
-def field_errors(found: list[Fault]) -> list[FieldError]:
-    """Return faults as a problem's field errors."""
-    return [FieldError(fault.path, fault.what, fault.remedy) for fault in found]
 
 
 def answer_of(stored: Stored, reference: str | None = None) -> tuple[int, dict[str, Any]]:
@@ -87,7 +81,7 @@ async def post_referral(
         raise invalid(field_errors(bad.faults)) from None
     status, body = answer_of(stored)
     headers = {"Location": f"/v1/referrals/{stored.id}"}
-    return Response(msgspec.json.encode(body), status, headers, media_type="application/json")
+    return json_response(body, status, headers)
 
 
 def _json_only(request: Request) -> None:
@@ -106,7 +100,7 @@ async def get_referral(referral: str, service: Current, caller: Caller = scope("
     if found is None or not _may_see(caller, found["agency"]):
         raise not_found("referral")
     await _note(service, caller, referral)
-    return _json(found)
+    return json_response(found)
 
 
 @router.get("")
@@ -126,7 +120,7 @@ async def find_referral(
     if found is None:
         raise not_found("referral")
     await _note(service, caller, referral)
-    return _json({"referrals": [found]})
+    return json_response({"referrals": [found]})
 
 
 def _may_see(caller: Caller, agency: str) -> bool:
@@ -135,7 +129,3 @@ def _may_see(caller: Caller, agency: str) -> bool:
 
 async def _note(service: Intake, caller: Caller, referral: str) -> None:
     await service.transact(reading.note_read, caller.agency, caller.worker, "referral.status", None, referral)
-
-
-def _json(body: object) -> Response:
-    return Response(msgspec.json.encode(body), media_type="application/json")

@@ -77,8 +77,8 @@ async def load(work: Work, doorstep: Doorstep, batch: Sequence[Due]) -> list[Pen
     for due in batch:
         fresh = doorstep.take_fresh(due.id, due.version)
         if fresh is not None:
-            rows = [(row.id, row.position, row.contact, row.role, row.key) for row in fresh.parties]
-            found[due.id] = _pending(doorstep.keyring, due, fresh.referral, fresh.version_key, rows)
+            known = [(row.id, row.position, row.contact, row.role, row.key) for row in fresh.parties]
+            found[due.id] = _pending(doorstep.keyring, due, fresh.referral, fresh.version_key, known)
     for due, rows in await _stored(work, [due for due in batch if due.id not in found]):
         referral = unseal(doorstep.keyring, due, rows)
         found[due.id] = _pending(

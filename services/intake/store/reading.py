@@ -8,20 +8,15 @@ from typing import Any, Final, TypeAlias
 
 import asyncpg
 
+from shared.contracts.sharing import agreements
 from shared.runtime.work import Work
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
-# What an agency may be told about a hold. The reasons behind the rest would tell of other agencies, or of a person's "no".
-_TOLD: Final = frozenset(
-    {
-        "identity_incomplete",
-        "agreement_to_share_missing",
-        "incident_doubtful",
-        "unsafe_contact",
-        "contact_person_unsafe",
-    }
-)
+# What its agency alone can answer is always told. What else is told is for the sharing agreement to say; and never the
+# reasons that would tell of other agencies, or of a person's "no".
+_ASKED: Final = frozenset({"identity_incomplete", "agreement_to_share_missing"})
+_TOLD: Final = _ASKED | {"incident_doubtful", "unsafe_contact", "contact_person_unsafe"}
 _STATUS: Final = """
 SELECT r.id::text AS referral, r.agency, r.version, r.status, r.reason, r.received_at,
   (SELECT json_agg(json_build_object('case', c.case_id, 'status', coalesce(s.status, 'matched'), 'reason', s.reason,
@@ -29,6 +24,7 @@ SELECT r.id::text AS referral, r.agency, r.version, r.status, r.reason, r.receiv
    FROM referral_case AS c LEFT JOIN case_status AS s USING (case_id) WHERE c.referral = r.id) AS cases,
   (SELECT json_agg(json_build_object('hold', h.id, 'reason', h.reason, 'until', h.until, 'since', h.set_at) ORDER BY h.set_at)
    FROM hold AS h WHERE h.referral = r.id AND h.lifted_at IS NULL) AS holds,
+  (SELECT c.facts ->> 'sharing_agreement' FROM referral_case AS c WHERE c.referral = r.id LIMIT 1) AS agreement,
   (SELECT v.warnings FROM referral_version AS v WHERE v.referral = r.id AND v.version = r.version) AS warnings
 FROM referral AS r WHERE r.id = $1
 """
@@ -51,9 +47,14 @@ async def status_of(pool: Pool, referral: str | None) -> dict[str, Any] | None:
         return None
     cases = json.loads(row["cases"]) if row["cases"] else []
     holds = json.loads(row["holds"]) if row["holds"] else []
+    agreement = agreements().get(row["agreement"] or "")
+    allowed = agreement.referrer_status if agreement else ()
     for hold in holds:
-        if hold["reason"] not in _TOLD:
+        if hold["reason"] not in (_TOLD if "hold_reason" in allowed else _ASKED):
             hold["reason"] = "under_review"
+    for case in cases:
+        if "case_reason" not in allowed:
+            case["reason"] = None
     status = row["status"]
     if status == "matched" and cases:
         status = max((case["status"] for case in cases), key=lambda s: _ORDER.index(s) if s in _ORDER else 0)

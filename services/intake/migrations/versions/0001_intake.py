@@ -158,7 +158,9 @@ TABLES = (
         redeemed json,
         asked_at timestamptz NOT NULL,
         handed_out_at timestamptz,
-        number bigint UNIQUE)""",
+        number bigint UNIQUE,
+        told boolean NOT NULL DEFAULT true)""",
+    "CREATE INDEX release_untold ON release (permit) WHERE NOT told",
     "CREATE SEQUENCE release_number",
     # A "no" on its way, and one that nobody could yet be found for.
     """CREATE TABLE withdrawal (
@@ -186,13 +188,14 @@ TABLES = (
         PRIMARY KEY (tag, source))""",
     # Details that were corrected for a person, over what referrals said.
     """CREATE TABLE person_detail (
-        person text PRIMARY KEY, key bytea, sealed bytea NOT NULL, version integer NOT NULL, changed_at timestamptz NOT NULL)""",
+        person text PRIMARY KEY, key bytea, sealed bytea NOT NULL, safety json, version integer NOT NULL, changed_at timestamptz NOT NULL)""",
     """CREATE TABLE self_referral (
         id uuid PRIMARY KEY, code_tag bytea NOT NULL, key bytea, sealed bytea, state text NOT NULL,
         tries integer NOT NULL DEFAULT 0, received_at timestamptz NOT NULL, expires_at timestamptz NOT NULL, referral uuid)""",
     """CREATE TABLE import_line (
         source text NOT NULL, line_tag bytea NOT NULL, person text NOT NULL, imported_at timestamptz NOT NULL,
         PRIMARY KEY (source, line_tag))""",
+    "CREATE TABLE succession (agency text PRIMARY KEY, successor text NOT NULL, since timestamptz NOT NULL)",
     # Who read what about whom. Append-only.
     """CREATE TABLE read_log (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(),

@@ -1,0 +1,94 @@
+"""Many referrals in one request."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.responses import Response, StreamingResponse
+
+from services.intake import batches
+from services.intake.api.common import field_errors
+from services.intake.api.referrals import answer_of
+from services.intake.batches import BadTable, Line, Table
+from services.intake.core import Current, Intake
+from services.intake.doorstep import BadReferral
+from shared.runtime.auth import Caller, scope
+from shared.runtime.errors import Unavailable
+from shared.runtime.problems import FieldError, Problem, invalid, unavailable
+
+router = APIRouter(prefix="/v1/referral-batches", tags=["referrals"])
+NDJSON = "application/x-ndjson"
+
+
+@router.post("")
+async def post_batch(request: Request, service: Current, caller: Caller = scope("referrals.write")) -> Response:
+    """Accept a batch: a line of the answer for each line, in order, as it is done; status 202, 200, 409, 422 or 503 each.
+
+    NDJSON has a referral in each line. CSV has a header of paths (`reference`, `parties.0.name.surname`). A line that is
+    answered with 202 is durable, whatever becomes of the rest.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in (NDJSON, "application/ndjson", "application/jsonl", "text/csv"):
+        field = FieldError("Content-Type", "neither NDJSON nor CSV", f"Send {NDJSON} or text/csv in UTF-8.")
+        raise Problem(415, "media-type", "A batch is NDJSON or CSV.", errors=[field])
+    limit = service.own.line_limit
+    source = batches.lines(request.stream(), most=service.own.batch_limit, line_most=limit)
+    found = _table(service, caller.agency, source, limit) if kind == "text/csv" else _ndjson(service, caller.agency, source)
+    return StreamingResponse(_encoded(found), media_type=NDJSON)
+
+
+async def _encoded(found: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
+    async for answer in found:
+        yield msgspec.json.encode(answer) + b"\n"
+
+
+def _ndjson(service: Intake, agency: str, source: AsyncIterator[Line]) -> AsyncIterator[dict[str, Any]]:
+    async def handle(number: int, line: bytes) -> dict[str, Any]:
+        return await _one(service, agency, number, line, lax=False)
+
+    return batches.answers(source, handle)
+
+
+async def _table(
+    service: Intake, agency: str, source: AsyncIterator[Line], limit: int
+) -> AsyncIterator[dict[str, Any]]:
+    found: list[Table] = []
+
+    async def documents() -> AsyncIterator[Line]:
+        async for number, text in batches.records(source, line_most=limit):
+            # What is wrong with a record travels to its answer as a line that cannot be JSON.
+            try:
+                if text is None:
+                    raise BadTable("it is not UTF-8; save the file as CSV in UTF-8")
+                if not found:
+                    found.append(Table(text))
+                    continue
+                yield number, found[0].document(text)
+            except BadTable as why:
+                yield number, b"\x00" + str(why).encode()
+                if not found:
+                    return
+
+    async def handle(number: int, line: bytes) -> dict[str, Any]:
+        if line.startswith(b"\x00"):
+            wrong = FieldError("line", line[1:].decode(), "Mend the line and send it again.")
+            return {"line": number, **invalid([wrong]).body()}
+        return await _one(service, agency, number, line, lax=True)
+
+    async for answer in batches.answers(documents(), handle):
+        yield answer
+
+
+async def _one(service: Intake, agency: str, number: int, line: bytes, *, lax: bool) -> dict[str, Any]:
+    try:
+        status, body = answer_of(await service.doorstep.post(agency, line, lax=lax))
+    except BadReferral as bad:
+        return {"line": number, **invalid(field_errors(bad.faults)).body()}
+    except Problem as problem:
+        return {"line": number, **problem.body()}
+    except Unavailable as why:
+        return {"line": number, **unavailable(str(why)).body()}
+    return {"line": number, "status": status, **body}

@@ -1,0 +1,56 @@
+"""Releases: contact details against a permit, once; and which were handed out, for consent to compare."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from services.intake import releasing
+from services.intake.core import Current
+from shared.runtime.auth import Caller, scope
+
+router = APIRouter(prefix="/v1/releases", tags=["releases"])
+
+
+class Ask(BaseModel):
+    """A permit and its fence, as consent gave them."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    permit: str = Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:-]+$")
+    fence: int = Field(ge=0, le=2**53)
+
+
+@router.post("")
+async def post_release(body: Ask, service: Current, caller: Caller = scope("contact", "internal")) -> Response:
+    """Redeem a permit and hand out the contact details and safe-contact rules, once.
+
+    409 with a typed reason: behind (try again), changed, unsafe, contact-point, already-redeemed, withdrawn, on-hold. 503 means:
+    do not contact.
+    """
+    answer = await releasing.release(service, caller, body.permit, body.fence)
+    return Response(msgspec.json.encode(answer), media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@router.get("")
+async def list_releases(
+    service: Current,
+    after: Annotated[int, Query(ge=0, le=2**62)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 500,
+    caller: Caller = scope("internal", "operator"),  # noqa: ARG001 - the declaration is the check
+) -> Response:
+    """Return the permits whose details were handed out, in order, after a number: what consent compares with its ledger."""
+    rows = await service.pool.fetch(
+        """SELECT number, permit, person, party, case_id AS "case", agency, worker, handed_out_at,
+                  redeemed ->> 'channel' AS channel FROM release
+           WHERE number > $1 ORDER BY number LIMIT $2""",
+        after,
+        limit,
+    )
+    releases = [dict(row) | {"handed_out_at": row["handed_out_at"].isoformat()} for row in rows]
+    following = str(releases[-1]["number"]) if releases else None
+    return Response(msgspec.json.encode({"releases": releases, "next": following}), media_type="application/json")

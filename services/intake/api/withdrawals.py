@@ -1,0 +1,173 @@
+"""Withdrawals: by an agency for a person, and by the person's own link."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import Field, model_validator
+from starlette.responses import Response
+
+from services.intake import withdrawing
+from services.intake.api import pages
+from services.intake.api.common import PathId, json_response, parse
+from services.intake.core import Current, Intake
+from services.intake.referral import Code, Human, Part, Reference, wrong
+from services.intake.store import reading
+from services.intake.store import withdrawals as store
+from services.intake.store.withdrawals import IN_FORCE, Withdrawal
+from shared.runtime.auth import Caller, public, scope
+from shared.runtime.idempotency import Answer, idempotency_key
+from shared.runtime.problems import not_found
+from shared.runtime.work import Work
+
+router = APIRouter(prefix="/v1", tags=["withdrawals"])
+_CLOCK = "SELECT extract(epoch FROM clock_timestamp() + shift) FROM clock"
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
+
+
+class Withdraw(Part):
+    """Who withdraws, from what, and who says so. A proxy may withdraw for a person; a withdrawal is never refused for form."""
+
+    person: Id | None = None
+    case: Id | None = None
+    reference: Reference | None = None
+    identifiers: Human | None = None
+    scope: Literal["case", "everything"] = "everything"
+    by: Literal["person", "proxy", "agency"] = "person"
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        named = [self.person, self.reference, self.identifiers]
+        if sum(value is not None for value in named) + (self.case is not None and self.person is None) != 1:
+            raise wrong("it does not say who, or says it twice", "give person (with case or without), case, reference or identifiers")
+        if self.identifiers is not None and not self.identifiers.anything():
+            raise wrong("identifiers is empty", "give what is known: name, date_of_birth, phones, emails, addresses, identifiers")
+        if self.scope == "case" and self.case is None and self.reference is None:
+            raise wrong("scope is case and no case is named", "give case or reference, or scope everything")
+        return self
+
+
+@router.post("/withdrawals", status_code=201)
+async def withdraw(
+    request: Request,
+    service: Current,
+    key: str = Depends(idempotency_key),
+    caller: Caller = scope("withdrawals.write"),
+) -> Response:
+    """Withdraw a person: 201 in force (clean, or in_flight with what was already under way); 202 recorded, not yet in force.
+
+    From the answer on no contact details are handed out, in either case.
+    """
+    raw = await request.body()
+    body = parse(Withdraw, raw)
+    named = withdrawing.Named(
+        body.person, body.case, body.reference, body.identifiers, body.scope, body.by
+    )
+    # The payload is remembered as a keyed hash: it may hold a name and a birth date, which a plain hash would give away.
+    remembered = service.keyring.tag("content", raw)
+    answer = await service.once(caller, key, remembered, _record, service, caller, named, route="POST /v1/withdrawals")
+    return await _state(service, answer)
+
+
+async def _record(work: Work, service: Intake, caller: Caller, named: withdrawing.Named) -> Answer:
+    withdrawal = await withdrawing.record(work, service, caller.agency, caller.worker, named)
+    return Answer(202, {"withdrawal": withdrawal}, {"Location": f"/v1/withdrawals/{withdrawal}"})
+
+
+async def _state(service: Intake, answer: Answer) -> Response:
+    """Ask consent, and answer how the withdrawal stands: a repetition learns more than the first try could."""
+    known = await withdrawing.put_in_force(service, answer.body["withdrawal"])
+    if known is None:
+        raise not_found("withdrawal")
+    return json_response(known.body(), 201 if known.state == IN_FORCE else 202, answer.headers)
+
+
+@router.get("/withdrawals/link/{token}", dependencies=[Depends(public("the link in a message to the person: shows a page"))])
+async def show_link(service: Current, token: Annotated[str, Path(max_length=600)]) -> Response:
+    """Show the page behind the link in a message. It never acts: links are opened by mail scanners too."""
+    found = withdrawing.read_token(service, token, await service.pool.fetchval(_CLOCK))
+    return pages.withdraw_form(has_case=found[1] is not None) if found else pages.link_over()
+
+
+@router.post("/withdrawals/link/{token}", dependencies=[Depends(public("the link in a message to the person: withdraws"))])
+async def use_link(request: Request, service: Current, token: Annotated[str, Path(max_length=600)]) -> Response:
+    """Withdraw by the link. The same choice twice is one withdrawal."""
+    found = withdrawing.read_token(service, token, await service.pool.fetchval(_CLOCK))
+    if found is None:
+        return pages.link_over()
+    person, case = found
+    everything = case is None or (await request.form()).get("scope") != "case"
+    named = withdrawing.Named(person=person, case=case, scope="everything" if everything else "case", by="link")
+    caller = Caller("public", None, frozenset(), "person", 0.0)
+    key = service.keyring.tag("link", f"{token}/{named.scope}").hex()
+    answer = await service.once(caller, key, b"", _record, service, caller, named, route="POST /v1/withdrawals/link")
+    known = await withdrawing.put_in_force(service, answer.body["withdrawal"])
+    return pages.withdrawn(known.body() if known else {})
+
+
+@router.get("/withdrawals/{withdrawal}")
+async def get_withdrawal(service: Current, withdrawal: PathId, caller: Caller = scope("withdrawals.write", "hub")) -> Response:
+    """Return a withdrawal's state: recorded; in_force, clean or in_flight; needs_person."""
+    known = await _mine(service, withdrawal, caller)
+    return json_response(known.body())
+
+
+@router.get("/withdrawals")
+async def list_unclear(
+    service: Current,
+    state: Annotated[Literal["needs_person"], Query()] = "needs_person",
+    caller: Caller = scope("hub"),
+) -> Response:
+    """Return the withdrawals of which a person must say whom they mean, the oldest first, with their candidates."""
+    rows = await service.pool.fetch(
+        """SELECT w.id::text AS withdrawal, w.agency, w.recorded_at, array_agg(c.person ORDER BY c.person) AS candidates
+           FROM withdrawal AS w JOIN withdrawal_candidate AS c ON c.withdrawal = w.id
+           WHERE w.state = $1 GROUP BY w.id ORDER BY w.id LIMIT 200""",
+        state,
+    )
+    await service.transact(reading.note_read, caller.agency, caller.worker, "withdrawals.unclear")
+    found = [dict(row) | {"recorded_at": row["recorded_at"].isoformat()} for row in rows]
+    return json_response({"withdrawals": found})
+
+
+class Resolution(Part):
+    """Whom an unclear withdrawal means; nobody known: an empty list."""
+
+    people: tuple[Id, ...] = Field(max_length=50)
+
+
+@router.post("/withdrawals/{withdrawal}/resolution")
+async def resolve(
+    request: Request, service: Current, withdrawal: PathId, caller: Caller = scope("hub")
+) -> Response:
+    """Say whom an unclear withdrawal means."""
+    body = parse(Resolution, await request.body())
+    if reading.as_uuid(withdrawal) is None:
+        raise not_found("withdrawal")
+    await service.transact(withdrawing.resolve, withdrawal, list(body.people), caller, actor=caller.actor)
+    known = await withdrawing.put_in_force(service, withdrawal)
+    return json_response(known.body() if known else {})
+
+
+async def _mine(service: Intake, withdrawal: str, caller: Caller) -> Withdrawal:
+    known = await service.transact(store.read, withdrawal) if reading.as_uuid(withdrawal) else None
+    if known is None or (known.agency != caller.agency and not caller.may("hub")):
+        raise not_found("withdrawal")
+    return known
+
+
+@router.post("/people/{person}/withdrawal-link")
+async def make_link(
+    service: Current,
+    person: PathId,
+    case: Annotated[Code | None, Query()] = None,
+    caller: Caller = scope("internal"),  # noqa: ARG001 - the declaration is the check
+) -> Response:
+    """Make the link that every message to this person carries."""
+    now = float(await service.pool.fetchval(_CLOCK))
+    token = withdrawing.make_token(service, person, case, int(now) + service.own.link_days * 86_400)
+    base = service.own.public_url or f"http://{service.settings.host}:{service.settings.port}"
+    return json_response({"url": f"{base.rstrip('/')}/v1/withdrawals/link/{token}"}, 201)
+
+

@@ -1,0 +1,139 @@
+"""Which details are handed out for one contact: those of the permit's channel that are safe, and the rules for using them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from services.intake import identifiers
+from services.intake.crypto import Keyring
+from services.intake.domain import merge_safety
+from services.intake.facts import ContactPoints, contact_points, safe_emails, safe_phones
+from services.intake.referral import ContactPerson, Human
+from services.intake.store.people import Held, corrections, held_about, safety_of
+from shared.contracts.envelope import Channel
+from shared.runtime.work import Work
+
+_NEEDS: dict[Channel, tuple[str, ...]] = {
+    "phone": ("phones",),
+    "text": ("phones",),
+    "email": ("emails",),
+    "letter": ("addresses",),
+    "visit": ("addresses",),
+    "video": ("emails", "phones"),
+}
+_OTHER_PARTIES = """
+SELECT DISTINCT f ->> 'person' AS person FROM referral_case AS c, json_array_elements(c.facts -> 'parties') AS f
+WHERE c.case_id = $1 AND f ->> 'person' IS NOT NULL
+"""
+
+
+async def details_for(
+    work: Work, keyring: Keyring, own: list[str], case: str, channel: Channel
+) -> dict[str, Any] | None:
+    """Return the details of one human (`own`: every id that is them) for one channel; None if none is safe."""
+    held = await held_about(work, keyring, own)
+    if not held:
+        return None
+    corrected: dict[str, Any] = {}
+    for fields in (await corrections(work, keyring, own)).values():
+        corrected |= fields
+    humans = [_corrected(one.human, corrected) for one in held]
+    barred = await _barred(work, keyring, own, case)
+    numbers = _safe(humans, lambda human: safe_phones(human, barred), _unsafe_phones(humans))
+    if channel == "text":
+        numbers = [number for number in numbers if identifiers.is_mobile(number)]
+    ways = {
+        "phones": numbers,
+        "emails": _safe(humans, lambda human: safe_emails(human, barred), _unsafe_emails(humans)),
+        "addresses": _addresses(humans, barred),
+    }
+    if not any(ways[kind] for kind in _NEEDS[channel]):
+        return None
+    safety = await _safety(work, own)
+    return {
+        "name": _name(humans),
+        "speaks_for": _relation(held),
+        **{kind: ways[kind] for kind in _NEEDS[channel]},
+        "safe_contact": {**safety, **_wishes(humans)},
+    }
+
+
+def _corrected(human: Human, fields: dict[str, Any]) -> Human:
+    """Return the human with what was corrected since."""
+    if not fields:
+        return human
+    document = msgspec.json.decode(human.model_dump_json()) | fields
+    return type(human).model_validate_json(msgspec.json.encode(document), strict=False)
+
+
+async def _barred(work: Work, keyring: Keyring, own: list[str], case: str) -> ContactPoints:
+    """Return the ways that also reach another party of the case: a call there may be answered by the wrong one."""
+    people = [row["person"] for row in await work.fetch(_OTHER_PARTIES, case) if row["person"] not in own]
+    others = [contact_points(one.human) for one in await held_about(work, keyring, people)]
+    return ContactPoints(
+        frozenset().union(*(other.phones for other in others)),
+        frozenset().union(*(other.emails for other in others)),
+        frozenset().union(*(other.homes for other in others)),
+    )
+
+
+def _safe(humans: Sequence[Human], pick: Any, never: set[str]) -> list[str]:  # noqa: ANN401 - a function of a human
+    """Return what any referral says is safe, the newest first, but nothing that any referral says is not."""
+    found = dict.fromkeys(value for human in reversed(humans) for value in pick(human))
+    return [value for value in found if value not in never]
+
+
+def _unsafe_phones(humans: Sequence[Human]) -> set[str]:
+    return {phone.number for human in humans for phone in human.phones if not phone.safe}
+
+
+def _unsafe_emails(humans: Sequence[Human]) -> set[str]:
+    return {email.address for human in humans for email in human.emails if not email.safe}
+
+
+def _addresses(humans: Sequence[Human], barred: ContactPoints) -> list[dict[str, Any]]:
+    found = []
+    for human in reversed(humans):
+        if human.safe_contact.lives_with_responsible or contact_points(human).homes & barred.homes:
+            return []
+        for address in human.addresses:
+            if address.safe and address.kind != "previous" and address.postcode not in identifiers.NO_FIXED_ABODE:
+                entry = {"lines": list(address.lines), "postcode": address.postcode, "kind": address.kind}
+                if (address.lines or address.postcode) and entry not in found:
+                    found.append(entry)
+    return found
+
+
+async def _safety(work: Work, own: Sequence[str]) -> dict[str, Any]:
+    merged = merge_safety([await safety_of(work, person) for person in own])
+    said: dict[str, Any] = {"flags": list(merged.flags), "hours": None}
+    if merged.hours is not None:
+        said["hours"] = {
+            "days": list(merged.hours.days),
+            "start": merged.hours.start.isoformat("minutes"),
+            "until": merged.hours.until.isoformat("minutes"),
+        }
+    return said
+
+
+def _name(humans: Sequence[Human]) -> dict[str, Any] | None:
+    named = next((human.name for human in reversed(humans) if human.name is not None), None)
+    return named.model_dump(exclude_none=True) if named else None
+
+
+def _relation(held: Sequence[Held]) -> str | None:
+    """Return how a contact person is related to those they speak for; None for a party."""
+    return next((one.human.relation for one in reversed(held) if isinstance(one.human, ContactPerson)), None)
+
+
+def _wishes(humans: Sequence[Human]) -> dict[str, Any]:
+    newest = list(reversed(humans))
+    return {
+        "language": next((human.language for human in newest if human.language), None),
+        "interpreter": any(human.safe_contact.interpreter for human in humans),
+        "accessible_format": next((f for human in newest if (f := human.safe_contact.accessible_format)), None),
+        "no_voicemail": any(human.safe_contact.no_voicemail or any(not p.voicemail for p in human.phones) for human in humans),
+    }

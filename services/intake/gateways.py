@@ -1,0 +1,121 @@
+"""Consent, as intake asks it: permits, redemption, outcomes, withdrawals. Never called inside a transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from services.intake.core import Intake
+from shared.contracts.envelope import Channel, Purpose
+from shared.runtime.errors import Unavailable
+from shared.runtime.identifiers import new_id
+
+
+T = TypeVar("T")
+
+
+class PermitFact(msgspec.Struct, frozen=True):
+    """A permit as consent has it before redemption."""
+
+    person: str
+    party: str
+    case: str
+    agency: str
+    state: str = ""
+    channel: Channel | None = None
+
+
+class Redeemed(msgspec.Struct, frozen=True):
+    """A permit that consent has just redeemed."""
+
+    permit: str
+    person: str
+    party: str
+    case: str
+    agency: str
+    purpose: Purpose
+    channel: Channel
+    use_by: datetime
+    outcome_due: datetime
+    worker: str | None = None
+
+
+class Withdrawn(msgspec.Struct, frozen=True):
+    """Consent's answer to a withdrawal: the permits that had already been redeemed (none: clean)."""
+
+    in_flight: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why consent refuses: the last part of the problem's type, with hyphens."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """Calls to consent. Each raises Unavailable if consent does not answer, or answers what cannot be understood."""
+
+    service: Intake
+
+    async def permit(self, permit: str) -> PermitFact | None:
+        """Return what a permit is for, None if there is no such one."""
+        answer = await self.service.call("consent", "GET", f"/v1/permits/{quote(permit, safe='')}")
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        return _decode(answer, PermitFact)
+
+    async def redeem(self, permit: str, fence: int, seen: dict[str, int]) -> Redeemed | Refusal:
+        """Redeem a permit. Consent redeems it once: of several releases at most one is answered with Redeemed.
+
+        If the first answer is lost on the way, it is asked for once more under the same key. The key is new for each
+        release, so that nobody else gets that answer.
+        """
+        path = f"/v1/permits/{quote(permit, safe='')}/redemption"
+        arguments: dict[str, Any] = {
+            "json": {"fence": fence, "seen": seen},
+            "headers": {"Idempotency-Key": f'"{new_id()}"'},
+        }
+        try:
+            answer = await self.service.call("consent", "POST", path, **arguments)
+        except Unavailable:
+            answer = await self.service.call("consent", "POST", path, **arguments)
+        if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.CONFLICT):
+            return Refusal(_kind(answer))
+        return _decode(answer, Redeemed)
+
+    async def not_made(self, permit: str, fence: int) -> bool:
+        """Tell that nothing was handed out for a redeemed permit. Returns whether consent has taken it in."""
+        path = f"/v1/attempts/{quote(permit, safe='')}/outcome"
+        answer = await self.service.call("consent", "PUT", path, json={"fence": fence, "outcome": "not_made"})
+        # A 404 or 409 will not change by asking again: another outcome stands, or the hub has resolved it.
+        return answer.is_success or answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.CONFLICT)
+
+    async def withdraw(self, person: str, key: str, body: dict[str, Any]) -> Withdrawn:
+        """Withdraw a person. The same key again is the same withdrawal."""
+        path = f"/v1/people/{quote(person, safe='')}/withdrawals"
+        answer = await self.service.call("consent", "POST", path, json=body, headers={"Idempotency-Key": f'"{key}"'})
+        return _decode(answer, Withdrawn)
+
+
+def _kind(answer: httpx.Response) -> str:
+    try:
+        kind = str(answer.json()["type"]).rpartition("/")[2]
+    except (ValueError, KeyError, TypeError):
+        kind = "refused"
+    return "not-found" if answer.status_code == httpx.codes.NOT_FOUND else kind.replace("_", "-")
+
+
+def _decode(answer: httpx.Response, kind: type[T]) -> T:
+    if not answer.is_success:
+        raise Unavailable(f"consent answered {answer.status_code}")
+    try:
+        return msgspec.json.decode(answer.content, type=kind)
+    except msgspec.DecodeError as error:
+        raise Unavailable("consent's answer cannot be understood") from error

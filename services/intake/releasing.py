@@ -1,0 +1,204 @@
+"""Release: the only way to redeem a permit, in three steps, because the facts lie in two databases.
+
+1. In a transaction: lock, check intake's facts, claim the contact points, write the release's row, note the sequences.
+2. With no transaction open: consent redeems, if it has applied those sequences.
+3. In a transaction: lock again; if nothing has moved since (1), hand out; else give up and tell consent `not_made`.
+
+What a crash leaves:
+- after (1): a row `asked` and claims. The permit is not redeemed. The agency tries again, or the permit expires and its end
+  frees the claims.
+- after (2): redeemed at consent, `asked` here, nothing handed out. A second try is refused by consent as already redeemed;
+  it finds the row still `asked`, marks it `given_up`, and consent is told `not_made`. The mark comes first: a first try that
+  is merely slow then finds its row decided in (3), and hands nothing out either. Never both.
+- after (3), before the answer has arrived: handed out as far as anybody can know. A release is never replayed: the holder
+  records an outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from services.intake.core import PERSON, Intake, intake_of
+from services.intake.details import details_for
+from services.intake.gateways import Consent, PermitFact, Redeemed, Refusal
+from services.intake.store import people as details
+from services.intake.store import reading
+from services.intake.store import releases as store
+from shared.runtime.auth import Caller
+from shared.runtime.errors import Conflict, Unavailable
+from shared.runtime.problems import Problem, not_found
+from shared.runtime.service import Service
+from shared.runtime.telemetry import counter
+from shared.runtime.work import Work
+
+log = logging.getLogger(__name__)
+RELEASES = counter("releases", "permits presented at intake, by what came of them")
+TELL_SECONDS = 2.0
+
+_TITLES = {
+    "behind": "Something about this person has just changed. Try again in a moment.",
+    "changed": "Something about this person changed meanwhile. Ask for a new permit.",
+    "unsafe": "There is no safe way to contact this person by this channel.",
+    "contact-point": "Somebody else's approach, or somebody else's no, is at the same contact point. A person must look at it.",
+    "already-redeemed": "This permit was used before. A release is never repeated.",
+    "withdrawn": "This person takes part no longer.",
+    "on-hold": "Contact with this person is on hold.",
+    "expired": "This permit has expired.",
+    "revoked": "This permit was revoked.",
+    "fence": "The fence is not this permit's.",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What step 1 found and noted."""
+
+    people: list[str]
+    seen: dict[str, int]
+
+
+def refusal(kind: str) -> Problem:
+    """Return the 409 for a typed reason. Tells no more than the reason."""
+    headers = {"Retry-After": "1"} if kind == "behind" else {}
+    title = _TITLES.get(kind, "Contact is not allowed.")
+    return Problem(409, kind, title, detail="Do not contact this person.", headers=headers)
+
+
+async def release(service: Intake, caller: Caller, permit: str, fence: int) -> dict[str, Any]:
+    """Redeem a permit and return the contact details, once.
+
+    Raises Problem 404 or 409, or Unavailable: do not contact.
+    """
+    try:
+        answer = await _release(service, caller, permit, fence)
+    except Problem as problem:
+        RELEASES.add(1, {"outcome": problem.kind})
+        raise
+    RELEASES.add(1, {"outcome": "handed_out"})
+    return answer
+
+
+async def _release(service: Intake, caller: Caller, permit: str, fence: int) -> dict[str, Any]:
+    consent = Consent(service)
+    fact = await consent.permit(permit)
+    # Notifications presents permits for their holders; everybody else their own.
+    if fact is None or (caller.kind != "service" and caller.agency != fact.agency):
+        raise not_found("permit")
+    asked: Asked = await service.transact(_step_one, service, caller, permit, fence, fact, actor=caller.actor)
+    redeemed = await consent.redeem(permit, fence, asked.seen)
+    if isinstance(redeemed, Refusal):
+        raise await _refused(service, permit, redeemed.kind)
+    found = await service.transact(_step_three, service, caller, fact, asked, redeemed, actor=caller.actor)
+    if found is None:
+        await _tell_not_made(service, permit, fence)
+        raise refusal("changed")
+    return {**_public(redeemed), **found}
+
+
+def _public(redeemed: Redeemed) -> dict[str, Any]:
+    return {
+        "permit": redeemed.permit,
+        "person": redeemed.person,
+        "party": redeemed.party,
+        "case": redeemed.case,
+        "purpose": redeemed.purpose,
+        "channel": redeemed.channel,
+        "worker": redeemed.worker,
+        "use_by": redeemed.use_by.isoformat(),
+        "outcome_due": redeemed.outcome_due.isoformat(),
+    }
+
+
+async def _step_one(work: Work, service: Intake, caller: Caller, permit: str, fence: int, fact: PermitFact) -> Asked:
+    people = await details.group_of(work, sorted({fact.person, fact.party}))
+    own = await details.group_of(work, [fact.person])
+    points = await store.points_of(work, own)
+    # Contact points first, then people: the order of every transaction that takes both.
+    await store.lock_points(work, points)
+    await work.lock(*((PERSON, person) for person in people))
+    if set(await details.group_of(work, people)) != set(people) or await store.points_of(work, own) != points:
+        raise Conflict("linked, unlinked or changed while being locked")
+    await _check(work, people, fact)
+    safety = work.state(PERSON, fact.person).safety
+    if safety.minor or (fact.channel is not None and fact.channel not in safety.channels):
+        raise refusal("unsafe")
+    if fact.channel is not None and not await details_for(work, service.keyring, own, fact.case, fact.channel):
+        raise refusal("unsafe")
+    if await store.somebody_else(work, points, own, permit):
+        raise refusal("contact-point")
+    row = {
+        "permit": permit, "fence": fence, "person": fact.person, "party": fact.party, "case": fact.case,
+        "agency": fact.agency, "worker": caller.worker,
+    }  # fmt: skip
+    seen = {person: work.version(PERSON, person) for person in people}
+    if not await store.ask(work, row, seen):
+        raise refusal("already-redeemed")
+    await store.claim(work, points, fact.person, permit)
+    return Asked(people, seen)
+
+
+async def _check(work: Work, people: list[str], fact: PermitFact) -> None:
+    """Check what intake alone knows at this moment: withdrawals that have not reached consent, holds, erasure."""
+    if await store.withdrawn(work, people, fact.case):
+        raise refusal("withdrawn")
+    for person in people:
+        state = work.state(PERSON, person)
+        if state.erased:
+            raise refusal("withdrawn")
+        if any(hold.case in (None, fact.case) for hold in state.holds.values()):
+            raise refusal("on-hold")
+
+
+async def _step_three(
+    work: Work, service: Intake, caller: Caller, fact: PermitFact, asked: Asked, redeemed: Redeemed
+) -> dict[str, Any] | None:
+    """Hand out, or give up: None."""
+    await work.lock(*((PERSON, person) for person in asked.people))
+    moved = any(work.version(PERSON, person) != asked.seen[person] for person in asked.people)
+    moved = moved or set(await details.group_of(work, asked.people)) != set(asked.people)
+    moved = moved or await store.withdrawn(work, asked.people, fact.case)
+    found = None
+    if not moved:
+        own = await details.group_of(work, [fact.person])
+        found = await details_for(work, service.keyring, own, fact.case, redeemed.channel)
+    if found is None:
+        await store.give_up(work, redeemed.permit, "changed")
+        return None
+    if not await store.hand_out(work, redeemed.permit, redeemed):
+        return None
+    await reading.note_read(work, caller.agency, caller.worker, "release", fact.person, None, redeemed.permit)
+    return found
+
+
+async def _refused(service: Intake, permit: str, kind: str) -> Problem:
+    if kind == "behind":
+        return refusal(kind)
+    if kind == "already-redeemed":
+        # Redeemed before, by a try that did not get as far as handing out (it crashed, or is about to find out).
+        if await service.transact(store.give_up, permit, "interrupted"):
+            row = await service.pool.fetchrow("SELECT fence FROM release WHERE permit = $1", permit)
+            await _tell_not_made(service, permit, row["fence"] if row else 0)
+        return refusal(kind)
+    await service.transact(store.refused, permit, kind)
+    return not_found("permit") if kind == "not-found" else refusal(kind)
+
+
+async def _tell_not_made(service: Intake, permit: str, fence: int) -> None:
+    """Tell consent that nothing was handed out. If that fails now, `tell_loop` does it later."""
+    try:
+        if await Consent(service).not_made(permit, fence):
+            await service.transact(store.told, permit)
+    except Unavailable:
+        log.warning("consent will be told later that nothing was handed out", extra={"permit": permit})
+
+
+async def tell_loop(service: Service) -> None:
+    """Tell consent of releases that were given up, until it knows."""
+    intake = intake_of(service)
+    while True:
+        for row in await intake.pool.fetch("SELECT permit, fence FROM release WHERE NOT told LIMIT 100"):
+            await _tell_not_made(intake, row["permit"], row["fence"])
+        await asyncio.sleep(TELL_SECONDS)

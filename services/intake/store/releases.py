@@ -1,0 +1,120 @@
+"""Releases: one row for each permit, for ever; and the telephones, addresses and homes that live approaches have claimed."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from services.intake.store.matching import lock_tags
+from shared.runtime.work import Work
+
+_NUMBERING: Final = 4_071_718
+
+_POINTS: Final = "SELECT DISTINCT tag FROM contact_point WHERE person = ANY($1::text[])"
+# Somebody else at the same telephone, e-mail address or home, whose approach is live or who said no. Whoever speaks for
+# somebody shares theirs by nature; what a human has cleared is cleared.
+_OTHERS: Final = """
+SELECT DISTINCT o.person FROM (
+  SELECT p.person FROM contact_point AS p JOIN ledger AS l ON l.person = p.person
+  WHERE p.tag = ANY($1::bytea[]) AND (l.live OR l.refused)
+  UNION SELECT c.person FROM contact_claim AS c WHERE c.tag = ANY($1::bytea[]) AND c.permit <> $3
+) AS o
+WHERE NOT (o.person = ANY($2::text[]))
+  AND NOT EXISTS (SELECT FROM speaks_for AS s WHERE (s.contact = ANY($2::text[]) AND s.party = o.person)
+                  OR (s.party = ANY($2::text[]) AND s.contact = o.person))
+  AND NOT EXISTS (SELECT FROM contact_point_cleared AS k WHERE k.person = ANY($2::text[]) AND k.other = o.person)
+LIMIT 1
+"""
+_CLAIM: Final = """
+INSERT INTO contact_claim (tag, person, permit, claimed_at) SELECT tag, $2, $3, $4 FROM unnest($1::bytea[]) AS tag
+ON CONFLICT (tag, person) DO UPDATE SET permit = excluded.permit, claimed_at = excluded.claimed_at
+"""
+_WITHDRAWN: Final = """
+SELECT true FROM withdrawal_candidate AS c JOIN withdrawal AS w ON w.id = c.withdrawal
+WHERE c.person = ANY($1::text[]) AND w.state IN ('recorded', 'needs_person', 'in_force')
+  AND (w.scope = 'everything' OR c.case_id IS NULL OR c.case_id = $2) LIMIT 1
+"""
+_ASK: Final = """
+INSERT INTO release (permit, fence, person, party, case_id, agency, worker, seen, state, asked_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8::json, 'asked', $9)
+ON CONFLICT (permit) DO UPDATE SET seen = excluded.seen, fence = excluded.fence, asked_at = excluded.asked_at, worker = excluded.worker,
+  state = 'asked', reason = NULL
+WHERE release.state IN ('asked', 'refused')
+RETURNING true
+"""
+
+
+async def points_of(work: Work, people: list[str]) -> set[bytes]:
+    """Return the keyed hashes of every way to reach these people."""
+    return {row["tag"] for row in await work.fetch(_POINTS, people)}
+
+
+async def lock_points(work: Work, points: set[bytes]) -> None:
+    """Lock contact points, so that of two releases to one telephone the second sees the first one's claim."""
+    await lock_tags(work, points)
+
+
+async def somebody_else(work: Work, points: set[bytes], people: list[str], permit: str) -> bool:
+    """Say whether another person's live approach or "no" is at one of these contact points."""
+    return bool(await work.fetchval(_OTHERS, sorted(points), people, permit))
+
+
+async def claim(work: Work, points: set[bytes], person: str, permit: str) -> None:
+    """Claim contact points for a permit."""
+    await work.execute(_CLAIM, sorted(points), person, permit, work.now)
+
+
+async def withdrawn(work: Work, people: list[str], case: str) -> bool:
+    """Say whether a withdrawal of any of these people is recorded here, in force at consent or not yet."""
+    return bool(await work.fetchval(_WITHDRAWN, people, case))
+
+
+async def ask(work: Work, release: dict[str, Any], seen: dict[str, int]) -> bool:
+    """Write the release's row before consent is asked. False: the permit's release is already decided."""
+    return bool(
+        await work.fetchval(
+            _ASK, release["permit"], release["fence"], release["person"], release["party"], release["case"],
+            release["agency"], release["worker"], msgspec.json.encode(seen).decode(), work.now,
+        )
+    )  # fmt: skip
+
+
+async def hand_out(work: Work, permit: str, redeemed: object) -> bool:
+    """Mark a release as handed out, and number it. False: it was given up meanwhile.
+
+    Numbers are drawn under a lock that is held until the commit: whoever reads `after` a number misses none.
+    """
+    await work.execute("SELECT pg_advisory_xact_lock($1)", _NUMBERING)
+    return bool(
+        await work.fetchval(
+            """UPDATE release SET state = 'handed_out', handed_out_at = $2, redeemed = $3::json,
+                 number = nextval('release_number')
+               WHERE permit = $1 AND state = 'asked' RETURNING true""",
+            permit, work.now, msgspec.json.encode(redeemed).decode(),
+        )
+    )  # fmt: skip
+
+
+async def give_up(work: Work, permit: str, reason: str) -> bool:
+    """Decide that nothing is handed out for a permit that consent has redeemed; consent is to be told. False: too late."""
+    given_up = await work.fetchval(
+        "UPDATE release SET state = 'given_up', reason = $2, told = false WHERE permit = $1 AND state = 'asked' RETURNING true",
+        permit,
+        reason,
+    )
+    await work.execute("DELETE FROM contact_claim WHERE permit = $1", permit)
+    return bool(given_up)
+
+
+async def refused(work: Work, permit: str, reason: str) -> None:
+    """Note consent's refusal; the contact points are free again. A permit that is merely ahead of consent stays asked."""
+    await work.execute(
+        "UPDATE release SET state = 'refused', reason = $2 WHERE permit = $1 AND state = 'asked'", permit, reason
+    )
+    await work.execute("DELETE FROM contact_claim WHERE permit = $1", permit)
+
+
+async def told(work: Work, permit: str) -> None:
+    """Consent knows that nothing was handed out."""
+    await work.execute("UPDATE release SET told = true WHERE permit = $1", permit)

@@ -1,0 +1,143 @@
+"""Withdrawals on their way to consent, whom they may mean, and the "no" of people not known yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from shared.runtime.work import Work
+
+RECORDED, IN_FORCE, NEEDS_PERSON = "recorded", "in_force", "needs_person"
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """One withdrawal as stored. `person` is None while it is not clear, or not known, who it is."""
+
+    id: str
+    state: str
+    scope: str
+    case_id: str | None
+    by_whom: str
+    agency: str
+    person: str | None
+    in_flight: tuple[str, ...]
+    recorded_at: datetime
+    in_force_at: datetime | None
+
+    def body(self) -> dict[str, Any]:
+        """Return what may be told of it: its state, and when."""
+        answer: dict[str, Any] = {
+            "withdrawal": self.id,
+            "state": self.state,
+            "scope": self.scope,
+            "recorded_at": self.recorded_at.isoformat(),
+        }
+        if self.state == IN_FORCE:
+            answer["outcome"] = "in_flight" if self.in_flight else "clean"
+            answer["in_flight"] = list(self.in_flight)
+            answer["in_force_at"] = self.in_force_at.isoformat() if self.in_force_at else None
+        return answer
+
+
+_COLUMNS: Final = "id::text AS id, state, scope, case_id, by_whom, agency, person, in_flight, recorded_at, in_force_at"
+
+
+def _of(row: Any) -> Withdrawal:  # noqa: ANN401 - a record
+    fields = dict(row)
+    return Withdrawal(**fields | {"in_flight": tuple(msgspec.json.decode(fields["in_flight"]))})
+
+
+async def read(work: Work, withdrawal: str) -> Withdrawal | None:
+    """Return a withdrawal, None if there is no such one."""
+    row = await work.fetchrow(f"SELECT {_COLUMNS} FROM withdrawal WHERE id = $1", withdrawal)  # noqa: S608 - constants
+    return _of(row) if row else None
+
+
+async def due(work: Work, limit: int = 100) -> list[Withdrawal]:
+    """Return the withdrawals that consent has yet to answer, the oldest first."""
+    query = f"SELECT {_COLUMNS} FROM withdrawal WHERE state = 'recorded' AND person IS NOT NULL ORDER BY id LIMIT $1"  # noqa: S608
+    return [_of(row) for row in await work.fetch(query, limit)]
+
+
+async def record(
+    work: Work,
+    withdrawal: Withdrawal,
+    candidates: Iterable[str],
+    *,
+    via: str,
+    worker: str | None,
+    sealed: tuple[bytes, bytes] | None = None,
+) -> None:
+    """Store a withdrawal. From the commit on, no release of any candidate gets through.
+
+    `via` says by what it came: person, case, reference, identifiers or link; `sealed` is (wrapped key, details).
+    """
+    await work.execute(
+        """INSERT INTO withdrawal (id, state, scope, case_id, via, by_whom, agency, worker, person, key, sealed, recorded_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)""",
+        withdrawal.id, withdrawal.state, withdrawal.scope, withdrawal.case_id, via, withdrawal.by_whom, withdrawal.agency,
+        worker, withdrawal.person, *(sealed or (None, None)), withdrawal.recorded_at,
+    )  # fmt: skip
+    await work.execute(
+        "INSERT INTO withdrawal_candidate (withdrawal, person, case_id) SELECT $1, person, $3 FROM unnest($2::text[]) AS person",
+        withdrawal.id,
+        sorted(set(candidates)),
+        withdrawal.case_id,
+    )
+
+
+async def suppress(work: Work, tags: Iterable[bytes], source: str, reason: str) -> None:
+    """Keep keyed hashes that a later referral meets."""
+    await work.execute(
+        """INSERT INTO suppression (tag, source, since, reason) SELECT tag, $2, $3, $4 FROM unnest($1::bytea[]) AS tag
+           ON CONFLICT DO NOTHING""",
+        sorted(set(tags)),
+        source,
+        work.now,
+        reason,
+    )
+
+
+async def in_force(work: Work, withdrawal: str, in_flight: Sequence[str]) -> None:
+    """Consent has answered."""
+    await work.execute(
+        """UPDATE withdrawal SET state = 'in_force', in_flight = $2::json, in_force_at = $3
+           WHERE id = $1 AND state = 'recorded'""",
+        withdrawal,
+        msgspec.json.encode(list(in_flight)).decode(),
+        work.now,
+    )
+
+
+async def harmed_of_case(work: Work, case: str) -> str | None:
+    """Return the harmed person of a case."""
+    person: str | None = await work.fetchval("SELECT harmed FROM referral_case WHERE case_id = $1 LIMIT 1", case)
+    return person
+
+
+async def cases_of_referral(work: Work, agency: str, reference_tag: bytes) -> list[tuple[str, str]]:
+    """Return (case, harmed person) of an agency's own referral."""
+    rows = await work.fetch(
+        """SELECT c.case_id, c.harmed FROM referral AS r JOIN referral_case AS c ON c.referral = r.id
+           WHERE r.agency = $1 AND r.reference_tag = $2 ORDER BY c.position""",
+        agency,
+        reference_tag,
+    )
+    return [(row["case_id"], row["harmed"]) for row in rows]
+
+
+async def is_party(work: Work, person: str, case: str) -> bool:
+    """Say whether a person is a party, or speaks for one, of a case."""
+    return bool(
+        await work.fetchval(
+            """SELECT true FROM referral_case AS c, json_array_elements(c.facts -> 'parties') AS f
+               WHERE c.case_id = $2 AND (f ->> 'person' = $1 OR (f -> 'contact_persons')::jsonb ? $1) LIMIT 1""",
+            person,
+            case,
+        )
+    )

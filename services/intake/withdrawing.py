@@ -1,0 +1,218 @@
+"""A person takes part no longer: recorded here at once, so that no release gets through, then put in force by consent.
+
+The row is committed before consent is asked. A crash, or consent being away, leaves it `recorded`; `withdraw_loop` repeats
+the call under the same key until it is answered. Who is meant may be unclear: then every candidate is blocked and a person at
+the hub decides; nobody known: it stays as a suppression, which a later referral meets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hmac
+import logging
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import msgspec
+
+from services.intake import matching
+from services.intake.core import PERSON, Intake, intake_of
+from services.intake.facts import comparable
+from services.intake.gateways import Consent
+from services.intake.recognising.load import Someone, blocking_tags
+from services.intake.recognising.people import Crowd, RecordCache
+from services.intake.referral import Human, Party
+from services.intake.store import people as details
+from services.intake.store import withdrawals as store
+from services.intake.store.withdrawals import NEEDS_PERSON, RECORDED, Withdrawal
+from services.intake.suppressions import suppression_texts
+from shared.contracts.envelope import Actor
+from shared.runtime.auth import Caller
+from shared.runtime.errors import Unavailable
+from shared.runtime.identifiers import new_id
+from shared.runtime.problems import FieldError, invalid, not_found
+from shared.runtime.service import Service
+from shared.runtime.telemetry import counter
+from shared.runtime.work import Work
+
+log = logging.getLogger(__name__)
+WITHDRAWALS = counter("withdrawals", "withdrawals recorded, by how they came")
+RETRY_SECONDS = 1.0
+By = Literal["person", "proxy", "agency", "link"]
+
+
+@dataclass(frozen=True)
+class Named:
+    """Who withdraws, as far as the sender can say: exactly one of the first four."""
+
+    person: str | None = None
+    case: str | None = None
+    reference: str | None = None
+    human: Human | None = None
+    scope: Literal["case", "everything"] = "everything"
+    by: By = "person"
+
+
+async def record(work: Work, service: Intake, caller_agency: str, worker: str | None, named: Named) -> str:
+    """Record a withdrawal and return its id. Raises Problem 404 or 422."""
+    if named.human is not None:
+        return await _by_details(work, service, caller_agency, worker, named, named.human)
+    people, case, via = await _whom(work, service, caller_agency, named)
+    group = await details.group_of(work, people)
+    # Locked, so that a release that is being decided either sees this or was first, and is in flight.
+    await work.lock(*((PERSON, person) for person in group))
+    withdrawal = _new(work, RECORDED, named, case, people[0], caller_agency)
+    await store.record(work, withdrawal, group, via=via, worker=worker)
+    WITHDRAWALS.add(1, {"via": via})
+    return withdrawal.id
+
+
+def _new(work: Work, state: str, named: Named, case: str | None, person: str | None, agency: str) -> Withdrawal:
+    of_case = case if named.scope == "case" else None
+    return Withdrawal(new_id(), state, named.scope, of_case, named.by, agency, person, (), work.now, None)
+
+
+async def _whom(work: Work, service: Intake, agency: str, named: Named) -> tuple[list[str], str | None, str]:
+    if named.person is not None:
+        known = await work.fetchval("SELECT true FROM stream WHERE kind = 'person' AND key = $1", named.person)
+        if not known or (named.case is not None and not await store.is_party(work, named.person, named.case)):
+            raise not_found("person")
+        return [named.person], named.case, "person"
+    if named.case is not None:
+        harmed = await store.harmed_of_case(work, named.case)
+        if harmed is None:
+            raise not_found("case")
+        return [harmed], named.case, "case"
+    tag = service.keyring.tag("reference", f"{agency}\n{named.reference}")
+    cases = await store.cases_of_referral(work, agency, tag)
+    if not cases:
+        raise not_found("referral")
+    people = {harmed for _, harmed in cases}
+    if len(people) > 1:
+        wrong = FieldError("reference", "several people were harmed in this referral", "Send the person or the case instead.")
+        raise invalid([wrong])
+    return sorted(people), cases[0][0], "reference"
+
+
+# --------------------------------------------------------------------------------------------------------- by details
+
+
+async def _by_details(
+    work: Work, service: Intake, agency: str, worker: str | None, named: Named, human: Human
+) -> str:
+    """Find who is meant. One human: as if named. Several possible: all are blocked. Nobody: a suppression remains."""
+    record_ = matching.normalise(comparable(human, agency))
+    tags = frozenset(service.keyring.tag("suppression", text) for text in suppression_texts(record_))
+    one = Someone("", 0, False, "harmed", b"", _as_party(human), record_, blocking_tags(service.keyring, record_), tags)  # noqa: FBT003
+    crowd = Crowd(RecordCache(service.keyring), await work.fetchval("SELECT count(*) FROM stream WHERE kind = 'person'"))
+    # The same locks as the matcher's: a referral of this person that is being matched is either found, or meets the
+    # suppression.
+    await crowd.gather(work, [one])
+    crowd.recognise(one)
+    decision = one.decision
+    assert decision is not None  # noqa: S101 - recognise() decides
+    # A name that too many share is a doubt as well, though nobody in particular can be blocked for it.
+    candidates = await details.group_of(work, list(decision.people)) if decision.people else []
+    await work.lock(*((PERSON, person) for person in candidates))
+    joined = decision.answer == "join"
+    state = NEEDS_PERSON if decision.answer == "hold" else RECORDED
+    withdrawal = _new(work, state, replace(named, scope="everything"), None, decision.people[0] if joined else None, agency)
+    owner = f"withdrawal:{withdrawal.id}"
+    key, wrapped = service.keyring.new_key(owner)
+    sealed = (wrapped, key.seal(human.model_dump_json().encode(), owner))
+    await store.record(work, withdrawal, candidates, via="identifiers", worker=worker, sealed=sealed)
+    if not joined:
+        await store.suppress(work, tags, f"withdrawal:{withdrawal.id}", "withdrawn")
+    WITHDRAWALS.add(1, {"via": "identifiers"})
+    return withdrawal.id
+
+
+def _as_party(human: Human) -> Party:
+    return Party.model_construct(**dict(human), role="harmed", identified=True)
+
+
+# ------------------------------------------------------------------------------------------------------------ in force
+
+
+async def put_in_force(service: Intake, withdrawal: str) -> Withdrawal | None:
+    """Ask consent, if it is clear who is meant and consent has not answered yet; return how it stands now."""
+    known = await service.transact(store.read, withdrawal)
+    if known is None or known.state != RECORDED or known.person is None:
+        return known
+    body: dict[str, Any] = {
+        "scope": known.scope,
+        "cases": [known.case_id] if known.scope == "case" and known.case_id else [],
+        "by": known.by_whom,
+        "withdrawal": known.id,
+    }
+    try:
+        answer = await Consent(service).withdraw(known.person, known.id, body)
+    except Unavailable:
+        return known
+    await service.transact(store.in_force, known.id, answer.in_flight)
+    return await service.transact(store.read, withdrawal)
+
+
+async def withdraw_loop(service: Service) -> None:
+    """Repeat what consent has not answered, for as long as it takes."""
+    intake = intake_of(service)
+    while True:
+        for one in await intake.transact(store.due):
+            await put_in_force(intake, one.id)
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+# ------------------------------------------------------------------------------------------- a person decides who it is
+
+
+async def resolve(work: Work, withdrawal: str, people: list[str], caller: Caller) -> None:
+    """A person at the hub says whom an unclear withdrawal means: some of the candidates, or nobody known. Raises Problem."""
+    known = await store.read(work, withdrawal)
+    if known is None or known.state != NEEDS_PERSON:
+        raise not_found("withdrawal that needs a person")
+    rows = await work.fetch("SELECT person FROM withdrawal_candidate WHERE withdrawal = $1", withdrawal)
+    candidates = {row["person"] for row in rows}
+    wrong = [n for n, person in enumerate(people) if person not in candidates]
+    if wrong:
+        raise invalid([FieldError(f"people[{n}]", "not a candidate of this withdrawal", "Choose among its candidates.") for n in wrong])
+    group = set(await details.group_of(work, people)) if people else set()
+    await work.lock(*((PERSON, person) for person in candidates | group))
+    await work.execute(
+        "DELETE FROM withdrawal_candidate WHERE withdrawal = $1 AND NOT (person = ANY($2::text[]))", withdrawal, sorted(group)
+    )
+    first = people[0] if people else None
+    await work.execute("UPDATE withdrawal SET state = 'recorded', person = $2 WHERE id = $1", withdrawal, first)
+    for person in people[1:]:
+        # Each person has a withdrawal of their own: consent answers each by itself.
+        again = replace(known, id=new_id(), state=RECORDED, person=person)
+        await store.record(work, again, await details.group_of(work, [person]), via="identifiers", worker=caller.worker)
+
+
+# --------------------------------------------------------------------------------------------------------------- links
+
+
+def make_token(service: Intake, person: str, case: str | None, expires: int) -> str:
+    """Return the signed token of a link in a message: pseudonymous ids and an end (seconds since 1970), nothing else."""
+    payload = msgspec.json.encode([person, case, expires])
+    return _b64(payload) + "." + _b64(service.keyring.tag("link", payload))
+
+
+def read_token(service: Intake, token: str, now: float) -> tuple[str, str | None] | None:
+    """Return (person, case) of a token that we made and that has not ended; else None."""
+    try:
+        payload, signature = (base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in token.split("."))
+        if not hmac.compare_digest(signature, service.keyring.tag("link", payload)):
+            return None
+        person, case, expires = msgspec.json.decode(payload, type=tuple[str, str | None, int])
+    except (ValueError, binascii.Error, msgspec.DecodeError):
+        return None
+    return (person, case) if now < expires else None
+
+
+def _b64(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).decode().rstrip("=")
+
+
+PUBLIC = Actor("public")

@@ -1,0 +1,48 @@
+"""Steps that several tests of intake take."""
+
+from typing import Any
+
+import httpx
+
+from tests.support.running import until
+
+
+async def matched(intake: Any, count: int) -> None:
+    """Wait until this many referrals are matched."""
+
+    async def done() -> bool:
+        return await intake.pool.fetchval("SELECT count(*) FROM referral WHERE status <> 'received'") >= count
+
+    await until(done, seconds=30)
+
+
+async def posted(intake: Any, client: httpx.AsyncClient, headers: dict[str, str], document: dict[str, Any]) -> str:
+    """Post a referral, wait until it is matched, and return its id."""
+    answer = await client.post("/v1/referrals", json=document, headers=headers)
+    assert answer.status_code == 202, answer.text
+
+    async def done() -> bool:
+        waiting = await intake.pool.fetchval("SELECT count(*) FROM to_match WHERE referral = $1", answer.json()["referral"])
+        return waiting == 0
+
+    await until(done, seconds=30)
+    return str(answer.json()["referral"])
+
+
+async def harmed(intake: Any, referral: str) -> tuple[str, str]:
+    """Return (person, case) of a referral's first harmed party."""
+    row = await intake.pool.fetchrow(
+        "SELECT harmed, case_id FROM referral_case WHERE referral = $1 ORDER BY position LIMIT 1", referral
+    )
+    return row["harmed"], row["case_id"]
+
+
+async def events(intake: Any, topic: str) -> list[tuple[str, str]]:
+    """Return (key, type without version) of everything recorded for a topic."""
+    rows = await intake.pool.fetch("SELECT key, type FROM journal WHERE topic = $1 ORDER BY position", topic)
+    return [(row["key"], row["type"].rpartition(".v")[0]) for row in rows]
+
+
+def kind(answer: httpx.Response) -> str:
+    """Return the last part of a problem's type."""
+    return str(answer.json()["type"].rpartition("/")[2])

@@ -1,0 +1,150 @@
+"""Details are handed out once, against a permit, and only if nothing has moved."""
+
+import asyncio
+
+import pytest
+
+from tests.integration.intake.helpers import harmed, kind, posted
+from tests.integration.intake.stand_in import StandIn
+from tests.support.referrals import offender, party, referral
+from tests.support.running import until
+from tests.support.tokens import bearer
+
+
+@pytest.fixture
+def consent(intake):
+    return StandIn(intake)
+
+
+@pytest.fixture
+async def victim(intake, client, police):
+    """Give (person, case) of Mary Wells, referred by the police."""
+    return await harmed(intake, await posted(intake, client, police, referral()))
+
+
+async def release(client, headers, permit: str, fence: int = 1):
+    return await client.post("/v1/releases", json={"permit": permit, "fence": fence}, headers=headers)
+
+
+async def test_a_permit_gives_the_details_of_its_channel_once(client, care, consent, victim):
+    consent.permit("p1", *victim, "victim-care")
+    answer = await release(client, care, "p1")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.json()["phones"] == ["+447700900123"]
+    assert "emails" not in answer.json()
+    assert answer.json()["name"] == {"forenames": "Mary Ann", "surname": "Wells"}
+    again = await release(client, care, "p1")
+    assert (again.status_code, kind(again)) == (409, "already-redeemed")
+    assert consent.called("PUT", "outcome") == []
+    told = await client.get("/v1/releases", headers=bearer("consent", "internal", kind="service"))
+    assert [entry["permit"] for entry in told.json()["releases"]] == ["p1"]
+
+
+async def test_a_permit_of_another_agency_is_not_found(client, police, consent, victim):
+    consent.permit("p1", *victim, "victim-care")
+    assert (await release(client, police, "p1")).status_code == 404
+
+
+async def test_consent_away_means_do_not_contact(client, care, consent, victim):
+    consent.permit("p1", *victim, "victim-care")
+    consent.away = True
+    answer = await release(client, care, "p1")
+    assert answer.status_code == 503
+    assert "retry-after" in answer.headers
+
+
+async def test_behind_leaves_the_permit_to_be_tried_again(client, care, consent, victim):
+    consent.permit("p1", *victim, "victim-care")
+    consent.refuse = "behind"
+    answer = await release(client, care, "p1")
+    assert (answer.status_code, kind(answer), answer.headers["retry-after"]) == (409, "behind", "1")
+    consent.refuse = None
+    assert (await release(client, care, "p1")).status_code == 200
+
+
+async def test_a_withdrawal_between_redemption_and_release_wins(intake, client, care, police, consent, victim):
+    consent.permit("p1", *victim, "victim-care")
+    consent.before_redemption = asyncio.Event()
+    releasing = asyncio.create_task(release(client, care, "p1"))
+    await consent.reached_redemption.wait()
+    consent.away = True
+    headers = {**police, "Idempotency-Key": '"w1"'}
+    recorded = await client.post("/v1/withdrawals", json={"person": victim[0]}, headers=headers)
+    assert (recorded.status_code, recorded.json()["state"]) == (202, "recorded")
+    consent.away = False
+    consent.before_redemption.set()
+    answer = await releasing
+    assert (answer.status_code, kind(answer)) == (409, "changed")
+    await until(lambda: consent.called("PUT", "outcome") == [{"fence": 1, "outcome": "not_made"}])
+    assert await intake.pool.fetchval("SELECT count(*) FROM release WHERE state = 'handed_out'") == 0
+
+
+async def test_what_was_redeemed_but_never_handed_out_is_told_as_not_made(client, care, consent, victim):
+    consent.permit("p1", *victim, "victim-care")
+    consent.refuse = "behind"
+    await release(client, care, "p1")
+    # As after a crash between redemption and hand-out: consent has redeemed it, intake's row is still "asked".
+    consent.refuse = None
+    consent.redeemed.add("p1")
+    answer = await release(client, care, "p1")
+    assert (answer.status_code, kind(answer)) == (409, "already-redeemed")
+    assert consent.called("PUT", "outcome") == [{"fence": 1, "outcome": "not_made"}]
+    assert kind(await release(client, care, "p1")) == "already-redeemed"
+
+
+async def test_fifty_tries_at_once_hand_out_at_most_once(intake, client, care, consent, victim):
+    consent.permit("p1", *victim, "victim-care")
+    answers = await asyncio.gather(*(release(client, care, "p1") for _ in range(50)))
+    assert [a.status_code for a in answers].count(200) <= 1
+    assert {a.status_code for a in answers} <= {200, 409}
+    handed_out = await intake.pool.fetchval("SELECT count(*) FROM release WHERE state = 'handed_out'")
+    assert handed_out == [a.status_code for a in answers].count(200)
+
+
+async def test_another_persons_live_approach_at_the_same_telephone_needs_a_human(intake, client, police, care, consent, victim):
+    neighbour = party(
+        name={"forenames": "Gwendolyn", "surname": "Thackeray"},
+        date_of_birth="1950-07-01",
+        addresses=[],
+        emails=[],
+        phones=[{"number": "07700 900123", "whose": "shared"}],
+    )
+    other = referral("R-2", parties=[neighbour], incident={"offence_class": "theft", "on": "2025-12-24"})
+    person, case = await harmed(intake, await posted(intake, client, police, other))
+    assert person != victim[0]
+    consent.permit("p1", *victim, "victim-care")
+    assert (await release(client, care, "p1")).status_code == 200
+    consent.permit("p2", person, case, "victim-care")
+    answer = await release(client, care, "p2")
+    assert (answer.status_code, kind(answer)) == (409, "contact-point")
+
+
+async def test_the_number_of_the_one_responsible_is_never_handed_out(intake, client, police, care, consent):
+    together = referral(
+        parties=[
+            party(phones=[{"number": "07700 900555"}, {"number": "07700 900777"}]),
+            offender(phones=[{"number": "07700 900555"}]),
+        ]
+    )
+    person, case = await harmed(intake, await posted(intake, client, police, together))
+    consent.permit("p1", person, case, "victim-care")
+    held = await release(client, care, "p1")
+    assert (held.status_code, kind(held)) == (409, "on-hold")
+    hub = bearer("hub", "hub", "referrals.read", worker="h1")
+    row = await intake.pool.fetchrow("SELECT id, referral::text AS referral FROM hold WHERE reason = 'unsafe_contact'")
+    path = f"/v1/referrals/{row['referral']}/holds/{row['id']}/release"
+    lifted = await client.post(path, json={"reason": "checked"}, headers={**hub, "If-Match": '"1"'})
+    assert lifted.status_code == 200, lifted.text
+    answer = await release(client, care, "p1")
+    assert answer.json()["phones"] == ["+447700900777"]
+
+
+async def test_a_channel_without_a_safe_way_is_refused(intake, client, police, care, consent):
+    unsafe = referral(parties=[party(phones=[{"number": "07700 900123", "safe": False}])])
+    person, case = await harmed(intake, await posted(intake, client, police, unsafe))
+    consent.permit("p1", person, case, "victim-care")
+    answer = await release(client, care, "p1")
+    assert (answer.status_code, kind(answer)) == (409, "unsafe")
+    consent.permit("p2", person, case, "victim-care", "email")
+    assert (await release(client, care, "p2")).json()["emails"] == ["mary.wells@example.org"]

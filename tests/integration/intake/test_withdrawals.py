@@ -1,0 +1,119 @@
+"""A "no" is in force for releases at once, and reaches consent however long that takes."""
+
+import pytest
+
+from tests.integration.intake.helpers import harmed, kind, posted
+from tests.integration.intake.stand_in import StandIn
+from tests.support.referrals import party, referral
+from tests.support.running import until
+from tests.support.tokens import bearer
+
+
+@pytest.fixture
+def consent(intake):
+    return StandIn(intake)
+
+
+@pytest.fixture
+async def victim(intake, client, police):
+    return await harmed(intake, await posted(intake, client, police, referral()))
+
+
+def key(headers: dict[str, str], value: str) -> dict[str, str]:
+    return {**headers, "Idempotency-Key": f'"{value}"'}
+
+
+DETAILS = {
+    "name": {"forenames": "Mary", "surname": "Wells"},
+    "date_of_birth": "1971-03-09",
+    "phones": [{"number": "07700 900123"}],
+    "addresses": [{"postcode": "SG1 2AB"}],
+}
+
+
+async def test_a_withdrawal_by_person_is_clean(client, care, consent, victim):
+    answer = await client.post("/v1/withdrawals", json={"person": victim[0]}, headers=key(care, "1"))
+    assert (answer.status_code, answer.json()["outcome"]) == (201, "clean")
+    again = await client.post("/v1/withdrawals", json={"person": victim[0]}, headers=key(care, "1"))
+    assert again.json()["withdrawal"] == answer.json()["withdrawal"]
+    assert len(consent.called("POST", "withdrawals")) == 1
+
+
+async def test_what_was_under_way_is_named(client, care, consent, victim):
+    consent.in_flight = ["p9"]
+    answer = await client.post("/v1/withdrawals", json={"case": victim[1], "scope": "case"}, headers=key(care, "1"))
+    assert (answer.status_code, answer.json()["outcome"], answer.json()["in_flight"]) == (201, "in_flight", ["p9"])
+    assert consent.called("POST", "withdrawals")[0]["cases"] == [victim[1]]
+
+
+async def test_with_consent_away_it_is_recorded_bars_releases_and_is_repeated(client, police, care, consent, victim):
+    consent.permit("p1", *victim, "victim-care")
+    consent.away = True
+    answer = await client.post("/v1/withdrawals", json={"reference": "R-1"}, headers=key(police, "1"))
+    assert (answer.status_code, answer.json()["state"]) == (202, "recorded")
+    consent.away = False
+    refused = await client.post("/v1/releases", json={"permit": "p1", "fence": 1}, headers=care)
+    assert (refused.status_code, kind(refused)) == (409, "withdrawn")
+
+    async def in_force() -> bool:
+        state = await client.get(answer.headers["location"], headers=police)
+        return state.json()["state"] == "in_force"
+
+    await until(in_force)
+    sent = consent.called("POST", "/withdrawals")
+    assert {body["withdrawal"] for body in sent} == {answer.json()["withdrawal"]}
+
+
+async def test_by_details_that_are_clearly_hers(client, care, consent, victim):
+    answer = await client.post("/v1/withdrawals", json={"identifiers": DETAILS}, headers=key(care, "1"))
+    assert (answer.status_code, answer.json()["outcome"]) == (201, "clean")
+    assert consent.asked[-1][1] == f"/v1/people/{victim[0]}/withdrawals"
+
+
+async def test_by_details_that_may_be_hers_a_person_decides_and_nobody_approaches_meanwhile(client, care, consent, victim):
+    unsure = {"name": {"forenames": "Mary", "surname": "Wells"}, "date_of_birth": "1971-03-09"}
+    answer = await client.post("/v1/withdrawals", json={"identifiers": unsure}, headers=key(care, "1"))
+    assert (answer.status_code, answer.json()["state"]) == (202, "needs_person")
+    consent.permit("p1", *victim, "victim-care")
+    refused = await client.post("/v1/releases", json={"permit": "p1", "fence": 1}, headers=care)
+    assert kind(refused) == "withdrawn"
+    hub = bearer("hub", "hub", worker="h1")
+    waiting = (await client.get("/v1/withdrawals", headers=hub)).json()["withdrawals"]
+    assert waiting[0]["candidates"] == [victim[0]]
+    path = f"/v1/withdrawals/{answer.json()['withdrawal']}/resolution"
+    cleared = await client.post(path, json={"people": []}, headers=hub)
+    assert cleared.json()["state"] == "recorded"
+    assert (await client.post("/v1/releases", json={"permit": "p1", "fence": 1}, headers=care)).status_code == 200
+
+
+async def test_a_no_of_somebody_not_known_yet_holds_the_later_referral(intake, client, police, care, consent):
+    answer = await client.post("/v1/withdrawals", json={"identifiers": DETAILS}, headers=key(care, "1"))
+    assert (answer.status_code, answer.json()["state"]) == (202, "recorded")
+    person, case = await harmed(intake, await posted(intake, client, police, referral(parties=[party()])))
+    held = await intake.pool.fetch("SELECT reason FROM hold WHERE person = $1 AND lifted_at IS NULL", person)
+    assert [row["reason"] for row in held] == ["suppressed"]
+    consent.permit("p1", person, case, "victim-care")
+    refused = await client.post("/v1/releases", json={"permit": "p1", "fence": 1}, headers=care)
+    assert kind(refused) == "on-hold"
+
+
+async def test_the_link_in_a_message_shows_on_get_and_acts_on_post(client, consent, victim):
+    internal = bearer("notifications", "internal", kind="service")
+    made = await client.post(f"/v1/people/{victim[0]}/withdrawal-link?case={victim[1]}", headers=internal)
+    path = "/v1" + made.json()["url"].partition("/v1")[2]
+    shown = await client.get(path)
+    assert "Stop contacting me" in shown.text
+    assert consent.called("POST", "withdrawals") == []
+    acted = await client.post(path, data={"scope": "case"})
+    assert (acted.status_code, acted.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    await client.post(path, data={"scope": "case"})
+    assert [body["by"] for body in consent.called("POST", "withdrawals")] == ["link"]
+    tampered = await client.post(path[:-4] + "AAAA", data={"scope": "everything"})
+    assert tampered.status_code == 404
+
+
+@pytest.mark.parametrize("body", [{}, {"person": "a", "reference": "b"}, {"identifiers": {}}, {"person": "a", "scope": "case"}])
+async def test_who_withdraws_must_be_said_once(client, care, consent, body):
+    answer = await client.post("/v1/withdrawals", json=body, headers=key(care, "1"))
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["remedy"]
