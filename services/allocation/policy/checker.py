@@ -91,13 +91,6 @@ def _cut_out(left: list[Box], box: Box) -> bool:
 def _unreachable(rule: Rule, rules: tuple[Rule, ...]) -> Problem:
     box = box_of(rule.conditions)
     before = [other for other in rules[: rules.index(rule)] if overlap(box_of(other.conditions), box)]
-    if not before:
-        return Problem(
-            rule.file,
-            rule.line,
-            f"'{rule.id}' contradicts itself",
-            "no case has all of its conditions: drop one",
-        )
     named = ", ".join(f"'{other.id}' (line {other.line})" for other in before)
     return Problem(
         rule.file, rule.line, f"'{rule.id}' can never be used: {named} takes every case that it is for",

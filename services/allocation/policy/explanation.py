@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
+import msgspec
+
 from services.allocation.policy.context import Match
-from services.allocation.policy.model import Effect, Rule
+from services.allocation.policy.model import Rule
 from services.allocation.policy.shapes import Section
 from shared.contracts.envelope import Hours
 
@@ -32,7 +34,7 @@ def passed_over(section: Section, rule: Rule, match: Match) -> str:
 
 
 @lru_cache(maxsize=1024)
-def outcome(effect: Effect) -> str:
+def outcome(effect: msgspec.Struct) -> str:
     """What a rule asks for, in a few words: `facilitators 2, training complex`."""
     parts = []
     for name in effect.__struct_fields__:

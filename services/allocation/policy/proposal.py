@@ -76,7 +76,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A question to one agency. `id` is the same each time the case is decided, so that an answer stays with it.
 
     `gates` are the parties whose approach waits; `delivery`: the meeting of the parties waits; `closing`: it is asked when
-    the work is done, and the case is not closed without it. `after`: ids of checks that must be answered first. `due` is None where it depends on a date that nobody knows yet.
+    the work is done, and the case is not closed without it. `after`: ids of checks that must be answered first.
+    `due` is None where it depends on a date that nobody knows yet.
     """
 
     id: str

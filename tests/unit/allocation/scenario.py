@@ -47,6 +47,7 @@ OF_PROPOSAL: dict[str, Callable[[policy.Proposal], Any]] = {
     ),
     "checks": lambda proposal: [f"{check.kind} of {check.of}" for check in proposal.checks],
     "delivery_waits_for": lambda proposal: [check.kind for check in proposal.checks if check.delivery],
+    "closing_waits_for": lambda proposal: [check.kind for check in proposal.checks if check.closing],
     "queue": lambda proposal: proposal.queue,
     "forms": lambda proposal: list(proposal.forms),
     "participants": lambda proposal: proposal.participants,
@@ -59,6 +60,7 @@ OF_LEAD: dict[str, Callable[[policy.Lead], Any]] = {
     "duty": lambda lead: lead.duty,
     "named_worker": lambda lead: list(lead.worker.roles),
     "not_the_worker": lambda lead: list(lead.worker.not_workers),
+    "worker_training": lambda lead: lead.worker.training,
     "language": lambda lead: lead.worker.language,
     "attempts": lambda lead: lead.limits.attempts,
     "channels": lambda lead: list(lead.limits.channels),
@@ -146,10 +148,10 @@ def facts_of(given: Mapping[str, Any], when: Mapping[str, Any] | None = None) ->
 
 
 def run(scenario: Scenario) -> tuple[policy.Jurisdiction, policy.Proposal]:
-    """Decides the scenario's case as the service would; a tie is given to the scenario's partnership by the arbiter."""
+    """Decides the scenario's case as the service would; the first candidate stands for the arbiter's word."""
     facts = facts_of(scenario.given, scenario.when)
     found = policies().jurisdiction(facts)
-    partnership = policies().partnership(found.partnership or scenario.partnership)
+    partnership = policies().partnership(found.partnership or found.candidates[0])
     register = {agency.id: agency for agency in policy.Agencies.of(partnership).all()}
     for agency_id, changes in scenario.agencies.items():
         known = register.get(agency_id, policy.Agency(id=agency_id, kind="provider"))
