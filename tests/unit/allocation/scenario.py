@@ -105,7 +105,8 @@ def policies() -> policy.Policies:
     return policy.load(POLICIES)
 
 
-def scenarios(folder: Path = FOLDER) -> list[Scenario]:
+@cache
+def scenarios(folder: Path = FOLDER) -> tuple[Scenario, ...]:
     """Every scenario of the folder, in the order of files and lines."""
     found = []
     for path in sorted(folder.glob("*.yaml")):
@@ -124,7 +125,7 @@ def scenarios(folder: Path = FOLDER) -> list[Scenario]:
                     then=entry["then"],
                 )
             )
-    return found
+    return tuple(found)
 
 
 def facts_of(given: Mapping[str, Any], when: Mapping[str, Any] | None = None) -> policy.CaseFacts:
@@ -147,11 +148,14 @@ def facts_of(given: Mapping[str, Any], when: Mapping[str, Any] | None = None) ->
     return msgspec.convert(told, policy.CaseFacts)
 
 
-def run(scenario: Scenario) -> tuple[policy.Jurisdiction, policy.Proposal]:
+def run(
+    scenario: Scenario, other: policy.Policies | None = None
+) -> tuple[policy.Jurisdiction, policy.Proposal]:
     """Decides the scenario's case as the service would; the first candidate stands for the arbiter's word."""
     facts = facts_of(scenario.given, scenario.when)
-    found = policies().jurisdiction(facts)
-    partnership = policies().partnership(found.partnership or found.candidates[0])
+    shipped = other if other is not None else policies()
+    found = shipped.jurisdiction(facts)
+    partnership = shipped.partnership(found.partnership or found.candidates[0])
     register = {agency.id: agency for agency in policy.Agencies.of(partnership).all()}
     for agency_id, changes in scenario.agencies.items():
         known = register.get(agency_id, policy.Agency(id=agency_id, kind="provider"))
