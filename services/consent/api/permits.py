@@ -169,6 +169,16 @@ async def _why_not_live(work: Work, permit: str, decision: Decision) -> Problem:
     )
 
 
+@router.get("/permits/{permit}")
+async def show(service: Current, permit: PathId, caller: Caller = scope("internal")) -> dict[str, Any]:
+    """Return what a permit is for: intake asks before a release, to know whom to lock."""
+    only(caller, "intake")
+    row = await service.transact(store.permit_of, permit)
+    if row is None:
+        raise not_found("permit")
+    return body_of(row) | {"state": row.status}
+
+
 @router.delete("/permits/{permit}", status_code=204)
 async def give_back(service: Current, permit: PathId, caller: Caller = scope("contact")) -> Response:
     """Give back a permit that is not redeemed."""
