@@ -17,6 +17,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -165,9 +166,11 @@ def _pg_dump(place: Place, url: str, snapshot: str, target: Path) -> None:
 def _tool(place: Place, name: str, url: str, *options: str) -> None:
     """Run one of PostgreSQL's programs against a URL; the password goes by the environment, which others cannot read."""
     parts = urlsplit(url)
+    # The wheel's programs speak no TLS: a server that somebody else runs is asked by an installed client, if there is one.
+    elsewhere = shutil.which(name) if os.environ.get("ONEFRIEND_POSTGRES") else None
     bare = url.replace(f":{parts.password}@", "@", 1)
     ran = subprocess.run(
-        [Postgres(place).installed / "bin" / name, f"--dbname={bare}", *options],
+        [elsewhere or Postgres(place).installed / "bin" / name, f"--dbname={bare}", *options],
         env=os.environ | {"PGPASSWORD": _password(url), "LC_ALL": "C.UTF-8"},
         capture_output=True,
         text=True,

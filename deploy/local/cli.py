@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from deploy.local import commands_agency, commands_data, commands_run
 from deploy.local.clients import Clients, Unknown
 from deploy.local.issuer import Issuer, Refused
 from deploy.local.place import Busy, Place
@@ -17,14 +16,15 @@ from deploy.local.processes import DidNotStart
 
 app = typer.Typer(
     name="onefriend",
-    help="Run Onefriend on one machine: database, broker, services, token issuer.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.add_typer(commands_agency.app, name="agency")
-commands_run.add_to(app)
-commands_data.add_to(app)
+
+
+@app.callback()
+def onefriend() -> None:
+    """Run Onefriend on one machine: database, broker, services, token issuer."""
 
 
 @app.command()
@@ -38,8 +38,19 @@ def token(
     sys.stdout.write(Issuer(place).token(Clients(place).get(client), scope=scope, worker=worker) + "\n")
 
 
+def _add_the_others() -> None:
+    from deploy.local import commands_agency, commands_data, commands_run  # noqa: PLC0415
+
+    commands_run.add_to(app)
+    commands_data.add_to(app)
+    app.add_typer(commands_agency.app, name="agency")
+
+
 def main() -> None:
     """Run a command; what went wrong in a sentence, with status 1."""
+    # A token is asked for in every line of a script: it need not wait for what the other commands import.
+    if sys.argv[1:2] != ["token"]:
+        _add_the_others()
     try:
         app(prog_name="onefriend")
     except (DidNotStart, Busy, Unknown, Refused) as error:

@@ -19,6 +19,12 @@ from deploy.local.supervisor import supervisor_of
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
+# What `reset` deletes, by name: ONEFRIEND_HOME may be a folder that holds other things too.
+OURS = (
+    *("postgres", "kafka", "issuer", "keys", "mail", "messages", "logs", "training"),
+    *("ports.json", "secrets.json", "ready", "*-secrets.key"),
+)
+
 KeysFile = Annotated[
     Path | None, typer.Option(help="A file of their own for the keys, to be kept in other hands")
 ]
@@ -46,12 +52,12 @@ def reset(
     if postgres.is_symlink():
         shutil.rmtree(postgres.resolve(), ignore_errors=True)
         postgres.unlink()
-    kept = {"locks", "test", *(["jars"] if keep_jars else [])}  # somebody may wait for a lock
-    for path in [path for path in place.home.iterdir() if path.name not in kept]:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+    for pattern in [*OURS, *([] if keep_jars else ["jars"])]:
+        for path in place.home.glob(pattern):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
     console.print("All data is gone. The next `onefriend up` begins anew.")
 
 
@@ -59,7 +65,13 @@ def backup(
     archive: Annotated[
         Path | None, typer.Argument(help="The file to write; named by the time without")
     ] = None,
-    keys: KeysFile = None,
+    keys: # What `reset` deletes, by name: ONEFRIEND_HOME may be a folder that holds other things too.
+OURS = (
+    *("postgres", "kafka", "issuer", "keys", "mail", "messages", "logs", "training"),
+    *("ports.json", "secrets.json", "ready", "*-secrets.key"),
+)
+
+KeysFile = None,
 ) -> None:
     """Save all databases as they were at one instant, and the keys, while everything goes on."""
     place = Place.default()
@@ -83,7 +95,13 @@ def backup(
 
 def restore(
     archive: Annotated[Path, typer.Argument(help="What `onefriend backup` wrote")],
-    keys: KeysFile = None,
+    keys: # What `reset` deletes, by name: ONEFRIEND_HOME may be a folder that holds other things too.
+OURS = (
+    *("postgres", "kafka", "issuer", "keys", "mail", "messages", "logs", "training"),
+    *("ports.json", "secrets.json", "ready", "*-secrets.key"),
+)
+
+KeysFile = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
 ) -> None:
     """Replace all databases and keys by those of a backup. Afterwards each service reconciles before it opens."""

@@ -80,6 +80,7 @@ async def _up(place: Place, stack: Stack, tell: processes.Tell) -> None:
 
 
 async def _register_agencies(place: Place, tell: processes.Tell) -> None:
+    tell("agencies", "registering at allocation")
     token = Issuer(place).token(Clients(place).get("operator"))
     for problem in await agencies.register(services.url(place, "allocation"), token, agencies.known(place)):
         tell("agency", problem)

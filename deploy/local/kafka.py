@@ -56,9 +56,17 @@ class Kafka:
     them. The services' own listener is open to every process of this machine, and to nobody else.
     """
 
-    def __init__(self, place: Place, *, agencies: bool = False, training: Path | None = None) -> None:
+    def __init__(
+        self,
+        place: Place,
+        *,
+        agencies: bool = False,
+        settings: dict[str, str] | None = None,
+        training: Path | None = None,
+    ) -> None:
         self.place = place
         self.agencies = agencies
+        self.settings = settings or {}  # of the broker, over ours
         self.training = (
             training  # where this run leaves its classes when it ends, instead of using such a file
         )
@@ -179,15 +187,17 @@ class Kafka:
 
     def _properties(self) -> dict[str, str]:
         ports = self.place.ports()
-        listeners = {"INTERNAL": ports["kafka"]} | (
-            {"AGENCIES": ports["kafka-agencies"]} if self.agencies else {}
-        )
+        listeners = {"INTERNAL": ports["kafka"]}
+        if self.agencies:
+            listeners["AGENCIES"] = ports["kafka-agencies"]
         advertised = ",".join(f"{name}://127.0.0.1:{port}" for name, port in listeners.items())
-        return BROKER | (AGENCIES if self.agencies else {}) | {
+        ours = BROKER | (AGENCIES if self.agencies else {})
+        where = {
             "controller.quorum.voters": f"1@127.0.0.1:{ports['kafka-controller']}",
             "listeners": f"{advertised},CONTROLLER://127.0.0.1:{ports['kafka-controller']}",
             "advertised.listeners": advertised,
-        }  # fmt: skip
+        }
+        return ours | where | self.settings
 
     def _flags(self, classpath: list[Path]) -> list[str]:
         cache = self.cache(classpath)

@@ -39,12 +39,18 @@ def groups_of(agency_id: str) -> str:
 def admit(broker: str | Mapping[str, Any], agency_id: str, password: str) -> None:
     """Let an agency in, or give it another password; its topic is made."""
     ensure_topics(broker, [topic_of(agency_id)])
+    set_password(broker, agency_id, password)
+    admin = AdminClient(configuration(broker))
+    for answer in admin.create_acls(_rights(agency_id)).values():
+        answer.result(timeout=10)
+
+
+def set_password(broker: str | Mapping[str, Any], user: str, password: str) -> None:
+    """Make a user of the broker, or give one another password. Without ACLs that is nothing yet."""
     admin = AdminClient(configuration(broker))
     mechanism = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, ITERATIONS)
-    user = UserScramCredentialUpsertion(agency_id, mechanism, password.encode())
-    for answer in admin.alter_user_scram_credentials([user]).values():
-        answer.result(timeout=10)
-    for answer in admin.create_acls(_rights(agency_id)).values():
+    wanted = UserScramCredentialUpsertion(user, mechanism, password.encode())
+    for answer in admin.alter_user_scram_credentials([wanted]).values():
         answer.result(timeout=10)
 
 

@@ -17,7 +17,7 @@ import random
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,8 +45,11 @@ class Busy(Exception):
 def write_private(path: Path, text: str) -> None:
     """Replace a file by one that only its owner can read; a crash leaves the old one or the new."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    draft.touch(mode=0o600)
-    draft.write_text(text)
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # a password that a power cut loses locks us out of our own database
     draft.replace(path)
 
 
@@ -80,10 +83,11 @@ class Place:
 
     def made(self) -> "Place":
         """Create the folder. Others may pass through it (the database's user must) but not list it."""
-        for folder in (self.home, self.home / "locks", self.home / "logs"):
-            folder.mkdir(parents=True, exist_ok=True)
-        with suppress(PermissionError):
-            self.home.chmod(0o711)
+        if not self.home.exists():
+            self.home.mkdir(parents=True)
+            self.home.chmod(0o711)  # whatever the umask; a folder that was there keeps what its owner chose
+        for name in ("locks", "logs"):
+            (self.home / name).mkdir(exist_ok=True)
         return self
 
     def log(self, name: str) -> Path:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypedDict
+from typing import BinaryIO, TypedDict
 
 import psutil
 
@@ -37,9 +37,7 @@ def spawn(
 
     Its output goes to the log file. `user` is who it runs as, without the groups of the caller.
     """
-    if log.exists() and log.stat().st_size > LOG_LIMIT:
-        log.replace(log.with_suffix(".log.1"))
-    with log.open("ab") as output:
+    with opened(log) as output:
         child = subprocess.Popen(
             [*(("nice", "-n", "19") if gently else ()), *(str(argument) for argument in arguments)],
             stdin=subprocess.DEVNULL,
@@ -53,6 +51,13 @@ def spawn(
     found = psutil.Process(child.pid)
     child.returncode = 0  # let go of it: what outlives us is no leak to warn of; `alive` reaps it
     return found
+
+
+def opened(log: Path) -> BinaryIO:
+    """A log to append to; a long one is set aside first."""
+    if log.exists() and log.stat().st_size > LOG_LIMIT:
+        log.replace(log.with_suffix(".log.1"))
+    return log.open("ab")
 
 
 class RunAs(TypedDict, total=False):

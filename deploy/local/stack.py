@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
+from confluent_kafka import KafkaException
 
 from deploy.local import training
 from deploy.local.containers import Containers
@@ -21,7 +22,6 @@ from deploy.local.place import Place
 from deploy.local.postgres import Postgres, ensure_databases, on_same_server
 from deploy.local.processes import DidNotStart, Tell, memory
 from deploy.local.topics import ensure_topics
-from shared.runtime.topics import Broker
 
 SERVICES = ("intake", "consent", "allocation", "notifications", "dashboard")
 
@@ -85,7 +85,19 @@ class Stack:
             self.kafka.start(progress=lambda doing: progress("Kafka", doing))
             self.broker = self.kafka.bootstrap_servers
             training.begin(self.place)
-        ensure_topics(self.client_settings(), replication=int(os.environ.get("ONEFRIEND_REPLICATION", "-1")))
+        try:
+            ensure_topics(
+                self.client_settings(), replication=int(os.environ.get("ONEFRIEND_REPLICATION", "-1"))
+            )
+        except KafkaException as error:
+            remedy = (
+                "Check address, user, password and ca in it"
+                if self._named_kafka
+                else "`onefriend logs kafka`"
+            )
+            raise DidNotStart(
+                f"ONEFRIEND_KAFKA: the broker did not make the topics ({error}). {remedy}"
+            ) from None
         progress("Kafka", "ready")
 
     def client_settings(self) -> Mapping[str, str | int | float | bool]:
@@ -94,6 +106,8 @@ class Stack:
         Raises:
             DidNotStart: if ONEFRIEND_KAFKA cannot be read.
         """
+        from shared.runtime.topics import Broker  # noqa: PLC0415 -- brings aiokafka: half of the command line's start
+
         try:
             return Broker.parse(self.broker).for_librdkafka()
         except ValueError as error:

@@ -131,7 +131,7 @@ class Supervisor:
         pause = FIRST_PAUSE
         while True:
             service.began = monotonic()
-            with self.place.log(service.name).open("ab") as log:
+            with processes.opened(self.place.log(service.name)) as log:
                 service.child = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-m", f"services.{service.name}"),
                     cwd=CHECKOUT,
@@ -153,6 +153,7 @@ class Supervisor:
     async def _all_ready(self) -> None:
         deadline = monotonic() + PATIENCE
         waiting = {service.name: "starting" for service in self.services}
+        self.tell("services", f"starting {', '.join(waiting)}")
         async with httpx.AsyncClient(timeout=5) as http:
             while waiting:
                 for service in [each for each in self.services if each.name in waiting]:
