@@ -1,10 +1,13 @@
+# ruff: noqa: ANN401 - what a sentence says besides is passed on as it is
 """Consent on the real database and broker. Intake's and allocation's events are put on their real topics."""
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,9 +15,11 @@ from typing import Any
 import asyncpg
 import httpx
 import msgspec
-import pytest
+import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
+from deploy.local.postgres import on_same_server
+from deploy.local.stack import Stack
 from services.consent.service import build
 from services.consent.settings import Settings
 from shared.contracts.cases import CaseCleared, CaseProposed, ClearedParty, Limits, ProposedLead
@@ -24,6 +29,7 @@ from shared.runtime.identifiers import new_id
 from shared.runtime.service import Service
 from shared.runtime.wire import headers_of
 from tests.support.running import running, settings, until
+from tests.support.stack import ROLE
 from tests.support.tokens import bearer
 
 PHONE = Safety(channels=("phone", "letter", "email"))
@@ -46,6 +52,10 @@ class World:
     prefix: str
     last: dict[tuple[str, str], str] = field(default_factory=dict)
     sequences: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def new(self, name: str) -> str:
+        """An id that no other test has: the service is shared by a module's tests."""
+        return f"{name}-{secrets.token_hex(4)}"
 
     @property
     def pool(self) -> asyncpg.Pool[asyncpg.Record]:
@@ -108,12 +118,16 @@ class World:
         )
         await self.tell(person, event)
 
-    async def propose(self, case: str, *leads: tuple[str, str], worker: str | None = None) -> None:
+    async def propose(
+        self, case: str, *leads: tuple[str, str], worker: str | None = None, party: str | None = None
+    ) -> None:
         proposed = CaseProposed(
             claim=new_id(),
             incident=f"incident-{case}",
             leads=tuple(
-                ProposedLead(party=person, person=person, role="harmed", agency=agency, worker=worker)
+                ProposedLead(
+                    party=party or person, person=person, role="harmed", agency=agency, worker=worker
+                )
                 for person, agency in leads
             ),
             partnership="p",
@@ -161,13 +175,14 @@ class World:
         return permit
 
     async def redeem(
-        self, permit: dict[str, Any], seen: dict[str, int] | None = None, **headers: str
+        self, permit: dict[str, Any], seen: dict[str, int] | None = None, *, key: str | None = None
     ) -> httpx.Response:
         people = {permit["person"], permit["contact_person"] or permit["person"]}
         token = seen or {person: self.sequences["people", person] for person in people}
         body = {"fence": permit["fence"], "seen": token}
         path = f"/v1/permits/{permit['permit']}/redemption"
-        return await self.http.post(path, headers={**service_of("intake"), **headers}, json=body)
+        headers = {"Idempotency-Key": key} if key else {}
+        return await self.http.post(path, headers=service_of("intake") | headers, json=body)
 
     async def outcome(
         self, permit: dict[str, Any], outcome: str, agency: str = "beacon", **more: Any
@@ -221,21 +236,46 @@ def kind(answer: httpx.Response) -> str:
     return str(answer.json()["type"]).rpartition("/")[2]
 
 
-@pytest.fixture
-async def world(
-    database: str, bootstrap_servers: str, topic_prefix: str, request: pytest.FixtureRequest
-) -> AsyncIterator[World]:
-    service = build(
-        settings(Settings, database, bootstrap_servers, topic_prefix, **getattr(request, "param", {}))
-    )
+@asynccontextmanager
+async def a_world(database: str, bootstrap_servers: str, prefix: str, **more: object) -> AsyncIterator[World]:
+    """A running consent, once the broker has been heard: until then nobody may be contacted."""
+    service = build(settings(Settings, database, bootstrap_servers, prefix, **more))
     async with (
         running(service) as url,
         httpx.AsyncClient(base_url=url, timeout=30) as http,
         AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all") as producer,
     ):
+        await until(lambda: heard(service), seconds=30)
         await service.pool.execute("UPDATE clock SET shift = $1", tuesday_at_ten())
-        await until(lambda: heard(service))
-        yield World(service, http, producer, topic_prefix)
+        yield World(service, http, producer, prefix)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_world(stack: Stack) -> AsyncIterator[World]:
+    """One consent for a module's tests: a start and a stop take seconds."""
+    async with (
+        a_database(stack) as database,
+        a_world(database, stack.broker, f"t{secrets.token_hex(6)}.") as world,
+    ):
+        yield world
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def world(shared_world: World) -> World:
+    """The module's consent, on a Tuesday at ten."""
+    await shared_world.pool.execute("UPDATE clock SET shift = $1", tuesday_at_ten())
+    return shared_world
+
+
+@asynccontextmanager
+async def a_database(stack: Stack) -> AsyncIterator[str]:
+    """A database for longer than one test."""
+    admin = await asyncpg.connect(stack.admin_url)
+    name = f"t{secrets.token_hex(8)}"
+    await admin.execute(f'CREATE DATABASE "{name}" OWNER "{ROLE}"')
+    yield on_same_server(stack.admin_url, name, ROLE, stack.place.secret(f"database/{ROLE}"))
+    await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await admin.close()
 
 
 async def heard(service: Service) -> bool:

@@ -1,3 +1,4 @@
+# ruff: noqa: ANN401 - what a sentence says besides is passed on as it is
 """A small world for sentences about contact: ledgers in memory, the real rules, and a clock that the test moves.
 
 Every method is one thing that happens; it runs the real rule, applies its changes and returns the decision.
@@ -16,6 +17,7 @@ from services.consent.domain.decision import Decision, Situation
 from services.consent.domain.facts import (
     Agree,
     Ask,
+    Attempted,
     Context,
     HandOver,
     Inbound,
@@ -29,7 +31,7 @@ from services.consent.domain.facts import (
 )
 from services.consent.domain.state import CaseState, PersonState
 from shared.contracts.cases import CaseCleared, CaseProposed, ClearedParty, Limits, ProposedLead
-from shared.contracts.consent import PermitGranted
+from shared.contracts.consent import Answer, PermitGranted
 from shared.contracts.envelope import Payload
 from shared.contracts.people import (
     AgreementFact,
@@ -168,8 +170,6 @@ class World:
         return self.apply(permits.expire(self.at, person, live.id if live else "none", self.context))
 
     def resolve(self, permit: str, outcome: str, person: str = "vera", **more: Any) -> Decision:
-        from services.consent.domain.facts import Attempted
-
         attempted = Attempted("c1", person, "beacon", "phone", "approach")
         command = Resolve(permit, person, attempted, outcome, "hub", **more)  # type: ignore[arg-type]
         return self.apply(outcomes.resolve(self.at, command, self.context))
@@ -183,11 +183,10 @@ class World:
         return self.apply(choices.reopen(self.at, command))
 
     def rings(
-        self, answer: str, person: str = "vera", case: str = "c1", agency: str = "beacon", **more: Any
+        self, answer: Answer, person: str = "vera", case: str = "c1", agency: str = "beacon", **more: Any
     ) -> Decision:
-        return self.apply(
-            outcomes.inbound(self.at, Inbound(person, case, agency, answer, **more), self.context)
-        )  # type: ignore[arg-type]
+        inbound = Inbound(person, case, agency, answer, **more)
+        return self.apply(outcomes.inbound(self.at, inbound, self.context))
 
     def agree(
         self, person: str = "vera", case: str | None = "c1", agency: str = "beacon", **fact: Any
