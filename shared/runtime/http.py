@@ -28,6 +28,7 @@ from shared.runtime.problems import (
     FieldError,
     Problem,
     invalid,
+    on_fault,
     on_http,
     on_problem,
     on_unavailable,
@@ -147,6 +148,7 @@ def application(
     app.add_exception_handler(ValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(Unavailable, on_unavailable)
+    app.add_exception_handler(Exception, on_fault)
     app.mount("/docs/assets", StaticFiles(directory=swagger_ui_path), name="docs-assets")
 
     @app.get("/docs", include_in_schema=False, dependencies=[])

@@ -8,6 +8,7 @@ when acknowledged, inside the next transaction that comes by.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 import zlib
@@ -50,6 +51,7 @@ class Outbox:
         self._recent: set[int] = set()
         self._blocked: set[tuple[str, str]] = set()
         self._wake = asyncio.Event()
+        self._renewed = asyncio.Event()
         self._active = False
         self._sweep_due = True
         self.connected = False
@@ -82,7 +84,7 @@ class Outbox:
         """Put every position of a topic back: the topic was lost and made again."""
         await self._pool.execute(_RETELL, topic)
         self._recent.clear()
-        self.sweep()
+        self._renewed.set()
 
     # --- the loop
 
@@ -93,7 +95,7 @@ class Outbox:
                 async with self._pool.acquire() as connection:
                     if await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LEADER):
                         try:
-                            await self._lead(connection)
+                            await self._lead_until_renewed(connection)
                         finally:
                             self._active = self.connected = False
                             self._queue.clear()
@@ -102,6 +104,23 @@ class Outbox:
             except (*INFRASTRUCTURE, KafkaError) as error:
                 log.warning("relay interrupted", extra={"error": type(error).__name__})
             await asyncio.sleep(0.5)
+
+    async def _lead_until_renewed(self, connection: Any) -> None:  # noqa: ANN401 - a pool's proxy has no public type
+        """Lead; begin anew at once when a topic was made again.
+
+        An idempotent producer that goes on numbering for a topic that forgot it is refused until it gives up.
+        """
+        self._renewed.clear()
+        leading = asyncio.create_task(self._lead(connection))
+        renewed = asyncio.create_task(self._renewed.wait())
+        try:
+            await asyncio.wait({leading, renewed}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (leading, renewed):
+                task.cancel()
+            outcome = (await asyncio.gather(leading, renewed, return_exceptions=True))[0]
+        if isinstance(outcome, Exception):
+            raise outcome
 
     async def _lead(self, connection: Any) -> None:  # noqa: ANN401 - a pool's proxy has no public type
         producer = AIOKafkaProducer(
@@ -126,7 +145,8 @@ class Outbox:
                 await self._work_until_idle(producer)
         finally:
             # A producer that could not be flushed is thrown away: what it did not acknowledge is still in the outbox.
-            await asyncio.wait_for(producer.stop(), timeout=15)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(producer.stop(), timeout=2)
 
     async def _work_until_idle(self, producer: AIOKafkaProducer) -> None:
         if self._sweep_due:

@@ -154,6 +154,11 @@ async def on_http(_: Request, error: Exception) -> Response:
     return Problem(error.status_code, kind, str(error.detail), headers=error.headers).response()
 
 
+async def on_fault(_: Request, __: Exception) -> Response:
+    """Answer a fault of ours. What it was is in the log, with the trace; the answer says nothing of it."""
+    return Problem(500, "fault", "Onefriend failed to answer. Nothing was promised; try again.").response()
+
+
 async def on_unavailable(_: Request, error: Exception) -> Response:
     """Answer what could not be decided because something does not answer."""
     return unavailable(str(error)).response()

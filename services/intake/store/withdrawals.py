@@ -25,7 +25,7 @@ class Withdrawal:
     by_whom: str
     agency: str
     person: str | None
-    in_flight: tuple[str, ...]
+    in_flight: tuple[dict[str, Any], ...]
     recorded_at: datetime
     in_force_at: datetime | None
 
@@ -103,8 +103,9 @@ async def suppress(work: Work, tags: Iterable[bytes], source: str, reason: str) 
     )
 
 
-async def in_force(work: Work, withdrawal: str, in_flight: Sequence[str]) -> None:
+async def in_force(work: Work, withdrawal: str, in_flight: Sequence[dict[str, Any]]) -> None:
     """Consent has answered."""
+    await work.lock()
     await work.execute(
         """UPDATE withdrawal SET state = 'in_force', in_flight = $2::json, in_force_at = $3
            WHERE id = $1 AND state = 'recorded'""",
