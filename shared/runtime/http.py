@@ -24,6 +24,7 @@ from swagger_ui_bundle import swagger_ui_path
 from shared.runtime import crash
 from shared.runtime.auth import public
 from shared.runtime.errors import Unavailable
+from shared.runtime.health import measure, readiness
 from shared.runtime.problems import (
     FieldError,
     Problem,
@@ -171,14 +172,14 @@ def application(
 
     @app.get("/readyz", include_in_schema=False)
     async def ready() -> Response:
-        report = await service.readiness()
+        report = await readiness(service)
         return Response(
             msgspec.json.encode(report), 200 if report["ready"] else 503, media_type="application/json"
         )
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> PlainTextResponse:
-        await service.measure()
+        await measure(service)
         return PlainTextResponse(generate_latest(REGISTRY), media_type="text/plain; version=0.0.4")
 
     return app

@@ -20,7 +20,6 @@ import uvicorn
 import uvloop
 from confluent_kafka import KafkaException
 from fastapi import APIRouter, FastAPI, Request
-from prometheus_client import Gauge
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from shared.contracts.envelope import Actor, Payload, Topic
@@ -50,25 +49,6 @@ T = TypeVar("T")
 Part = Literal["api", "consumer", "relay"]
 PARTS: tuple[Part, ...] = ("api", "consumer", "relay")
 Loop = Callable[["Service"], Awaitable[None]]
-
-_GAUGES = {
-    name: Gauge(f"onefriend_{name}", text, ["service", *labels])
-    for name, text, labels in (
-        ("outbox_unsent", "events committed and not yet told", ()),
-        ("outbox_age_seconds", "age of the oldest event not yet told", ()),
-        ("parked_keys", "keys with an event that could not be handled", ()),
-        ("held_keys", "keys with an event parked or waiting", ()),
-        ("consumer_lag", "events published and not yet applied", ("topic",)),
-        ("timers_due", "timers overdue by more than ten seconds", ()),
-    )
-}
-_MEASURES = """SELECT
-  (SELECT count(*) FROM outbox) AS unsent,
-  (SELECT extract(epoch FROM clock_timestamp() - j.recorded_at) FROM journal AS j
-   WHERE j.position = (SELECT min(position) FROM outbox)) AS age,
-  (SELECT count(DISTINCT (topic, key)) FROM quarantine WHERE resolved IS NULL AND key IS NOT NULL) AS parked,
-  (SELECT count(*) FROM inbox WHERE held) AS held,
-  (SELECT count(*) FROM timer WHERE due_at < (SELECT clock_timestamp() + shift FROM clock) - interval '10 seconds') AS due"""
 
 
 @dataclass
@@ -329,42 +309,6 @@ class Service:
                 topic,
                 ids[topic],
             )
-
-    # --- health
-
-    async def readiness(self) -> dict[str, Any]:
-        """Return whether the service can do its work, and what it waits for."""
-        database = False
-        if self.started:
-            try:
-                database = await asyncio.wait_for(self.pool.fetchval("SELECT true"), timeout=3)
-            except (asyncpg.PostgresError, *INFRASTRUCTURE):
-                database = False
-        consuming = self.consumer is None or self.consumer.connected
-        relaying = self.outbox is None or self.outbox.connected
-        return {
-            "ready": bool(database) and self.reconciled.is_set(),
-            "service": self.name,
-            "database": bool(database),
-            "compared_with_topics": self.reconciled.is_set(),
-            "consuming": consuming,
-            "relaying": relaying,
-        }
-
-    async def measure(self) -> None:
-        """Set the gauges that are read from the database."""
-        if not self.started:
-            return
-        with contextlib.suppress(asyncpg.PostgresError, *INFRASTRUCTURE):
-            row = await self.pool.fetchrow(_MEASURES)
-            assert row is not None  # noqa: S101 - a SELECT without FROM gives one row
-            _GAUGES["outbox_unsent"].labels(self.name).set(row["unsent"])
-            _GAUGES["outbox_age_seconds"].labels(self.name).set(row["age"] or 0)
-            _GAUGES["parked_keys"].labels(self.name).set(row["parked"])
-            _GAUGES["held_keys"].labels(self.name).set(row["held"])
-            _GAUGES["timers_due"].labels(self.name).set(row["due"])
-        for topic, lag in (self.consumer.lag if self.consumer else {}).items():
-            _GAUGES["consumer_lag"].labels(self.name, topic).set(lag)
 
 
 def current_service(request: Request) -> Any:  # noqa: ANN401 - a FastAPI dependency; tests give stand-ins

@@ -6,6 +6,7 @@ Write new ones with `python -m tests.contract.golden`, and read the difference b
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def test_no_golden_schema_is_left_of_an_event_that_is_gone() -> None:
 
 
 def test_a_removed_field_a_new_required_one_and_another_type_are_breaking() -> None:
-    old = {
+    old: dict[str, Any] = {
         "$defs": {"E": {"properties": {"a": {"type": "string"}, "b": {"type": "integer"}}, "required": ["a"]}}
     }
     removed = {"$defs": {"E": {"properties": {"a": {"type": "string"}}, "required": ["a"]}}}
