@@ -29,12 +29,22 @@ def _mine(approach: Approach, asked: Asked) -> bool:
     return not approach.attempts or current(approach.agency, asked.successors) == asked.agency
 
 
+def _open(past: tuple[Approach, ...]) -> list[Approach]:
+    """Return the approaches that can go on.
+
+    Two that were begun before a link was known are one human's: an answer to the later ends the earlier, and the other way
+    round.
+    """
+    answered = [a.answered_at for a in past if not live(a) and a.answered_at is not None]
+    return [a for a in past if live(a) and not any(at >= a.started_at for at in answered)]
+
+
 def going_on(d: Decision, asked: Asked) -> tuple[Approach | None, bool]:
     """Return the approach that a further attempt would belong to, and whether its attempts are spent.
 
     There is none if nobody has approached this human yet, or another agency has and may still be at it.
     """
-    open_ones = [a for a in history(d, asked.ids) if live(a)]
+    open_ones = _open(history(d, asked.ids))
     if not open_ones or not all(_mine(a, asked) for a in open_ones):
         return None, False
     attempts = sum(len(a.attempts) for a in open_ones)
@@ -46,6 +56,8 @@ def objection(d: Decision, asked: Asked) -> Refusal | None:
     past = history(d, asked.ids)
     if not past:
         return None
+    if any(asked.incident in a.incidents for a in past if not live(a)):
+        return Refusal("already_approached", second_approach=True)
     last = max(last_contact(a) for a in past)
     goes_on, spent = going_on(d, asked)
     if goes_on is not None and not spent:

@@ -65,7 +65,8 @@ async def test_the_database_itself_holds_one_live_permit_for_one_person(world: W
     with pytest.raises(Exception, match="permit_one_live"):
         await world.pool.execute(
             """INSERT INTO permit (id, person, party, case_id, agency, purpose, channel, fence, status, expires)
-            SELECT 'other', person, party, case_id, agency, purpose, channel, 2, status, expires FROM permit WHERE person = $1""",
+            SELECT 'other', person, party, case_id, agency, purpose, channel, 2, status, expires
+            FROM permit WHERE person = $1""",
             vera,
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import pytest
 
@@ -30,6 +31,7 @@ RECORDS = ("vera", "veronica")
 CASES = {"vera": "c1", "veronica": "c2"}
 AGENCIES = ("beacon", "mercia")
 LIMIT = 3
+OUTCOMES = ("no_answer", "agreed", "declined", "unknown", "not_made", "not_now", "withdrew")
 
 
 @dataclass
@@ -153,35 +155,33 @@ def history_of(state: PersonState) -> tuple[object, ...]:
 
 
 def steps(w: Witness) -> list[tuple[str, Callable[[], object]]]:
+    """What can happen next, by name."""
     found: list[tuple[str, Callable[[], object]]] = [
-        ("a day passes", lambda: w.world.later(days=1)),
-        ("three days pass", lambda: w.world.later(days=3)),
+        ("a day passes", partial(w.world.later, days=1)),
+        ("three days pass", partial(w.world.later, days=3)),
     ]
     for record in RECORDS:
+        case = CASES[record]
         found += [
-            (f"refer {record}", lambda r=record: w.world.refer(r, CASES[r])),
-            (f"clear {record}", lambda r=record: w.world.clear(r, CASES[r])),
-            (f"redeem {record}", lambda r=record: w.redeem(r)),
-            (f"withdraw {record}", lambda r=record: w.withdraw(r)),
-            (f"expire {record}", lambda r=record: w.world.expire(r)),
-            (f"overdue {record}", lambda r=record: w.world.overdue(r)),
-            (f"hold {record}", lambda r=record: w.world.hold(r)),
-            (f"lift {record}", lambda r=record: w.world.lift(r)),
-            (f"link, told by {record}", lambda r=record: w.link(r)),
-            (f"unlink, told by {record}", lambda r=record: w.unlink(r)),
-            (f"reassign {record}", lambda r=record: w.world.restrict("reassign", CASES[r], person=r)),
+            (f"refer {record}", partial(w.world.refer, record, case)),
+            (f"clear {record}", partial(w.world.clear, record, case)),
+            (f"redeem {record}", partial(w.redeem, record)),
+            (f"withdraw {record}", partial(w.withdraw, record)),
+            (f"expire {record}", partial(w.world.expire, record)),
+            (f"overdue {record}", partial(w.world.overdue, record)),
+            (f"hold {record}", partial(w.world.hold, record)),
+            (f"lift {record}", partial(w.world.lift, record)),
+            (f"link, told by {record}", partial(w.link, record)),
+            (f"unlink, told by {record}", partial(w.unlink, record)),
+            (f"reassign {record}", partial(w.world.restrict, "reassign", case, person=record)),
         ]
         for agency in AGENCIES:
             found += [
-                (
-                    f"{agency} claims {record}",
-                    lambda r=record, a=agency: w.world.claim(r, CASES[r], agency=a),
-                ),
-                (f"{agency} asks for {record}", lambda r=record, a=agency: w.ask(r, a)),
-                (f"{record} handed over to {agency}", lambda r=record, a=agency: w.hand_over(r, a)),
+                (f"{agency} claims {record}", partial(w.world.claim, record, case, agency=agency)),
+                (f"{agency} asks for {record}", partial(w.ask, record, agency)),
+                (f"{record} handed over to {agency}", partial(w.hand_over, record, agency)),
             ]
-        for what in ("no_answer", "agreed", "declined", "unknown", "not_made", "not_now", "withdrew"):
-            found.append((f"outcome of {record}: {what}", lambda r=record, o=what: w.outcome(r, o)))
+        found += [(f"outcome of {record}: {what}", partial(w.outcome, record, what)) for what in OUTCOMES]
     return found
 
 

@@ -146,6 +146,18 @@ def test_where_two_agencies_had_begun_neither_goes_on(world: World) -> None:
     assert why(world.ask("vera", "c1", "beacon")) == "already_approached"
 
 
+def test_an_answer_under_one_id_ends_what_had_begun_under_the_other(world: World) -> None:
+    world.ask("veronica", "c2", "mercia")
+    world.redeem("veronica")
+    world.attempt("no_answer", "vera", "c1", "beacon")
+    world.outcome("agreed", "veronica", agency="mercia")
+    world.hand_over("mercia", "vera")
+    world.later(days=3)
+    world.link("vera", "veronica")
+    assert why(world.ask("veronica", "c2", "mercia")) == "already_approached"
+    assert why(world.ask("vera", "c1", "mercia")) == "already_approached"
+
+
 def test_the_fence_counts_up_over_the_whole_human(world: World) -> None:
     world.ask("veronica", "c2", "mercia")
     world.link("vera", "veronica")
