@@ -43,6 +43,13 @@ check: .venv/.develop ## Format, lint, types, import contracts
 test: .venv/.develop ## Every test that this machine can run, on a real database and broker
 	$(PYTHON) -m pytest $(TESTS) $(ARGS)
 
+.PHONY: model model-small
+model-small: .venv/.develop ## Model-check the contact protocol in small bounds, and every wrong variant
+	$(PYTHON) -m tests.model.check --small $(ARGS)
+
+model: .venv/.develop ## Model-check it exhaustively in the full bounds (a quarter of an hour), and every wrong variant
+	$(PYTHON) -m tests.model.check --full $(ARGS)
+
 .PHONY: bench
 bench: .venv/.develop ## Measure cost and speed, as ratios within one run
 	$(PYTHON) -m benchmarks $(ARGS)

@@ -29,6 +29,7 @@ Effect(c, r, n, winner) ==
        [] e = "held"     -> [Revoke(c, G) EXCEPT !.hold[r] = TRUE]
        [] e = "lifted"   -> [c EXCEPT !.hold[r] = FALSE]
        [] e = "erased"   -> [Revoke(c, G) EXCEPT !.known[r] = FALSE]
+       [] e = "changed"  -> c
        [] e \in LinkEvents -> LinkTo(c, Ordinal(r, n), winner)
 
 \* The inbox: the next event of a key, in order, in the same transaction as its effects. Kafka may delay it for as long
@@ -41,7 +42,7 @@ Apply(r) ==
   /\ LET n == consent.applied[r] + 1 IN
      /\ \E w \in Winners(consent) :
           consent' = [Effect(consent, r, n, w) EXCEPT !.applied[r] = n, !.got[r] = IF @ < n THEN n ELSE @]
-     /\ Say(<<"Consent applies event", n, "of", r, intake.log[r][n]>>)
+     /\ Say(<<"Consent applies event", n, "of", r, ":", intake.log[r][n]>>)
   /\ UNCHANGED <<intake, sender, world>>
 
 \* "What cannot be handled after bounded retries is quarantined and its key parked; later events of the key wait."
@@ -51,7 +52,7 @@ Park(r) ==
   /\ LET n == consent.applied[r] + 1 IN
      /\ intake.log[r][n] \notin Restrictive
      /\ consent' = [consent EXCEPT !.parked[r] = TRUE, !.got[r] = IF @ < n THEN n ELSE @]
-     /\ Say(<<"Consent cannot handle event", n, "of", r, intake.log[r][n], "and parks the key">>)
+     /\ Say(<<"Consent cannot handle event", n, "of", r, ":", intake.log[r][n], ", and parks the key">>)
   /\ UNCHANGED <<intake, sender, world>>
 
 \* "Restrictive events are applied at once even when their key is parked, without advancing the inbox, and again in their turn."
@@ -61,7 +62,7 @@ ApplyPastParked(r) ==
          now == intake.log[r][n] \in Restrictive /\ ~Broken("parked_restriction_waits")
      IN /\ \E w \in Winners(consent) :
              consent' = [(IF now THEN Effect(consent, r, n, w) ELSE consent) EXCEPT !.got[r] = n]
-        /\ Say(<<"Event", n, "of the parked key", r, intake.log[r][n], "arrives and", IF now THEN "is applied at once" ELSE "waits">>)
+        /\ Say(<<"Event", n, "of the parked key", r, ":", intake.log[r][n], ", arrives and", IF now THEN "is applied at once" ELSE "waits">>)
   /\ UNCHANGED <<intake, sender, world>>
 
 Redrive(r) ==
@@ -74,7 +75,9 @@ Redrive(r) ==
 Now(a) == IF consent.succ /\ a = "A" THEN "S" ELSE a      \* a claim for an agency is a claim for its successor
 
 \* "The first accepted claim wins; a party led elsewhere keeps its lead." "A person of whom consent has not yet heard can be led."
+\* (The agency that claims first is called A, except where A is the one to be succeeded or gives cases back.)
 Claim(a, r) ==
+  /\ a = "A" \/ On("succeed") \/ On("endlead") \/ \E s \in Records : consent.own[s] # None
   /\ consent.up /\ intake.known[r] /\ ~intake.gone[r] /\ a # "S" /\ consent.own[r] = None
   /\ LET G == ConsentGroup(r) IN
      /\ consent.lead[r] \in {None, Now(a)} \/ (Broken("two_tenures") /\ Odd(consent.gen))

@@ -4,7 +4,7 @@
 EXTENDS Properties
 
 OnRecord(r) ==
-  \/ Refer(r) \/ Hold(r) \/ Lift(r) \/ Erase(r) \/ StoreWithdrawal(r) \/ PutInForce(r) \/ ForgetWithdrawal(r)
+  \/ Refer(r) \/ Hold(r) \/ Lift(r) \/ Change(r) \/ Erase(r) \/ StoreWithdrawal(r) \/ PutInForce(r) \/ ForgetWithdrawal(r)
   \/ Apply(r) \/ Park(r) \/ ApplyPastParked(r) \/ Redrive(r) \/ EndLead(r) \/ Inherit(r)
   \/ \E a \in Agencies : Claim(a, r) \/ Grant(a, r) \/ HandOver(r, a)
 

@@ -7,8 +7,9 @@ Room(r, n) == Len(intake.log[r]) + n <= MaxLog
 
 \* "The matcher takes advisory locks on the record's blocking keys, then looks ... and writes in one transaction":
 \* whoever comes second sees the first, and the link is written with it. "Any hit of a suppression holds a new referral."
+\* (The record that comes first is called r1: nothing else distinguishes them.)
 Refer(r) ==
-  /\ ~intake.known[r]
+  /\ ~intake.known[r] /\ (r = "r1" \/ intake.known["r1"])
   /\ \E sees \in IF Broken("no_blocking_lock") THEN BOOLEAN ELSE {TRUE} :
        LET s == Other(r)
            meets == sees /\ KeysMeet /\ intake.known[s] /\ ~intake.gone[s]
@@ -47,6 +48,14 @@ Lift(r) ==
   /\ On("hold") /\ intake.hold[r] /\ ~intake.gone[r] /\ Room(r, 1)
   /\ intake' = [intake EXCEPT !.hold[r] = FALSE, !.log = Tell(r, <<"lifted">>)]
   /\ Say(<<"A person lifts the hold on", r>>)
+  /\ UNCHANGED <<consent, sender, world>>
+
+\* `person.changed`: nothing that matters here, except that its handler may fail.
+Change(r) ==
+  /\ On("park") /\ intake.known[r] /\ ~intake.gone[r] /\ Room(r, 1)
+  /\ \A n \in 1..Len(intake.log[r]) : intake.log[r][n] # "changed"
+  /\ intake' = [intake EXCEPT !.log = Tell(r, <<"changed">>)]
+  /\ Say(<<"Intake publishes a change of", r>>)
   /\ UNCHANGED <<consent, sender, world>>
 
 \* "Erasure destroys keys; a suppression survives." Always: a later withdrawal could no longer be turned into one.

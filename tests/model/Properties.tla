@@ -25,7 +25,7 @@ N2_nothing_after_withdrawal == [][\A p \in Permits :
 
 N3_once == \A p \in Permits : world.handed[p] <= 1
 N3_redeemed_once == [][\A p \in Permits :
-  consent.up /\ consent'.permit[p].st = "redeemed" => consent.permit[p].st \in {"granted", "redeemed"}]_seen
+  consent.up /\ consent'.up /\ consent'.permit[p].st = "redeemed" => consent.permit[p].st \in {"granted", "redeemed"}]_seen
 
 Recorded(p) == sender[p].st \in {"reached", "declined", "unreached"}
 N4_nothing_lost == consent.up =>
@@ -59,8 +59,13 @@ N6_granted_is_still_allowed == consent.up => \A p \in Permits : consent.permit[p
   /\ ~\E q \in PermitsOf(consent, G) : q # p /\ consent.permit[q].st \in OpenStates
 
 N7_one_lead == consent.up =>
-  /\ Odd(consent.gen) => consent.lead["r1"] = consent.lead["r2"]
+  /\ Odd(consent.gen) => Cardinality({consent.lead[r] : r \in Records} \ {None}) <= 1
   /\ \A p \in Permits : consent.permit[p].st = "granted" => consent.lead[consent.permit[p].rec] = consent.permit[p].by
+
+\* Whoever has handed a lead over has nothing left in its hands.
+N7_handed_over_at_rest == [][\A p \in Permits :
+  consent.up /\ consent'.up /\ consent'.permit[p].by \notin {consent.permit[p].by, None, "S"} /\ consent.permit[p].by # None
+    => ~(sender[p].st \in {"got", "row"} /\ ~world.late[p])]_seen
 
 N8_no_answer_is_a_no == [][\A p \in Permits :
   /\ GrantedNow(p) => LET r == sender'[p].rec IN

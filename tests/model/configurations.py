@@ -1,7 +1,6 @@
-"""What is checked: the configurations, each with small bounds and full ones, and the wrong variants.
+"""What is checked: the configurations, each with small bounds and full ones.
 
-One specification serves all: a configuration chooses which parts of the protocol may happen and how much of each, a
-wrong variant ("mutant") switches one rule off. Nothing is copied, so nothing can drift.
+One specification serves all: a configuration chooses which parts of the protocol may happen and how much of each.
 """
 
 from collections.abc import Mapping
@@ -15,6 +14,9 @@ INVARIANTS = {
         "N6_granted_is_still_allowed",
         "N7_one_lead",
     ),
+    "Locking": ("N1_one_permit_per_group", "N9_no_deadlock"),
+    "Matching": ("N1_records_of_one_human_meet", "N2_erased_is_never_forgotten", "N9_no_deadlock"),
+    "Delivery": ("N4_each_once_in_order",),
 }
 STEPS = {
     "Contact": (
@@ -25,11 +27,18 @@ STEPS = {
         "N5_unknown_blocks",
         "N6_links_never_loosen",
         "N6_delivered_is_in_force",
+        "N7_handed_over_at_rest",
         "N8_no_answer_is_a_no",
     ),
+    "Locking": (),
+    "Matching": (),
+    "Delivery": (),
 }
 LIVENESS = {
     "Contact": ("N9_withdrawals_come_into_force", "N9_all_agree", "N9_no_attempt_stays_open"),
+    "Locking": (),
+    "Matching": (),
+    "Delivery": ("N9_all_arrives",),
 }
 
 
@@ -67,40 +76,6 @@ class Configuration:
         return {**self.base, **(self.small if size == "small" else self.full)}
 
 
-@dataclass(frozen=True)
-class Mutant:
-    """One rule switched off; it must violate `breaks` in the small bounds of `where`."""
-
-    name: str
-    rule: str
-    where: str
-    breaks: str
-    override: Mapping[str, str] = field(default_factory=dict)
-
-
-def text(
-    configuration: Configuration, size: str, mutant: Mutant | None = None, *, spec: str | None = None
-) -> str:
-    """The TLC configuration file of one run."""
-    constants = configuration.constants(size)
-    module = configuration.module
-    checked = (*INVARIANTS[module], *STEPS[module]) if not configuration.live else LIVENESS[module]
-    if mutant is not None:
-        constants |= mutant.override
-        checked = (mutant.breaks,)
-    constants["Mutations"] = names(*([mutant.name] if mutant else []))
-    constants["Story"] = "TRUE" if mutant else "FALSE"
-    live = configuration.live or any(name in LIVENESS[module] for name in checked)
-    lines = [f"SPECIFICATION {spec or ('LiveSpec' if live else 'Spec')}", "CONSTANTS"]
-    lines += [f"  {name} = {value}" for name, value in sorted(constants.items())]
-    invariants = [name for name in checked if name in INVARIANTS[module]]
-    properties = [name for name in checked if name not in INVARIANTS[module]]
-    lines += [f"INVARIANT {name}" for name in invariants] + [f"PROPERTY {name}" for name in properties]
-    if mutant:
-        lines.append("VIEW seen")  # the sentence of a step is no part of the state's identity
-    return "\n".join(lines) + "\n"
-
-
 def _contact(**constants: str) -> dict[str, str]:
     return {**CONTACT, **constants}
 
@@ -108,80 +83,121 @@ def _contact(**constants: str) -> dict[str, str]:
 CONFIGURATIONS = (
     Configuration(
         "identity",
-        "two records of one human, whose blocking keys meet or whose link comes late; linked, unlinked, linked again",
+        "two records of one human whose link comes late; linked, unlinked, linked again",
         _contact(Features=names("link", "unlink"), MaxLinks="2"),
         small={"MaxPermits": "1"},
         full={"MaxLinks": "3"},
     ),
     Configuration(
         "matcher",
-        "the race of two referrals of one human",
-        _contact(Features=names("unlink", "hold"), KeysMeet="TRUE", MaxLinks="1"),
-        full={"MaxLinks": "2"},
+        "two referrals of one human whose blocking keys meet",
+        _contact(Features=names("unlink"), KeysMeet="TRUE", MaxLinks="2"),
+        small={"MaxPermits": "1"},
     ),
     Configuration(
         "release",
         "the three steps, lost answers, crashes of intake and of the sender, a late link",
-        _contact(Features=names("link", "lost", "crash"), MaxLinks="1"),
-        small={"MaxLog": "2", "Limit": "1"},
+        _contact(Features=names("link", "lost", "crash"), MaxLinks="1", MaxLog="2"),
+        small={"MaxPermits": "1"},
     ),
     Configuration(
         "withdrawal",
         "withdrawals at any moment, with a link and an unlink that consent has not heard of",
-        _contact(Features=names("link", "unlink", "withdraw"), MaxLinks="2"),
-        small={"MaxPermits": "1"},
+        _contact(Features=names("link", "unlink", "withdraw"), MaxLinks="2", MaxLog="3"),
+        small={"Agencies": names("A"), "MaxPermits": "1", "MaxLinks": "1", "MaxLog": "2"},
+        full={"MaxLinks": "1"},
     ),
     Configuration(
         "parked",
-        "events of consent's that cannot be handled, with holds, links and unlinks behind them",
-        _contact(Features=names("link", "unlink", "hold", "park"), MaxLinks="2", MaxLog="4"),
-        small={"MaxPermits": "1", "MaxLog": "3"},
+        "events that consent cannot handle, with holds, links and unlinks behind them",
+        _contact(Features=names("link", "unlink", "hold", "park"), MaxPermits="1", MaxLinks="2", MaxLog="4"),
+        small={"MaxLog": "3", "MaxLinks": "0", "Agencies": names("A")},
     ),
     Configuration(
         "handover",
         "leads handed over and given back, with a link",
-        _contact(Features=names("link", "handover", "endlead"), MaxLinks="1"),
-        small={"MaxLinks": "0"},
+        _contact(Features=names("link", "handover", "endlead"), MaxLinks="1", MaxLog="2"),
+        small={"MaxLinks": "0", "MaxPermits": "1"},
     ),
     Configuration(
         "succession",
         "agency A is succeeded by S, with a link",
-        _contact(Agencies=names("A", "B", "S"), Features=names("link", "succeed"), MaxLinks="1"),
-        small={"MaxLinks": "0"},
+        _contact(Agencies=names("A", "B", "S"), Features=names("link", "succeed"), MaxLinks="1", MaxLog="2"),
+        small={"MaxPermits": "1"},
     ),
     Configuration(
         "restore",
-        "consent's database restored from before a withdrawal, with a link",
-        _contact(Features=names("link", "withdraw", "restore"), MaxLinks="1"),
-        small={"MaxPermits": "1", "MaxLinks": "0"},
+        "consent's database restored from before a withdrawal",
+        _contact(Features=names("withdraw", "restore"), MaxLog="1"),
+        small={"MaxPermits": "1", "Agencies": names("A")},
     ),
     Configuration(
         "erasure",
         "erased, and referred again",
         _contact(Features=names("erase", "withdraw"), KeysMeet="TRUE"),
+        small={"MaxPermits": "1"},
     ),
     Configuration(
         "telephone",
         "two records that nobody has linked, with one telephone",
-        _contact(Features=names("withdraw", "link"), OnePhone="TRUE", MaxLinks="1"),
-        small={"MaxLinks": "0"},
+        _contact(Features=names("withdraw", "link"), OnePhone="TRUE", MaxLinks="1", MaxLog="2"),
+        small={"MaxPermits": "1"},
     ),
     Configuration(
         "convergence",
         "everything that was parked, lost or delayed comes right once faults stop",
         _contact(
-            Features=names("link", "unlink", "withdraw", "park", "crash", "lost"),
+            Agencies=names("A"),
+            Features=names("link", "withdraw", "park", "crash", "lost"),
             MaxPermits="1",
             MaxLinks="1",
+            MaxLog="3",
         ),
-        small={"Agencies": names("A"), "MaxLog": "2"},
+        small={"MaxLog": "2", "Features": names("link", "withdraw", "park", "crash")},
         live=True,
     ),
     Configuration(
         "convergence-restore",
         "the same, with consent's database restored from a back-up",
-        _contact(Features=names("link", "withdraw", "restore"), MaxPermits="1", MaxLinks="1"),
-        small={"Agencies": names("A"), "MaxLog": "2"},
+        _contact(
+            Agencies=names("A"),
+            Features=names("link", "withdraw", "restore"),
+            MaxPermits="1",
+            MaxLinks="1",
+            MaxLog="2",
+        ),
+        small={"Features": names("withdraw", "restore"), "MaxLog": "1"},
         live=True,
+    ),
+    Configuration(
+        "locking",
+        "consent's locks, statement by statement: grants against link decisions",
+        {"Grants": "4", "Decisions": "2"},
+        full={"Grants": "6", "Decisions": "3"},
+        module="Locking",
+    ),
+    Configuration(
+        "matching",
+        "intake's locks, statement by statement: referrals of one human against each other and an erasure",
+        {"Arrivals": "3", "KeysEach": "2"},
+        full={"Arrivals": "4", "KeysEach": "3"},
+        module="Matching",
+    ),
+    Configuration(
+        "delivery",
+        "journal, outbox, topic, inbox: crashes, duplicates, reordering, lost topics and tails",
+        {"MaxEvents": "3", "MaxFaults": "2", "MaxTopic": "6"},
+        small={"MaxEvents": "2", "MaxTopic": "5"},
+        module="Delivery",
+        full={"MaxEvents": "4", "MaxTopic": "7"},
+    ),
+    Configuration(
+        "delivery-arrives",
+        "the same: all that was acknowledged is applied in the end",
+        {"MaxEvents": "2", "MaxFaults": "2", "MaxTopic": "8"},
+        small={"MaxFaults": "1", "MaxTopic": "6"},
+        module="Delivery",
+        live=True,
+        full={"MaxEvents": "3", "MaxTopic": "6"},
     ),
 )
