@@ -65,13 +65,7 @@ def backup(
     archive: Annotated[
         Path | None, typer.Argument(help="The file to write; named by the time without")
     ] = None,
-    keys: # What `reset` deletes, by name: ONEFRIEND_HOME may be a folder that holds other things too.
-OURS = (
-    *("postgres", "kafka", "issuer", "keys", "mail", "messages", "logs", "training"),
-    *("ports.json", "secrets.json", "ready", "*-secrets.key"),
-)
-
-KeysFile = None,
+    keys: KeysFile = None,
 ) -> None:
     """Save all databases as they were at one instant, and the keys, while everything goes on."""
     place = Place.default()
@@ -95,13 +89,7 @@ KeysFile = None,
 
 def restore(
     archive: Annotated[Path, typer.Argument(help="What `onefriend backup` wrote")],
-    keys: # What `reset` deletes, by name: ONEFRIEND_HOME may be a folder that holds other things too.
-OURS = (
-    *("postgres", "kafka", "issuer", "keys", "mail", "messages", "logs", "training"),
-    *("ports.json", "secrets.json", "ready", "*-secrets.key"),
-)
-
-KeysFile = None,
+    keys: KeysFile = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
 ) -> None:
     """Replace all databases and keys by those of a backup. Afterwards each service reconciles before it opens."""

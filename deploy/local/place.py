@@ -17,7 +17,7 @@ import random
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +83,7 @@ class Place:
 
     def made(self) -> "Place":
         """Create the folder. Others may pass through it (the database's user must) but not list it."""
-        if not self.home.exists():
+        with suppress(FileExistsError):
             self.home.mkdir(parents=True)
             self.home.chmod(0o711)  # whatever the umask; a folder that was there keeps what its owner chose
         for name in ("locks", "logs"):

@@ -90,14 +90,12 @@ class Stack:
                 self.client_settings(), replication=int(os.environ.get("ONEFRIEND_REPLICATION", "-1"))
             )
         except KafkaException as error:
-            remedy = (
-                "Check address, user, password and ca in it"
+            look = (
+                "ONEFRIEND_KAFKA: check address, user, password, ca"
                 if self._named_kafka
                 else "`onefriend logs kafka`"
             )
-            raise DidNotStart(
-                f"ONEFRIEND_KAFKA: the broker did not make the topics ({error}). {remedy}"
-            ) from None
+            raise DidNotStart(f"the broker did not make the topics ({error}). {look}") from None
         progress("Kafka", "ready")
 
     def client_settings(self) -> Mapping[str, str | int | float | bool]:

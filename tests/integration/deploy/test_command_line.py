@@ -173,6 +173,7 @@ def test_logs_name_what_there_is(up: Place) -> None:
     assert "there are: " in _onefriend(up, "logs", "nothing", status=1).stderr
 
 
-def test_reset_takes_everything_away(up: Place) -> None:
+def test_reset_takes_everything_of_ours_and_nothing_else(up: Place) -> None:
+    (up.home / "somebody's own").write_text("stays")
     _onefriend(up, "reset", "--yes")
-    assert {path.name for path in up.home.iterdir()} <= {"jars", "locks"}
+    assert {path.name for path in up.home.iterdir()} - {"saved.tar"} == {"jars", "locks", "somebody's own"}

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from deploy.local import kafka_agencies
 from deploy.local.kafka import Kafka
+from deploy.local.place import Place
 from deploy.local.processes import alive
 from deploy.local.topics import can_produce, configuration, ensure_topics, missing_topics
 from tests.support.stack import outside_place
@@ -79,6 +80,15 @@ def test_ports_that_somebody_took_meanwhile_are_left_to_them(kafka: Kafka) -> No
         assert moved["kafka"] != ports["kafka"]
         assert moved["kafka-controller"] != ports["kafka-controller"]
         assert _consume(configuration(kafka.bootstrap_servers) | {"group.id": "g"}, "people", 1) == [b"kept"]
+
+
+def test_a_path_of_any_length_will_do(place: Place) -> None:
+    broker = Kafka(place.inner("x" * 100).inner("ä, " * 60))
+    broker.start()
+    try:
+        assert can_produce(broker.bootstrap_servers)
+    finally:
+        broker.stop()
 
 
 def test_topics_are_made_once_and_kept_for_ever(
