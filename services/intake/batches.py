@@ -94,7 +94,11 @@ class Table:
         row = _row(header.removeprefix("\ufeff"))
         self._paths = [column.strip().split(".") for column in row]
         for column, path in zip(row, self._paths, strict=True):
-            if not all(path) or len(path) > _DEEP or any(part.isdigit() and int(part) >= _WIDE for part in path):
+            if (
+                not all(path)
+                or len(path) > _DEEP
+                or any(part.isdigit() and int(part) >= _WIDE for part in path)
+            ):
                 raise BadTable(f"column {len(column)} of the header is no path like parties.0.name.surname")
 
     def document(self, record: str) -> bytes:

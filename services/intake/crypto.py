@@ -102,6 +102,10 @@ class Keyring:
         """Return the data key of a row. Raises Unreadable. Opened keys are remembered, a bounded number of them."""
         return self._unwrap(wrapped, owner)
 
+    def forget(self) -> None:
+        """Drop every opened key from memory: some have just been destroyed."""
+        self._unwrap.cache_clear()
+
     def _unwrap_once(self, wrapped: bytes, owner: str) -> DataKey:
         try:
             cipher = self._wraps[wrapped[0]]

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from services.intake import identifiers
 from services.intake.crypto import Keyring
 from services.intake.domain import merge_safety
 from services.intake.facts import ContactPoints, contact_points, safe_emails, safe_phones
 from services.intake.referral import ContactPerson, Human
-from services.intake.store.people import Held, corrections, held_about, safety_of
+from services.intake.store.people import Held, held_about, humans_of, safety_of
 from shared.contracts.envelope import Channel
 from shared.runtime.work import Work
 
@@ -34,13 +32,10 @@ async def details_for(
     work: Work, keyring: Keyring, own: list[str], case: str, channel: Channel
 ) -> dict[str, Any] | None:
     """Return the details of one human (`own`: every id that is them) for one channel; None if none is safe."""
-    held = await held_about(work, keyring, own)
-    if not held:
+    known = await humans_of(work, keyring, own)
+    if not known:
         return None
-    corrected: dict[str, Any] = {}
-    for fields in (await corrections(work, keyring, own)).values():
-        corrected |= fields
-    humans = [_corrected(one.human, corrected) for one in held]
+    held, humans = [one for one, _ in known], [human for _, human in known]
     barred = await _barred(work, keyring, own, case)
     numbers = _safe(humans, lambda human: safe_phones(human, barred), _unsafe_phones(humans))
     if channel == "text":
@@ -59,14 +54,6 @@ async def details_for(
         **{kind: ways[kind] for kind in _NEEDS[channel]},
         "safe_contact": {**safety, **_wishes(humans)},
     }
-
-
-def _corrected(human: Human, fields: dict[str, Any]) -> Human:
-    """Return the human with what was corrected since."""
-    if not fields:
-        return human
-    document = msgspec.json.decode(human.model_dump_json()) | fields
-    return type(human).model_validate_json(msgspec.json.encode(document), strict=False)
 
 
 async def _barred(work: Work, keyring: Keyring, own: list[str], case: str) -> ContactPoints:
@@ -100,7 +87,11 @@ def _addresses(humans: Sequence[Human], barred: ContactPoints) -> list[dict[str,
         if human.safe_contact.lives_with_responsible or contact_points(human).homes & barred.homes:
             return []
         for address in human.addresses:
-            if address.safe and address.kind != "previous" and address.postcode not in identifiers.NO_FIXED_ABODE:
+            if (
+                address.safe
+                and address.kind != "previous"
+                and address.postcode not in identifiers.NO_FIXED_ABODE
+            ):
                 entry = {"lines": list(address.lines), "postcode": address.postcode, "kind": address.kind}
                 if (address.lines or address.postcode) and entry not in found:
                     found.append(entry)
@@ -134,6 +125,10 @@ def _wishes(humans: Sequence[Human]) -> dict[str, Any]:
     return {
         "language": next((human.language for human in newest if human.language), None),
         "interpreter": any(human.safe_contact.interpreter for human in humans),
-        "accessible_format": next((f for human in newest if (f := human.safe_contact.accessible_format)), None),
-        "no_voicemail": any(human.safe_contact.no_voicemail or any(not p.voicemail for p in human.phones) for human in humans),
+        "accessible_format": next(
+            (f for human in newest if (f := human.safe_contact.accessible_format)), None
+        ),
+        "no_voicemail": any(
+            human.safe_contact.no_voicemail or any(not p.voicemail for p in human.phones) for human in humans
+        ),
     }

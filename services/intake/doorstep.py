@@ -71,14 +71,23 @@ class Doorstep:
         """Hand over a referral just stored, once."""
         return self._fresh.pop((referral, version), None)
 
-    async def post(self, agency: str, raw: bytes, *, lax: bool = False) -> Stored:
+    async def post(self, agency: str, raw: bytes, *, lax: bool = False, register: bool = False) -> Stored:
         """Store one posted referral durably and say what became of it.
+
+        Only the import of a `register` may say who leads already.
 
         Raises BadReferral, or Unavailable when the database does not answer or too much waits. `lax` converts text to
         numbers, dates and truth values: CSV knows only text.
         """
         today = await self._day()
         arrival, referral = self.prepare(agency, raw, today, lax=lax)
+        if referral.register_lead is not None and not register:
+            wrong = Fault(
+                "register_lead",
+                "only an import of a register may say who leads",
+                "leave it out: a policy decides",
+            )
+            raise BadReferral([wrong])
         return await self._submit(arrival, referral)
 
     def prepare(self, agency: str, raw: bytes, today: date, *, lax: bool = False) -> tuple[Arrival, Referral]:

@@ -282,14 +282,24 @@ def _flags(human: Human, *, together: bool) -> set[str]:
 
 def prior_contact_of(referral: Referral, party: Party) -> PriorContact | None:
     """Return what the party had already told somebody: its own, else the referral's if it was harmed."""
-    sent = party.prior_contact
-    if sent is None and party.role in ("harmed", "both"):
-        sent = referral.prior_contact
-    if not isinstance(sent, Prior):
+    sent = _prior(referral, party)
+    if not isinstance(sent, Prior) or sent.answer == "no_answer":
         return None
     return PriorContact(
         answer=sent.answer, agency=sent.by, on=sent.on, means=sent.means, not_before=sent.not_before
     )
+
+
+def _prior(referral: Referral, party: Party) -> Prior | str | None:
+    if party.prior_contact is None and party.role in ("harmed", "both"):
+        return referral.prior_contact
+    return party.prior_contact
+
+
+def approached_before(referral: Referral, human: Human) -> bool:
+    """Whether somebody has approached this party already and waits for the answer."""
+    sent = _prior(referral, human) if isinstance(human, Party) else None
+    return isinstance(sent, Prior) and sent.answer == "no_answer"
 
 
 def agreement_of(referral: Referral, party: Party) -> AgreementFact | None:
@@ -382,6 +392,8 @@ def referral_facts(posted: Posted, incident: str, parties: Sequence[PartyFact]) 
             (given := _agreement(sent, party)) is not None and given.evidence is not None for party in harmed
         ),
         chosen_on_remedy_document=sent.chosen_on_remedy_document,
+        register_lead=sent.register_lead.agency if sent.register_lead else None,
+        register_worker=sent.register_lead.worker if sent.register_lead else None,
     )
 
 

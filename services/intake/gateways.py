@@ -48,7 +48,7 @@ class Redeemed(msgspec.Struct, frozen=True):
 class Withdrawn(msgspec.Struct, frozen=True):
     """Consent's answer to a withdrawal: the permits that had already been redeemed (none: clean)."""
 
-    in_flight: tuple[str, ...] = ()
+    in_flight: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,9 @@ class Consent:
     async def withdraw(self, person: str, key: str, body: dict[str, Any]) -> Withdrawn:
         """Withdraw a person. The same key again is the same withdrawal."""
         path = f"/v1/people/{quote(person, safe='')}/withdrawals"
-        answer = await self.service.call("consent", "POST", path, json=body, headers={"Idempotency-Key": f'"{key}"'})
+        answer = await self.service.call(
+            "consent", "POST", path, json=body, headers={"Idempotency-Key": f'"{key}"'}
+        )
         return _decode(answer, Withdrawn)
 
 

@@ -42,7 +42,14 @@ def _nothing(_: Envelope) -> list[Ref]:
 
 
 @handlers.event(
-    CaseProposed, CaseAllocated, CaseNeedsDecision, CasePaused, CaseResumed, CaseReturned, CaseClosed, locks=_nothing
+    CaseProposed,
+    CaseAllocated,
+    CaseNeedsDecision,
+    CasePaused,
+    CaseResumed,
+    CaseReturned,
+    CaseClosed,
+    locks=_nothing,
 )
 async def case_moved(work: Work, e: Envelope) -> None:
     """Keep what the referring agencies may be told of their referral's case."""
@@ -96,7 +103,9 @@ async def ledger_moved(work: Work, e: Envelope) -> None:
 @handlers.event(PermitEnded, AttemptRecorded, locks=_nothing)
 async def permit_over(work: Work, e: Envelope) -> None:
     """A permit that ended without contact frees the telephone that it had claimed. A contact leaves it claimed."""
-    if isinstance(e.data, PermitEnded) or (isinstance(e.data, AttemptRecorded) and e.data.outcome == "not_made"):
+    if isinstance(e.data, PermitEnded) or (
+        isinstance(e.data, AttemptRecorded) and e.data.outcome == "not_made"
+    ):
         work.write(following.drop_claims, e.data.permit)
 
 
@@ -119,5 +128,3 @@ async def eighteenth(work: Work, key: str, _: dict[str, object]) -> None:
         key,
     )
     await people.tell_safety(work, PERSON, key)
-
-

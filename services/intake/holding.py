@@ -63,13 +63,17 @@ async def retract(work: Work, referral: str, agency: str) -> str:
         raise not_found("referral")
     if row["status"] == "retracted":
         return referral
-    parties = await work.fetch("SELECT DISTINCT person FROM party WHERE referral = $1 AND person IS NOT NULL AND current", referral)
+    parties = await work.fetch(
+        "SELECT DISTINCT person FROM party WHERE referral = $1 AND person IS NOT NULL AND current", referral
+    )
     people = [p["person"] for p in parties if "." not in p["person"]]
     cases = await _cases(work, referral)
     await work.lock(*((PERSON, person) for person in people), *((CASE_FILE, case) for case in cases))
     if await _cases(work, referral) != cases:
         raise Conflict("matched while being retracted")
-    await work.execute("UPDATE referral SET status = 'retracted', reason = 'posted_in_error' WHERE id = $1", referral)
+    await work.execute(
+        "UPDATE referral SET status = 'retracted', reason = 'posted_in_error' WHERE id = $1", referral
+    )
     await work.execute("DELETE FROM to_match WHERE referral = $1", referral)
     for case in cases:
         work.record(CASE_FILE, case, *domain.retract(work.state(CASE_FILE, case), referral))
@@ -79,7 +83,7 @@ async def retract(work: Work, referral: str, agency: str) -> str:
 
 
 async def _cases(work: Work, referral: str) -> list[str]:
-    rows = await work.fetch("SELECT DISTINCT case_id FROM referral_case WHERE referral = $1 ORDER BY case_id", referral)
+    rows = await work.fetch(
+        "SELECT DISTINCT case_id FROM referral_case WHERE referral = $1 ORDER BY case_id", referral
+    )
     return [row["case_id"] for row in rows]
-
-

@@ -138,7 +138,8 @@ def telephone(text: str) -> str:
         number = phonenumbers.parse(text.strip(), "GB")
     except phonenumbers.NumberParseException:
         number = None
-    if number is None or not phonenumbers.is_possible_number(number):
+    possible = phonenumbers.ValidationResult.IS_POSSIBLE  # with its area code, not only within a town
+    if number is None or phonenumbers.is_possible_number_with_reason(number) != possible:
         raise ValueError("not a telephone number; write it like 01632 960001 or +44 7700 900001")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 

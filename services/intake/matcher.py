@@ -18,8 +18,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import msgspec
-
 from services.intake import facts
 from services.intake.core import CASE_FILE, PERSON, Intake, intake_of
 from services.intake.recognising.cases import Cases, Place
@@ -27,7 +25,7 @@ from services.intake.recognising.load import Pending, Someone, load
 from services.intake.recognising.people import Crowd, RecordCache
 from services.intake.recognising.tell import Teller
 from services.intake.store import matching as store
-from shared.contracts.people import Safety
+from services.intake.store import people as details
 from shared.runtime.database import INFRASTRUCTURE
 from shared.runtime.errors import Conflict, Unavailable
 from shared.runtime.service import Service
@@ -44,11 +42,6 @@ LINGER_PER_REFERRAL = 0.002
 LINGER_MOST = 0.03
 _COUNT_SECONDS = 60
 _COUNT = "SELECT count(*) FROM stream WHERE kind = 'person'"
-_OTHER_SAFETY = """
-SELECT person, safety FROM party
-WHERE person = ANY($1::text[]) AND current AND safety IS NOT NULL AND NOT (referral = ANY($2::uuid[]))
-"""
-
 RECEIVED = counter("referrals_matched", "referrals whose people were worked out")
 ANSWERS = counter("identity_answers", "people of referrals, by answer: join, hold, different")
 DELAYED = counter("referrals_put_off", "referrals that could not be matched and are tried again")
@@ -132,7 +125,10 @@ class Matcher:
         places = [[cases.place(p, positions) for positions in facts.cases_of(p.referral)] for p in pending]
         await work.lock(*_keys(pending, places))
         _nothing_moved(work, people, crowd)
-        others = await self._other_safety(work, pending)
+        # Of people whom an earlier version named: what everybody else says, without what that version said.
+        named = sorted({one.person for p in pending for one in p.people if one.previous})
+        later = [p.due.id for p in pending if p.due.version > 1]
+        others = await details.said_of(work, named, later) if named else {}
         teller = Teller(work, self.service.keyring, crowd, cases)
         for p, of in zip(pending, places, strict=True):
             teller.tell(p, of, others)
@@ -145,17 +141,6 @@ class Matcher:
         RECEIVED.add(referrals)
         for one in people:
             ANSWERS.add(1, {"answer": one.decision.answer if one.decision else "none"})
-
-    async def _other_safety(self, work: Work, pending: Sequence[Pending]) -> dict[str, list[Safety]]:
-        """Return what other referrals say of the people whom earlier versions of these referrals named."""
-        people = sorted({one.person for p in pending for one in p.people if one.previous})
-        if not people:
-            return {}
-        found: dict[str, list[Safety]] = {}
-        later = [p.due.id for p in pending if p.due.version > 1]
-        for row in await work.fetch(_OTHER_SAFETY, people, later):
-            found.setdefault(row["person"], []).append(msgspec.json.decode(row["safety"], type=Safety))
-        return found
 
 
 def _nobody(pending: Pending, one: Someone) -> str:

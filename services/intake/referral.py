@@ -185,10 +185,13 @@ class SafeContact(Part):
 
 
 class Prior(Part):
-    """What the person had already told somebody. A "not now" needs the date that the person gave."""
+    """What the person had already told somebody. A "not now" needs the date that the person gave.
+
+    no_answer: somebody approached them, and has had no answer yet: nobody else approaches until a person has looked at it.
+    """
 
     by: Code
-    answer: PriorAnswer
+    answer: PriorAnswer | Literal["no_answer"]
     on: date | None = None
     means: Channel | None = None
     not_before: date | None = None
@@ -283,6 +286,13 @@ class Party(Human):
         return self
 
 
+class RegisterLead(Part):
+    """Who leads already, in an older system's register. Only an import of a register may say so."""
+
+    agency: Code
+    worker: Code | None = None
+
+
 class OtherParty(Part):
     """Another party of the same incident, known to the sender but not referred here."""
 
@@ -353,6 +363,7 @@ class Referral(Part):
     lawful_basis: LawfulBasis | None = None
     sharing_agreement: Code | None = None
     chosen_on_remedy_document: bool = False
+    register_lead: RegisterLead | None = None
     notes: Notes | None = None
 
     @model_validator(mode="after")

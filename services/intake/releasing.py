@@ -27,6 +27,7 @@ from services.intake.gateways import Consent, PermitFact, Redeemed, Refusal
 from services.intake.store import people as details
 from services.intake.store import reading
 from services.intake.store import releases as store
+from shared.contracts.envelope import Actor
 from shared.runtime.auth import Caller
 from shared.runtime.errors import Conflict, Unavailable
 from shared.runtime.problems import Problem, not_found
@@ -67,7 +68,28 @@ def refusal(kind: str) -> Problem:
     return Problem(409, kind, title, detail="Do not contact this person.", headers=headers)
 
 
-async def release(service: Intake, caller: Caller, permit: str, fence: int) -> dict[str, Any]:
+BEHALF = "onefriend-on-behalf-of"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who presents a permit, and the worker who will make contact."""
+
+    agency: str
+    worker: str | None
+
+    @classmethod
+    def of(cls, caller: Caller, behalf: str) -> Holder:
+        """Return the caller; or, for notifications, the agency that it sends for. Raises Problem 404."""
+        if caller.kind != "service":
+            return cls(caller.agency, caller.worker)
+        agency, _, worker = behalf.partition("/")
+        if caller.agency != "notifications" or not agency:
+            raise not_found("permit")
+        return cls(agency, worker or None)
+
+
+async def release(service: Intake, caller: Holder, permit: str, fence: int) -> dict[str, Any]:
     """Redeem a permit and return the contact details, once.
 
     Raises Problem 404 or 409, or Unavailable: do not contact.
@@ -81,17 +103,20 @@ async def release(service: Intake, caller: Caller, permit: str, fence: int) -> d
     return answer
 
 
-async def _release(service: Intake, caller: Caller, permit: str, fence: int) -> dict[str, Any]:
+async def _release(service: Intake, caller: Holder, permit: str, fence: int) -> dict[str, Any]:
     consent = Consent(service)
     fact = await consent.permit(permit)
-    # Notifications presents permits for their holders; everybody else their own.
-    if fact is None or (caller.kind != "service" and caller.agency != fact.agency):
+    if fact is None or caller.agency != fact.agency:
         raise not_found("permit")
-    asked: Asked = await service.transact(_step_one, service, caller, permit, fence, fact, actor=caller.actor)
+    asked: Asked = await service.transact(
+        _step_one, service, caller, permit, fence, fact, actor=Actor(caller.agency, caller.worker)
+    )
     redeemed = await consent.redeem(permit, fence, asked.seen)
     if isinstance(redeemed, Refusal):
         raise await _refused(service, permit, redeemed.kind)
-    found = await service.transact(_step_three, service, caller, fact, asked, redeemed, actor=caller.actor)
+    found = await service.transact(
+        _step_three, service, caller, fact, asked, redeemed, actor=Actor(caller.agency, caller.worker)
+    )
     if found is None:
         await _tell_not_made(service, permit, fence)
         raise refusal("changed")
@@ -112,7 +137,9 @@ def _public(redeemed: Redeemed) -> dict[str, Any]:
     }
 
 
-async def _step_one(work: Work, service: Intake, caller: Caller, permit: str, fence: int, fact: PermitFact) -> Asked:
+async def _step_one(
+    work: Work, service: Intake, caller: Holder, permit: str, fence: int, fact: PermitFact
+) -> Asked:
     people = await details.group_of(work, sorted({fact.person, fact.party}))
     own = await details.group_of(work, [fact.person])
     points = await store.points_of(work, own)
@@ -125,7 +152,9 @@ async def _step_one(work: Work, service: Intake, caller: Caller, permit: str, fe
     safety = work.state(PERSON, fact.person).safety
     if safety.minor or (fact.channel is not None and fact.channel not in safety.channels):
         raise refusal("unsafe")
-    if fact.channel is not None and not await details_for(work, service.keyring, own, fact.case, fact.channel):
+    if fact.channel is not None and not await details_for(
+        work, service.keyring, own, fact.case, fact.channel
+    ):
         raise refusal("unsafe")
     if await store.somebody_else(work, points, own, permit):
         raise refusal("contact-point")
@@ -153,7 +182,7 @@ async def _check(work: Work, people: list[str], fact: PermitFact) -> None:
 
 
 async def _step_three(
-    work: Work, service: Intake, caller: Caller, fact: PermitFact, asked: Asked, redeemed: Redeemed
+    work: Work, service: Intake, caller: Holder, fact: PermitFact, asked: Asked, redeemed: Redeemed
 ) -> dict[str, Any] | None:
     """Hand out, or give up: None."""
     await work.lock(*((PERSON, person) for person in asked.people))

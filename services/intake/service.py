@@ -7,6 +7,7 @@ from services.intake.core import CASE_FILE, PERSON, Intake
 from services.intake.handlers import handlers
 from services.intake.matcher import match_loop
 from services.intake.releasing import tell_loop
+from services.intake.selfreferring import self_referral_loop
 from services.intake.settings import Settings
 from services.intake.withdrawing import withdraw_loop
 
@@ -21,6 +22,6 @@ def build(settings: Settings) -> Intake:
         consumes=["consent", "cases", "agencies"],
         handlers=handlers,
         routers=api.routers,
-        loops=[match_loop, tell_loop, withdraw_loop],
+        loops=[match_loop, tell_loop, withdraw_loop, self_referral_loop],
         streaming=api.STREAMING,
     )

@@ -15,3 +15,6 @@ class Settings(RuntimeSettings):
     line_limit: int = 256 * 1024  # bytes of one of its lines
     public_url: str = ""  # under which people reach the withdrawal page; "" = this service's own address
     link_days: int = 730  # for which the link in a message can be used to withdraw
+    smtp_host: str = ""
+    smtp_port: int = 25
+    mail_from: str = "no-reply@onefriend.example"

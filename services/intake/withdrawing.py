@@ -69,14 +69,18 @@ async def record(work: Work, service: Intake, caller_agency: str, worker: str | 
     return withdrawal.id
 
 
-def _new(work: Work, state: str, named: Named, case: str | None, person: str | None, agency: str) -> Withdrawal:
+def _new(
+    work: Work, state: str, named: Named, case: str | None, person: str | None, agency: str
+) -> Withdrawal:
     of_case = case if named.scope == "case" else None
     return Withdrawal(new_id(), state, named.scope, of_case, named.by, agency, person, (), work.now, None)
 
 
 async def _whom(work: Work, service: Intake, agency: str, named: Named) -> tuple[list[str], str | None, str]:
     if named.person is not None:
-        known = await work.fetchval("SELECT true FROM stream WHERE kind = 'person' AND key = $1", named.person)
+        known = await work.fetchval(
+            "SELECT true FROM stream WHERE kind = 'person' AND key = $1", named.person
+        )
         if not known or (named.case is not None and not await store.is_party(work, named.person, named.case)):
             raise not_found("person")
         return [named.person], named.case, "person"
@@ -91,7 +95,9 @@ async def _whom(work: Work, service: Intake, agency: str, named: Named) -> tuple
         raise not_found("referral")
     people = {harmed for _, harmed in cases}
     if len(people) > 1:
-        wrong = FieldError("reference", "several people were harmed in this referral", "Send the person or the case instead.")
+        wrong = FieldError(
+            "reference", "several people were harmed in this referral", "Send the person or the case instead."
+        )
         raise invalid([wrong])
     return sorted(people), cases[0][0], "reference"
 
@@ -105,8 +111,12 @@ async def _by_details(
     """Find who is meant. One human: as if named. Several possible: all are blocked. Nobody: a suppression remains."""
     record_ = matching.normalise(comparable(human, agency))
     tags = frozenset(service.keyring.tag("suppression", text) for text in suppression_texts(record_))
-    one = Someone("", 0, False, "harmed", b"", _as_party(human), record_, blocking_tags(service.keyring, record_), tags)  # noqa: FBT003
-    crowd = Crowd(RecordCache(service.keyring), await work.fetchval("SELECT count(*) FROM stream WHERE kind = 'person'"))
+    one = Someone(
+        "", 0, False, "harmed", b"", _as_party(human), record_, blocking_tags(service.keyring, record_), tags
+    )  # noqa: FBT003
+    crowd = Crowd(
+        RecordCache(service.keyring), await work.fetchval("SELECT count(*) FROM stream WHERE kind = 'person'")
+    )
     # The same locks as the matcher's: a referral of this person that is being matched is either found, or meets the
     # suppression.
     await crowd.gather(work, [one])
@@ -118,7 +128,9 @@ async def _by_details(
     await work.lock(*((PERSON, person) for person in candidates))
     joined = decision.answer == "join"
     state = NEEDS_PERSON if decision.answer == "hold" else RECORDED
-    withdrawal = _new(work, state, replace(named, scope="everything"), None, decision.people[0] if joined else None, agency)
+    withdrawal = _new(
+        work, state, replace(named, scope="everything"), None, decision.people[0] if joined else None, agency
+    )
     owner = f"withdrawal:{withdrawal.id}"
     key, wrapped = service.keyring.new_key(owner)
     sealed = (wrapped, key.seal(human.model_dump_json().encode(), owner))
@@ -176,18 +188,31 @@ async def resolve(work: Work, withdrawal: str, people: list[str], caller: Caller
     candidates = {row["person"] for row in rows}
     wrong = [n for n, person in enumerate(people) if person not in candidates]
     if wrong:
-        raise invalid([FieldError(f"people[{n}]", "not a candidate of this withdrawal", "Choose among its candidates.") for n in wrong])
+        raise invalid(
+            [
+                FieldError(
+                    f"people[{n}]", "not a candidate of this withdrawal", "Choose among its candidates."
+                )
+                for n in wrong
+            ]
+        )
     group = set(await details.group_of(work, people)) if people else set()
     await work.lock(*((PERSON, person) for person in candidates | group))
     await work.execute(
-        "DELETE FROM withdrawal_candidate WHERE withdrawal = $1 AND NOT (person = ANY($2::text[]))", withdrawal, sorted(group)
+        "DELETE FROM withdrawal_candidate WHERE withdrawal = $1 AND NOT (person = ANY($2::text[]))",
+        withdrawal,
+        sorted(group),
     )
     first = people[0] if people else None
-    await work.execute("UPDATE withdrawal SET state = 'recorded', person = $2 WHERE id = $1", withdrawal, first)
+    await work.execute(
+        "UPDATE withdrawal SET state = 'recorded', person = $2 WHERE id = $1", withdrawal, first
+    )
     for person in people[1:]:
         # Each person has a withdrawal of their own: consent answers each by itself.
         again = replace(known, id=new_id(), state=RECORDED, person=person)
-        await store.record(work, again, await details.group_of(work, [person]), via="identifiers", worker=caller.worker)
+        await store.record(
+            work, again, await details.group_of(work, [person]), via="identifiers", worker=caller.worker
+        )
 
 
 # --------------------------------------------------------------------------------------------------------------- links
@@ -202,7 +227,9 @@ def make_token(service: Intake, person: str, case: str | None, expires: int) -> 
 def read_token(service: Intake, token: str, now: float) -> tuple[str, str | None] | None:
     """Return (person, case) of a token that we made and that has not ended; else None."""
     try:
-        payload, signature = (base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in token.split("."))
+        payload, signature = (
+            base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in token.split(".")
+        )
         if not hmac.compare_digest(signature, service.keyring.tag("link", payload)):
             return None
         person, case, expires = msgspec.json.decode(payload, type=tuple[str, str | None, int])

@@ -102,6 +102,9 @@ class ReferralFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     sharing_agreement: str | None = None
     explicit_agreement: bool = False
     chosen_on_remedy_document: bool = False
+    # From an older system's register, imported before the first day: who leads there already, and its worker.
+    register_lead: str | None = None
+    register_worker: str | None = None
 
 
 @event("referrals", "referral.received")

@@ -4,9 +4,28 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.intake.api import batches, holds, referrals, releases, withdrawals
+from services.intake.api import (
+    batches,
+    holds,
+    people,
+    referrals,
+    releases,
+    reviews,
+    self_referrals,
+    withdrawals,
+)
 
-routers: Final = (referrals.router, batches.router, holds.router, releases.router, withdrawals.router)
+routers: Final = (
+    referrals.router,
+    batches.router,
+    batches.register,
+    holds.router,
+    releases.router,
+    withdrawals.router,
+    people.router,
+    reviews.router,
+    self_referrals.router,
+)
 # Routes that read their body bit by bit and bound it themselves.
 STREAMING: Final = ("/v1/referral-batches", "/v1/register-imports")
 

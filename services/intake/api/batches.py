@@ -9,7 +9,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
-from services.intake import batches
+from services.intake import batches, importing
 from services.intake.api.common import field_errors
 from services.intake.api.referrals import answer_of
 from services.intake.batches import BadTable, Line, Table
@@ -24,7 +24,9 @@ NDJSON = "application/x-ndjson"
 
 
 @router.post("")
-async def post_batch(request: Request, service: Current, caller: Caller = scope("referrals.write")) -> Response:
+async def post_batch(
+    request: Request, service: Current, caller: Caller = scope("referrals.write")
+) -> Response:
     """Accept a batch: a line of the answer for each line, in order, as it is done; status 202, 200, 409, 422 or 503 each.
 
     NDJSON has a referral in each line. CSV has a header of paths (`reference`, `parties.0.name.surname`). A line that is
@@ -36,7 +38,11 @@ async def post_batch(request: Request, service: Current, caller: Caller = scope(
         raise Problem(415, "media-type", "A batch is NDJSON or CSV.", errors=[field])
     limit = service.own.line_limit
     source = batches.lines(request.stream(), most=service.own.batch_limit, line_most=limit)
-    found = _table(service, caller.agency, source, limit) if kind == "text/csv" else _ndjson(service, caller.agency, source)
+    found = (
+        _table(service, caller.agency, source, limit)
+        if kind == "text/csv"
+        else _ndjson(service, caller.agency, source)
+    )
     return StreamingResponse(_encoded(found), media_type=NDJSON)
 
 
@@ -82,13 +88,42 @@ async def _table(
         yield answer
 
 
-async def _one(service: Intake, agency: str, number: int, line: bytes, *, lax: bool) -> dict[str, Any]:
+async def _one(
+    service: Intake, agency: str, number: int, line: bytes, *, lax: bool, register: bool = False
+) -> dict[str, Any]:
     try:
-        status, body = answer_of(await service.doorstep.post(agency, line, lax=lax))
+        status, body = answer_of(await service.doorstep.post(agency, line, lax=lax, register=register))
     except BadReferral as bad:
-        return {"line": number, **invalid(field_errors(bad.faults)).body()}
+        found = importing.renamed(bad.faults) if register else bad.faults
+        return {"line": number, **invalid(field_errors(found)).body()}
     except Problem as problem:
         return {"line": number, **problem.body()}
     except Unavailable as why:
         return {"line": number, **unavailable(str(why)).body()}
     return {"line": number, "status": status, **body}
+
+
+register = APIRouter(prefix="/v1/register-imports", tags=["register imports"])
+
+
+@register.post("")
+async def import_register(
+    request: Request,
+    service: Current,
+    caller: Caller = scope("operator"),  # noqa: ARG001 - the declaration is the check
+) -> Response:
+    """Import an older system's register (NDJSON): who leads, who was approached, who said no. The same line again is known."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in (NDJSON, "application/ndjson", "application/jsonl"):
+        field = FieldError("Content-Type", "not NDJSON", f"Send {NDJSON} in UTF-8.")
+        raise Problem(415, "media-type", "A register is NDJSON.", errors=[field])
+    source = batches.lines(request.stream(), most=service.own.batch_limit, line_most=service.own.line_limit)
+
+    async def handle(number: int, line: bytes) -> dict[str, Any]:
+        try:
+            agency, document = importing.document(line)
+        except BadReferral as bad:
+            return {"line": number, **invalid(field_errors(bad.faults)).body()}
+        return await _one(service, agency, number, document, lax=False, register=True)
+
+    return StreamingResponse(_encoded(batches.answers(source, handle)), media_type=NDJSON)

@@ -84,7 +84,9 @@ async def set_hold(
     raw = await request.body()
     body = parse(SetHold, raw)
     route = f"POST /v1/referrals/{referral}/holds"
-    answer = await service.once(caller, key, raw, _set, _known(referral), body.reason, body.until, route=route)
+    answer = await service.once(
+        caller, key, raw, _set, _known(referral), body.reason, body.until, route=route
+    )
     return answer.response()
 
 
@@ -100,5 +102,7 @@ async def lift_hold(
     """Lift a hold (If-Match with its version)."""
     body = parse(LiftHold, await request.body())
     version = required_version(request)
-    row = await service.transact(holding.lift, _known(referral), hold, body.reason, version, actor=caller.actor)
+    row = await service.transact(
+        holding.lift, _known(referral), hold, body.reason, version, actor=caller.actor
+    )
     return json_response(row.body(), headers={"ETag": etag(row.version)})

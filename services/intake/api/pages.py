@@ -26,13 +26,15 @@ def _page(title: str, body: str, status: int = 200) -> HTMLResponse:
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex">'
         f"<style>{_STYLE}</style></head><body><main><h1>{title}</h1>{body}</main></body></html>"
     )
-    return HTMLResponse(html, status, headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-store"})
+    return HTMLResponse(
+        html, status, headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-store"}
+    )
 
 
 def withdraw_form(*, has_case: bool) -> HTMLResponse:
     """Return the page that asks. Nothing happens before the button is pressed."""
     choice = (
-        '<fieldset><legend>What do you not want to hear about again?</legend>'
+        "<fieldset><legend>What do you not want to hear about again?</legend>"
         '<label><input type="radio" name="scope" value="everything" checked>Anything about restorative justice</label>'
         '<label><input type="radio" name="scope" value="case">Only the matter that this message was about</label></fieldset>'
         if has_case

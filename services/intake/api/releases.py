@@ -4,36 +4,39 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
-from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
 from starlette.responses import Response
 
 from services.intake import releasing
+from services.intake.api.common import json_response, parse
 from services.intake.core import Current
+from services.intake.referral import Part
 from shared.runtime.auth import Caller, scope
 
 router = APIRouter(prefix="/v1/releases", tags=["releases"])
 
 
-class Ask(BaseModel):
+class Ask(Part):
     """A permit and its fence, as consent gave them."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     permit: str = Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:-]+$")
     fence: int = Field(ge=0, le=2**53)
 
 
 @router.post("")
-async def post_release(body: Ask, service: Current, caller: Caller = scope("contact", "internal")) -> Response:
+async def post_release(
+    request: Request, service: Current, caller: Caller = scope("contact", "internal")
+) -> Response:
     """Redeem a permit and hand out the contact details and safe-contact rules, once.
 
     409 with a typed reason: behind (try again), changed, unsafe, contact-point, already-redeemed, withdrawn, on-hold. 503 means:
     do not contact.
     """
-    answer = await releasing.release(service, caller, body.permit, body.fence)
-    return Response(msgspec.json.encode(answer), media_type="application/json", headers={"Cache-Control": "no-store"})
+    body = parse(Ask, await request.body())
+    holder = releasing.Holder.of(caller, request.headers.get(releasing.BEHALF, ""))
+    answer = await releasing.release(service, holder, body.permit, body.fence)
+    return json_response(answer, headers={"Cache-Control": "no-store"})
 
 
 @router.get("")
@@ -53,4 +56,4 @@ async def list_releases(
     )
     releases = [dict(row) | {"handed_out_at": row["handed_out_at"].isoformat()} for row in rows]
     following = str(releases[-1]["number"]) if releases else None
-    return Response(msgspec.json.encode({"releases": releases, "next": following}), media_type="application/json")
+    return json_response({"releases": releases, "next": following})

@@ -40,9 +40,15 @@ class Withdraw(Part):
     def _one(self) -> Self:
         named = [self.person, self.reference, self.identifiers]
         if sum(value is not None for value in named) + (self.case is not None and self.person is None) != 1:
-            raise wrong("it does not say who, or says it twice", "give person (with case or without), case, reference or identifiers")
+            raise wrong(
+                "it does not say who, or says it twice",
+                "give person (with case or without), case, reference or identifiers",
+            )
         if self.identifiers is not None and not self.identifiers.anything():
-            raise wrong("identifiers is empty", "give what is known: name, date_of_birth, phones, emails, addresses, identifiers")
+            raise wrong(
+                "identifiers is empty",
+                "give what is known: name, date_of_birth, phones, emails, addresses, identifiers",
+            )
         if self.scope == "case" and self.case is None and self.reference is None:
             raise wrong("scope is case and no case is named", "give case or reference, or scope everything")
         return self
@@ -61,12 +67,12 @@ async def withdraw(
     """
     raw = await request.body()
     body = parse(Withdraw, raw)
-    named = withdrawing.Named(
-        body.person, body.case, body.reference, body.identifiers, body.scope, body.by
-    )
+    named = withdrawing.Named(body.person, body.case, body.reference, body.identifiers, body.scope, body.by)
     # The payload is remembered as a keyed hash: it may hold a name and a birth date, which a plain hash would give away.
     remembered = service.keyring.tag("content", raw)
-    answer = await service.once(caller, key, remembered, _record, service, caller, named, route="POST /v1/withdrawals")
+    answer = await service.once(
+        caller, key, remembered, _record, service, caller, named, route="POST /v1/withdrawals"
+    )
     return await _state(service, answer)
 
 
@@ -83,31 +89,45 @@ async def _state(service: Intake, answer: Answer) -> Response:
     return json_response(known.body(), 201 if known.state == IN_FORCE else 202, answer.headers)
 
 
-@router.get("/withdrawals/link/{token}", dependencies=[Depends(public("the link in a message to the person: shows a page"))])
+@router.get(
+    "/withdrawals/link/{token}",
+    dependencies=[Depends(public("the link in a message to the person: shows a page"))],
+)
 async def show_link(service: Current, token: Annotated[str, Path(max_length=600)]) -> Response:
     """Show the page behind the link in a message. It never acts: links are opened by mail scanners too."""
     found = withdrawing.read_token(service, token, await service.pool.fetchval(_CLOCK))
     return pages.withdraw_form(has_case=found[1] is not None) if found else pages.link_over()
 
 
-@router.post("/withdrawals/link/{token}", dependencies=[Depends(public("the link in a message to the person: withdraws"))])
-async def use_link(request: Request, service: Current, token: Annotated[str, Path(max_length=600)]) -> Response:
+@router.post(
+    "/withdrawals/link/{token}",
+    dependencies=[Depends(public("the link in a message to the person: withdraws"))],
+)
+async def use_link(
+    request: Request, service: Current, token: Annotated[str, Path(max_length=600)]
+) -> Response:
     """Withdraw by the link. The same choice twice is one withdrawal."""
     found = withdrawing.read_token(service, token, await service.pool.fetchval(_CLOCK))
     if found is None:
         return pages.link_over()
     person, case = found
     everything = case is None or (await request.form()).get("scope") != "case"
-    named = withdrawing.Named(person=person, case=case, scope="everything" if everything else "case", by="link")
+    named = withdrawing.Named(
+        person=person, case=case, scope="everything" if everything else "case", by="link"
+    )
     caller = Caller("public", None, frozenset(), "person", 0.0)
     key = service.keyring.tag("link", f"{token}/{named.scope}").hex()
-    answer = await service.once(caller, key, b"", _record, service, caller, named, route="POST /v1/withdrawals/link")
+    answer = await service.once(
+        caller, key, b"", _record, service, caller, named, route="POST /v1/withdrawals/link"
+    )
     known = await withdrawing.put_in_force(service, answer.body["withdrawal"])
     return pages.withdrawn(known.body() if known else {})
 
 
 @router.get("/withdrawals/{withdrawal}")
-async def get_withdrawal(service: Current, withdrawal: PathId, caller: Caller = scope("withdrawals.write", "hub")) -> Response:
+async def get_withdrawal(
+    service: Current, withdrawal: PathId, caller: Caller = scope("withdrawals.write", "hub")
+) -> Response:
     """Return a withdrawal's state: recorded; in_force, clean or in_flight; needs_person."""
     known = await _mine(service, withdrawal, caller)
     return json_response(known.body())
@@ -169,5 +189,3 @@ async def make_link(
     token = withdrawing.make_token(service, person, case, int(now) + service.own.link_days * 86_400)
     base = service.own.public_url or f"http://{service.settings.host}:{service.settings.port}"
     return json_response({"url": f"{base.rstrip('/')}/v1/withdrawals/link/{token}"}, 201)
-
-

@@ -241,6 +241,7 @@ class Teller:
             "suppressed": one.suppressed,
             # A call to this number may be answered by the person who did the harm.
             "unsafe_contact": harmed and bool(shared.phones or shared.emails),
+            "approached_before": facts.approached_before(pending.referral, one.human),
             "contact_person_unsafe": one.contact and one.person in responsible,
         }
         for reason, holds in wanted.items():

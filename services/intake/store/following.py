@@ -47,7 +47,11 @@ async def save_case_status(connection: Connection, rows: list[CaseStatus]) -> No
     """Save the last status of each case."""
     last = {row.case: row for row in rows}.values()
     await connection.execute(
-        _CASE, [r.case for r in last], [r.status for r in last], [r.reason for r in last], [r.until for r in last]
+        _CASE,
+        [r.case for r in last],
+        [r.status for r in last],
+        [r.reason for r in last],
+        [r.until for r in last],
     )
 
 
@@ -62,7 +66,12 @@ async def save_ledger(connection: Connection, rows: list[LedgerRow]) -> None:
             refused[row.person] = row.refused
     people = sorted({*live, *refused})
     await connection.execute(
-        _LEDGER, people, [live.get(p) for p in people], [refused.get(p) for p in people], list(live), list(refused)
+        _LEDGER,
+        people,
+        [live.get(p) for p in people],
+        [refused.get(p) for p in people],
+        list(live),
+        list(refused),
     )
     over = [person for person, is_live in live.items() if not is_live]
     if over:

@@ -110,7 +110,9 @@ async def give_up(work: Work, permit: str, reason: str) -> bool:
 async def refused(work: Work, permit: str, reason: str) -> None:
     """Note consent's refusal; the contact points are free again. A permit that is merely ahead of consent stays asked."""
     await work.execute(
-        "UPDATE release SET state = 'refused', reason = $2 WHERE permit = $1 AND state = 'asked'", permit, reason
+        "UPDATE release SET state = 'refused', reason = $2 WHERE permit = $1 AND state = 'asked'",
+        permit,
+        reason,
     )
     await work.execute("DELETE FROM contact_claim WHERE permit = $1", permit)
 

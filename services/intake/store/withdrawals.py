@@ -44,7 +44,9 @@ class Withdrawal:
         return answer
 
 
-_COLUMNS: Final = "id::text AS id, state, scope, case_id, by_whom, agency, person, in_flight, recorded_at, in_force_at"
+_COLUMNS: Final = (
+    "id::text AS id, state, scope, case_id, by_whom, agency, person, in_flight, recorded_at, in_force_at"
+)
 
 
 def _of(row: Any) -> Withdrawal:  # noqa: ANN401 - a record
@@ -106,6 +108,7 @@ async def suppress(work: Work, tags: Iterable[bytes], source: str, reason: str) 
 async def in_force(work: Work, withdrawal: str, in_flight: Sequence[dict[str, Any]]) -> None:
     """Consent has answered."""
     await work.lock()
+    await work.lock()
     await work.execute(
         """UPDATE withdrawal SET state = 'in_force', in_flight = $2::json, in_force_at = $3
            WHERE id = $1 AND state = 'recorded'""",
@@ -117,7 +120,9 @@ async def in_force(work: Work, withdrawal: str, in_flight: Sequence[dict[str, An
 
 async def harmed_of_case(work: Work, case: str) -> str | None:
     """Return the harmed person of a case."""
-    person: str | None = await work.fetchval("SELECT harmed FROM referral_case WHERE case_id = $1 LIMIT 1", case)
+    person: str | None = await work.fetchval(
+        "SELECT harmed FROM referral_case WHERE case_id = $1 LIMIT 1", case
+    )
     return person
 
 

@@ -15,9 +15,8 @@ async def intake(new_database, bootstrap_servers, topic_prefix, tmp_path):
     """Give the running service; its `url` is where it answers."""
     key = tmp_path / "master.key"
     make_master_key(key)
-    service = build(
-        settings(Settings, await new_database(), bootstrap_servers, topic_prefix, master_key_file=key)
-    )
+    more = {"master_key_file": key, "consent_url": "http://consent.test"}
+    service = build(settings(Settings, await new_database(), bootstrap_servers, topic_prefix, **more))
     async with running(service) as url:
         service.url = url
         yield service

@@ -16,13 +16,17 @@ async def matched(intake: Any, count: int) -> None:
     await until(done, seconds=30)
 
 
-async def posted(intake: Any, client: httpx.AsyncClient, headers: dict[str, str], document: dict[str, Any]) -> str:
+async def posted(
+    intake: Any, client: httpx.AsyncClient, headers: dict[str, str], document: dict[str, Any]
+) -> str:
     """Post a referral, wait until it is matched, and return its id."""
     answer = await client.post("/v1/referrals", json=document, headers=headers)
     assert answer.status_code == 202, answer.text
 
     async def done() -> bool:
-        waiting = await intake.pool.fetchval("SELECT count(*) FROM to_match WHERE referral = $1", answer.json()["referral"])
+        waiting = await intake.pool.fetchval(
+            "SELECT count(*) FROM to_match WHERE referral = $1", answer.json()["referral"]
+        )
         return waiting == 0
 
     await until(done, seconds=30)

@@ -15,15 +15,24 @@ class StandIn:
         self.redeemed: set[str] = set()
         self.refuse: str | None = None
         self.away = False
-        self.in_flight: list[str] = []
+        self.in_flight: list[dict[str, Any]] = []
         self.asked: list[tuple[str, str, Any]] = []
         self.before_redemption: asyncio.Event | None = None
         self.reached_redemption = asyncio.Event()
         service.http = httpx.AsyncClient(transport=httpx.MockTransport(self.answer))
 
-    def permit(self, number: str, person: str, case: str, agency: str, channel: str = "phone", **more: Any) -> str:
+    def permit(
+        self, number: str, person: str, case: str, agency: str, channel: str = "phone", **more: Any
+    ) -> str:
         """Have a permit."""
-        fact = {"permit": number, "person": person, "party": person, "case": case, "agency": agency, "channel": channel}
+        fact = {
+            "permit": number,
+            "person": person,
+            "party": person,
+            "case": case,
+            "agency": agency,
+            "channel": channel,
+        }
         self.permits[number] = {**fact, "state": "granted", "purpose": "approach", "worker": "w1", **more}
         return number
 
@@ -63,4 +72,6 @@ class StandIn:
 
     @staticmethod
     def _problem(status: int, kind: str) -> httpx.Response:
-        return httpx.Response(status, json={"type": f"https://onefriend.example/problems/{kind}", "status": status})
+        return httpx.Response(
+            status, json={"type": f"https://onefriend.example/problems/{kind}", "status": status}
+        )

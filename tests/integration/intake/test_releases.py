@@ -63,7 +63,9 @@ async def test_behind_leaves_the_permit_to_be_tried_again(client, care, consent,
     assert (await release(client, care, "p1")).status_code == 200
 
 
-async def test_a_withdrawal_between_redemption_and_release_wins(intake, client, care, police, consent, victim):
+async def test_a_withdrawal_between_redemption_and_release_wins(
+    intake, client, care, police, consent, victim
+):
     consent.permit("p1", *victim, "victim-care")
     consent.before_redemption = asyncio.Event()
     releasing = asyncio.create_task(release(client, care, "p1"))
@@ -102,7 +104,9 @@ async def test_fifty_tries_at_once_hand_out_at_most_once(intake, client, care, c
     assert handed_out == [a.status_code for a in answers].count(200)
 
 
-async def test_another_persons_live_approach_at_the_same_telephone_needs_a_human(intake, client, police, care, consent, victim):
+async def test_another_persons_live_approach_at_the_same_telephone_needs_a_human(
+    intake, client, police, care, consent, victim
+):
     neighbour = party(
         name={"forenames": "Gwendolyn", "surname": "Thackeray"},
         date_of_birth="1950-07-01",
@@ -132,7 +136,9 @@ async def test_the_number_of_the_one_responsible_is_never_handed_out(intake, cli
     held = await release(client, care, "p1")
     assert (held.status_code, kind(held)) == (409, "on-hold")
     hub = bearer("hub", "hub", "referrals.read", worker="h1")
-    row = await intake.pool.fetchrow("SELECT id, referral::text AS referral FROM hold WHERE reason = 'unsafe_contact'")
+    row = await intake.pool.fetchrow(
+        "SELECT id, referral::text AS referral FROM hold WHERE reason = 'unsafe_contact'"
+    )
     path = f"/v1/referrals/{row['referral']}/holds/{row['id']}/release"
     lifted = await client.post(path, json={"reason": "checked"}, headers={**hub, "If-Match": '"1"'})
     assert lifted.status_code == 200, lifted.text

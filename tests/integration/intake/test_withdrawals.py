@@ -40,13 +40,21 @@ async def test_a_withdrawal_by_person_is_clean(client, care, consent, victim):
 
 
 async def test_what_was_under_way_is_named(client, care, consent, victim):
-    consent.in_flight = ["p9"]
-    answer = await client.post("/v1/withdrawals", json={"case": victim[1], "scope": "case"}, headers=key(care, "1"))
-    assert (answer.status_code, answer.json()["outcome"], answer.json()["in_flight"]) == (201, "in_flight", ["p9"])
+    consent.in_flight = [{"permit": "p9", "channel": "phone"}]
+    answer = await client.post(
+        "/v1/withdrawals", json={"case": victim[1], "scope": "case"}, headers=key(care, "1")
+    )
+    assert (answer.status_code, answer.json()["outcome"], answer.json()["in_flight"][0]["permit"]) == (
+        201,
+        "in_flight",
+        "p9",
+    )
     assert consent.called("POST", "withdrawals")[0]["cases"] == [victim[1]]
 
 
-async def test_with_consent_away_it_is_recorded_bars_releases_and_is_repeated(client, police, care, consent, victim):
+async def test_with_consent_away_it_is_recorded_bars_releases_and_is_repeated(
+    client, police, care, consent, victim
+):
     consent.permit("p1", *victim, "victim-care")
     consent.away = True
     answer = await client.post("/v1/withdrawals", json={"reference": "R-1"}, headers=key(police, "1"))
@@ -70,7 +78,9 @@ async def test_by_details_that_are_clearly_hers(client, care, consent, victim):
     assert consent.asked[-1][1] == f"/v1/people/{victim[0]}/withdrawals"
 
 
-async def test_by_details_that_may_be_hers_a_person_decides_and_nobody_approaches_meanwhile(client, care, consent, victim):
+async def test_by_details_that_may_be_hers_a_person_decides_and_nobody_approaches_meanwhile(
+    client, care, consent, victim
+):
     unsure = {"name": {"forenames": "Mary", "surname": "Wells"}, "date_of_birth": "1971-03-09"}
     answer = await client.post("/v1/withdrawals", json={"identifiers": unsure}, headers=key(care, "1"))
     assert (answer.status_code, answer.json()["state"]) == (202, "needs_person")
@@ -83,7 +93,9 @@ async def test_by_details_that_may_be_hers_a_person_decides_and_nobody_approache
     path = f"/v1/withdrawals/{answer.json()['withdrawal']}/resolution"
     cleared = await client.post(path, json={"people": []}, headers=hub)
     assert cleared.json()["state"] == "recorded"
-    assert (await client.post("/v1/releases", json={"permit": "p1", "fence": 1}, headers=care)).status_code == 200
+    assert (
+        await client.post("/v1/releases", json={"permit": "p1", "fence": 1}, headers=care)
+    ).status_code == 200
 
 
 async def test_a_no_of_somebody_not_known_yet_holds_the_later_referral(intake, client, police, care, consent):
@@ -112,7 +124,9 @@ async def test_the_link_in_a_message_shows_on_get_and_acts_on_post(client, conse
     assert tampered.status_code == 404
 
 
-@pytest.mark.parametrize("body", [{}, {"person": "a", "reference": "b"}, {"identifiers": {}}, {"person": "a", "scope": "case"}])
+@pytest.mark.parametrize(
+    "body", [{}, {"person": "a", "reference": "b"}, {"identifiers": {}}, {"person": "a", "scope": "case"}]
+)
 async def test_who_withdraws_must_be_said_once(client, care, consent, body):
     answer = await client.post("/v1/withdrawals", json=body, headers=key(care, "1"))
     assert answer.status_code == 422, answer.text

@@ -188,13 +188,11 @@ TABLES = (
         PRIMARY KEY (tag, source))""",
     # Details that were corrected for a person, over what referrals said.
     """CREATE TABLE person_detail (
-        person text PRIMARY KEY, key bytea, sealed bytea NOT NULL, safety json, version integer NOT NULL, changed_at timestamptz NOT NULL)""",
+        person text PRIMARY KEY, key bytea, sealed bytea NOT NULL, safety json, after_party uuid,
+        changed_at timestamptz NOT NULL)""",
     """CREATE TABLE self_referral (
         id uuid PRIMARY KEY, code_tag bytea NOT NULL, key bytea, sealed bytea, state text NOT NULL,
         tries integer NOT NULL DEFAULT 0, received_at timestamptz NOT NULL, expires_at timestamptz NOT NULL, referral uuid)""",
-    """CREATE TABLE import_line (
-        source text NOT NULL, line_tag bytea NOT NULL, person text NOT NULL, imported_at timestamptz NOT NULL,
-        PRIMARY KEY (source, line_tag))""",
     "CREATE TABLE succession (agency text PRIMARY KEY, successor text NOT NULL, since timestamptz NOT NULL)",
     # Who read what about whom. Append-only.
     """CREATE TABLE read_log (

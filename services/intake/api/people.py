@@ -1,0 +1,210 @@
+"""People: details corrected, links undone, everything exported or erased, who read what."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import Field
+from starlette.responses import Response
+
+from services.intake import correcting, erasing, parting, reviewing
+from services.intake.api.common import PathId, json_response, parse
+from services.intake.core import PERSON, Current, Intake
+from services.intake.correcting import Corrected
+from services.intake.referral import Part
+from services.intake.store import reading
+from shared.runtime.auth import Caller, scope
+from shared.runtime.http import etag, required_version
+from shared.runtime.idempotency import Answer, idempotency_key
+from shared.runtime.problems import FieldError, invalid
+from shared.runtime.work import Work
+
+router = APIRouter(prefix="/v1/people", tags=["people"])
+ReasonCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Second = Annotated[
+    str, Field(min_length=1, max_length=100, description="the worker who confirms: another than the caller's")
+]
+
+
+def second_person(caller: Caller, confirmed_by: str) -> None:
+    """Demand that somebody else confirms. Raises Problem 422."""
+    if caller.worker is None or confirmed_by == caller.worker:
+        remedy = "Use a token that names you as the worker, and let another worker confirm."
+        raise invalid([FieldError("confirmed_by", "not a second person", remedy)])
+
+
+@router.get("/{person}")
+async def get_person(
+    person: PathId, service: Current, caller: Caller = scope("people.write", "hub", "operator")
+) -> Response:
+    """Say how a person may be contacted, without details. The ETag is what a correction must name."""
+    body, version = await service.transact(_describe, caller, person)
+    return json_response(body, headers={"ETag": etag(version)})
+
+
+async def _describe(work: Work, caller: Caller, person: str) -> tuple[dict[str, Any], int]:
+    await correcting.seen_by(work, caller, person)
+    await work.lock((PERSON, person))
+    state = work.state(PERSON, person)
+    await reading.note_read(work, caller.agency, caller.worker, "person", person)
+    body: dict[str, Any] = {
+        "person": person,
+        "channels": list(state.safety.channels),
+        "minor": state.safety.minor,
+        "flags": list(state.safety.flags),
+        "on_hold": bool(state.holds),
+        "erased": state.erased,
+    }
+    if caller.may("hub"):
+        body |= {"links": list(state.links), "holds": {hold: why.reason for hold, why in state.holds.items()}}
+    return body, work.version(PERSON, person)
+
+
+@router.patch("/{person}")
+async def correct(
+    request: Request, person: PathId, service: Current, caller: Caller = scope("people.write")
+) -> Response:
+    """Correct details and safe contact (If-Match). For agencies that referred the person or were handed the details."""
+    body = parse(Corrected, await request.body())
+    version = required_version(request)
+    moved = await service.transact(
+        correcting.correct, service, caller, person, body, version, actor=caller.actor
+    )
+    return json_response({"person": person}, headers={"ETag": etag(moved)})
+
+
+@router.delete("/{person}/links/{other}")
+async def unlink(
+    request: Request,
+    person: PathId,
+    other: PathId,
+    service: Current,
+    confirmed_by: Annotated[str, Query(min_length=1, max_length=100)],
+    reason: Annotated[str, Query(pattern=r"^[a-z][a-z0-9_]{0,63}$")] = "wrong_link",
+    caller: Caller = scope("hub"),
+) -> Response:
+    """Undo a link between two ids (If-Match with the first one's ETag; a second person confirms)."""
+    second_person(caller, confirmed_by)
+    version = required_version(request)
+    moved = await service.transact(reviewing.unlink, person, other, reason, version, actor=caller.actor)
+    return json_response({"person": person, "unlinked": other}, headers={"ETag": etag(moved)})
+
+
+class Split(Part):
+    """A referral's party that was taken for this person and is somebody else."""
+
+    referral: Annotated[str, Field(pattern=r"^[0-9a-f-]{36}$")]
+    position: Annotated[int, Field(ge=0, le=60)]
+    contact: bool = False
+    confirmed_by: Second
+
+
+@router.post("/{person}/splits", status_code=201)
+async def split(
+    request: Request,
+    person: PathId,
+    service: Current,
+    key: str = Depends(idempotency_key),
+    caller: Caller = scope("hub"),
+) -> Response:
+    """Undo a join: a referral's party becomes a person of their own (a second person confirms)."""
+    raw = await request.body()
+    body = parse(Split, raw)
+    second_person(caller, body.confirmed_by)
+    route = f"POST /v1/people/{person}/splits"
+    answer = await service.once(caller, key, raw, _split, service, person, body, route=route)
+    return answer.response()
+
+
+async def _split(work: Work, service: Intake, person: str, body: Split) -> Answer:
+    new = await parting.split(work, service, person, body.referral, body.position, contact=body.contact)
+    return Answer(201, {"person": new, "split_from": person})
+
+
+class Erasure(Part):
+    """Why everything held about a person is destroyed, and who confirms it."""
+
+    reason: ReasonCode
+    confirmed_by: Second
+
+
+@router.post("/{person}/erasure", status_code=202)
+async def erase(
+    request: Request,
+    person: PathId,
+    service: Current,
+    key: str = Depends(idempotency_key),
+    caller: Caller = scope("hub"),
+) -> Response:
+    """Destroy the keys of everything held about a person (a second person confirms). A suppression remains."""
+    raw = await request.body()
+    body = parse(Erasure, raw)
+    second_person(caller, body.confirmed_by)
+    route = f"POST /v1/people/{person}/erasure"
+    answer = await service.once(caller, key, raw, _erase, service, person, body.reason, route=route)
+    return answer.response()
+
+
+async def _erase(work: Work, service: Intake, person: str, reason: str) -> Answer:
+    erased = await erasing.erase(work, service, person, reason)
+    return Answer(202, {"person": person, "erased": erased})
+
+
+@router.get("/{person}/export")
+async def export(person: PathId, service: Current, caller: Caller = scope("hub")) -> Response:
+    """Return everything that is held about a person, for the person (subject access). The reading is recorded."""
+    found = await service.transact(_export, service, caller, person)
+    return json_response(found, headers={"Cache-Control": "no-store"})
+
+
+async def _export(work: Work, service: Intake, caller: Caller, person: str) -> dict[str, Any]:
+    await reading.note_read(work, caller.agency, caller.worker, "export", person)
+    return await erasing.export(work, service, person)
+
+
+@router.get("/{person}/reads")
+async def reads(
+    person: PathId,
+    service: Current,
+    after: Annotated[int, Query(ge=0, le=2**62)] = 0,
+    caller: Caller = scope("hub", "operator"),  # noqa: ARG001 - the declaration is the check
+) -> Response:
+    """Return who read what about a person, the oldest first."""
+    rows = await service.pool.fetch(
+        "SELECT id, at, agency, worker, what, referral, permit FROM read_log WHERE person = $1 AND id > $2 ORDER BY id LIMIT 500",
+        person,
+        after,
+    )
+    found = [dict(row) | {"at": row["at"].isoformat()} for row in rows]
+    return json_response({"reads": found, "next": found[-1]["id"] if found else None})
+
+
+class Clearance(Part):
+    """Another person at the same telephone, e-mail address or home, who may be contacted beside this one."""
+
+    other: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
+
+
+@router.get("/{person}/contact-points")
+async def neighbours(person: PathId, service: Current, caller: Caller = scope("hub")) -> Response:
+    """Return the other people at this person's contact points, whose approach is live or who said no."""
+    rows = await service.pool.fetch(
+        """SELECT DISTINCT o.person, l.live, l.refused,
+             EXISTS (SELECT FROM contact_point_cleared AS k WHERE k.person = $1 AND k.other = o.person) AS cleared
+           FROM contact_point AS p JOIN contact_point AS o ON o.tag = p.tag AND o.person <> p.person
+           JOIN ledger AS l ON l.person = o.person WHERE p.person = $1 AND (l.live OR l.refused) ORDER BY o.person LIMIT 100""",
+        person,
+    )
+    await service.transact(reading.note_read, caller.agency, caller.worker, "person.contact_points", person)
+    return json_response({"people": [dict(row) for row in rows]})
+
+
+@router.post("/{person}/contact-points/clearances", status_code=201)
+async def clear(
+    request: Request, person: PathId, service: Current, caller: Caller = scope("hub")
+) -> Response:
+    """Say that this person may be contacted although the other one is at the same contact point."""
+    body = parse(Clearance, await request.body())
+    await service.transact(parting.clear_contact_point, person, body.other, actor=caller.actor)
+    return json_response({"person": person, "other": body.other}, 201)

@@ -1,0 +1,213 @@
+"""Doubts decided by people: two records of one human or of two; one incident or two. And decisions undone.
+
+A decision takes effect at commit: links, holds and cases change in the same transaction. What a human has told apart is not
+joined by the machine again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import msgspec
+
+from services.intake import domain, matching
+from services.intake.core import CASE_FILE, PERSON, Intake
+from services.intake.crypto import Unreadable
+from services.intake.doorstep import version_owner
+from services.intake.matching import Incident
+from services.intake.store import holds as hold_store
+from services.intake.store import matching as candidates
+from services.intake.store import people as store
+from shared.runtime.http import check_version
+from shared.runtime.problems import FieldError, Problem, invalid, not_found
+from shared.runtime.work import Work
+
+Answer = Literal["same", "different", "cannot_tell"]
+COLUMNS: Final = """id::text AS id, kind, person, candidates, case_id, candidate_cases, reasons, sentence, score, evidence, ask,
+  model, hold, agency, referral::text AS referral, opened_at, version, answer, decided_with, decided_at"""
+_INCIDENT = msgspec.json.Decoder(Incident)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a person decided about a review."""
+
+    review: str
+    version: int
+    answer: Answer
+    reason: str
+    chosen: str | None
+
+
+def body_of(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a record
+    """Return a review as a hub sees it: evidence before score, no details."""
+    fields = dict(row)
+    for moment in ("opened_at", "decided_at"):
+        fields[moment] = fields[moment].isoformat() if fields[moment] else None
+    return fields | {"evidence": msgspec.json.decode(fields["evidence"])}
+
+
+async def decide(work: Work, service: Intake, decided: Decided) -> int:
+    """Decide a review. Returns its new version. Raises Problem 404, 409, 412 or 422."""
+    row = await work.fetchrow(f"SELECT {COLUMNS} FROM match_review WHERE id = $1 FOR UPDATE", decided.review)  # noqa: S608 - constants
+    if row is None:
+        raise not_found("review")
+    check_version(decided.version, row["version"])
+    if row["answer"] is not None:
+        raise Problem(409, "decided", "This review has been decided.", detail="Undo the link to decide anew.")
+    if row["kind"] == "incident":
+        await _decide_incident(work, row, decided)
+    else:
+        await _decide_identity(work, service, row, decided)
+    answer = None if decided.answer == "cannot_tell" else decided.answer
+    version: int = await work.fetchval(
+        """UPDATE match_review SET version = version + 1, answer = $2, decided_with = $3, decided_by = $4, decided_at = $5
+           WHERE id = $1 RETURNING version""",
+        decided.review,
+        answer,
+        decided.chosen,
+        hold_store.actor_json(work),
+        work.now,
+    )
+    return version
+
+
+def _choice(options: Sequence[str], chosen: str | None, answer: Answer) -> str | None:
+    """Return which candidate is meant by "same". Raises Problem 422."""
+    if answer != "same":
+        return None
+    found = chosen or (options[0] if len(options) == 1 else None)
+    if found is None or found not in options:
+        wrong = FieldError(
+            "with", "it does not name one of the candidates", "Say which of the candidates is the same."
+        )
+        raise invalid([wrong])
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------------ identity
+
+
+async def _decide_identity(work: Work, service: Intake, row: Any, decided: Decided) -> None:  # noqa: ANN401 - a record
+    person: str = row["person"]
+    other = _choice(row["candidates"], decided.chosen, decided.answer)
+    group = await store.group_of(work, [person, *([other] if other else [])])
+    incidents = await _incidents(work, service, group)
+    cases = [case for case, _, _ in incidents]
+    held_case = await work.fetchval("SELECT case_id FROM hold WHERE id = $1", row["hold"])
+    files = sorted({*cases, *([held_case] if held_case else [])})
+    await work.lock(*((PERSON, one) for one in group), *((CASE_FILE, case) for case in files))
+    if decided.answer == "cannot_tell":
+        _ask_agency(work, row, held_case)
+        return
+    if other is not None:
+        link_people(work, person, other, "decided")
+        await _unite_cases(work, incidents, person, other)
+    else:
+        bits = sum(line["bits"] for line in msgspec.json.decode(row["evidence"]))
+        await tell_apart(work, person, row["candidates"], bits)
+    await _lift(work, person, row["hold"], f"decided_{decided.answer}")
+
+
+def link_people(work: Work, person: str, other: str, basis: str) -> None:
+    """Link two locked people, on both keys."""
+    work.record(PERSON, person, *domain.link(work.state(PERSON, person), person, other, basis))
+    work.record(PERSON, other, *domain.link(work.state(PERSON, other), other, person, basis))
+
+
+async def tell_apart(work: Work, person: str, others: Sequence[str], bits: float) -> None:
+    """Keep that these are two people, and on how much evidence: only more of it is asked about again."""
+    await work.execute(
+        """INSERT INTO told_apart (person, other, bits, decided_at, agency, worker)
+           SELECT a, b, $3, $4, $5, $6 FROM unnest($2::text[]) AS o, LATERAL (VALUES ($1, o), (o, $1)) AS pair(a, b)
+           ON CONFLICT (person, other) DO UPDATE SET bits = greatest(told_apart.bits, excluded.bits),
+             decided_at = excluded.decided_at""",
+        person,
+        list(others),
+        bits,
+        work.now,
+        work.actor.agency,
+        work.actor.worker,
+    )
+
+
+def _ask_agency(work: Work, row: Any, case: str | None) -> None:  # noqa: ANN401 - a record
+    """Nobody can tell: the agency that sent the record is asked for more. The hold stands."""
+    if case is not None:
+        missing = (row["ask"] or "date_of_birth",)
+        hold = f"{row['hold']}:asked"
+        state = work.state(CASE_FILE, case)
+        events = domain.hold_referral(state, row["referral"], hold, "identity_incomplete", missing=missing)
+        work.record(CASE_FILE, case, *events)
+
+
+async def _lift(work: Work, person: str, hold: str, reason: str) -> None:
+    work.record(PERSON, person, *domain.lift_person(work.state(PERSON, person), hold, reason))
+    await hold_store.lift(work, hold, reason)
+
+
+# ------------------------------------------------------------------------------------------------------------ incidents
+
+
+async def _incidents(work: Work, service: Intake, people: Sequence[str]) -> list[tuple[str, str, Incident]]:
+    """Return (case, harmed person, incident) of every referral about these people."""
+    found = []
+    for row in await candidates.incidents(work, people):
+        owner = version_owner(row["agency"], row["reference_tag"], row["version"])
+        try:
+            opened = service.keyring.unwrap(row["key"], owner).open(row["incident"], owner, "incident")
+        except Unreadable:
+            continue
+        found.append((row["case_id"], row["harmed"], _INCIDENT.decode(opened)))
+    return found
+
+
+async def _unite_cases(
+    work: Work, incidents: Sequence[tuple[str, str, Incident]], person: str, other: str
+) -> None:
+    """Two cases of what has turned out to be one harmed party and one incident become one: the older goes on."""
+    mine = [(case, incident) for case, harmed, incident in incidents if harmed == person]
+    theirs = [(case, incident) for case, harmed, incident in incidents if harmed == other]
+    for case, incident in mine:
+        for older, known in theirs:
+            if case != older and matching.same_incident(incident, known)[0] == "same":
+                await join_cases(work, case, older)
+
+
+async def join_cases(work: Work, case: str, into: str) -> None:
+    """Let a case go on as another. Both are locked."""
+    events = domain.join(work.state(CASE_FILE, case), case, into)
+    if events:
+        work.record(CASE_FILE, case, *events)
+        await work.execute("UPDATE referral_case SET case_id = $2 WHERE case_id = $1", case, into)
+
+
+async def _decide_incident(work: Work, row: Any, decided: Decided) -> None:  # noqa: ANN401 - a record
+    case: str = row["case_id"]
+    other = _choice(row["candidate_cases"], decided.chosen, decided.answer)
+    await work.lock((CASE_FILE, case), *([(CASE_FILE, other)] if other else []))
+    if decided.answer == "cannot_tell":
+        return
+    reason = f"decided_{decided.answer}"
+    work.record(CASE_FILE, case, *domain.lift_referral(work.state(CASE_FILE, case), row["hold"], reason))
+    await hold_store.lift(work, row["hold"], reason)
+    if other is not None:
+        await join_cases(work, case, other)
+
+
+# ---------------------------------------------------------------------------------------------------------------- undo
+
+
+async def unlink(work: Work, person: str, other: str, reason: str, version: int) -> int:
+    """Undo a link: both stand on their own ledgers again, and are told apart. Raises Problem 404 or 412."""
+    await work.lock((PERSON, person), (PERSON, other))
+    check_version(version, work.version(PERSON, person))
+    events = domain.unlink(work.state(PERSON, person), other, reason)
+    if not events:
+        raise not_found("link")
+    work.record(PERSON, person, *events)
+    work.record(PERSON, other, *domain.unlink(work.state(PERSON, other), person, reason))
+    await tell_apart(work, person, [other], 99.0)
+    return work.version(PERSON, person)

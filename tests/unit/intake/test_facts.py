@@ -1,0 +1,156 @@
+"""What others learn of a referral: how each may safely be contacted, and nothing that says who they are."""
+
+import json
+from datetime import UTC, date, datetime
+
+import msgspec
+import pytest
+
+from services.intake import facts
+from services.intake.facts import Posted
+from services.intake.referral import Referral
+from tests.support.referrals import offender, party, referral
+
+TODAY = date(2026, 11, 21)
+
+
+def sent(*parties, **fields) -> Referral:
+    return Referral.model_validate_json(
+        json.dumps(referral(parties=list(parties) or [party(), offender()], **fields))
+    )
+
+
+def said(human: dict, *others: dict):
+    document = sent(human, *others)
+    victim = document.parties[0]
+    return facts.safety_said(victim, facts.shared_with_responsible(document, victim), TODAY)
+
+
+def test_a_channel_is_possible_when_there_is_a_detail_for_it():
+    assert said(party()).channels == ("phone", "text", "email", "letter", "visit", "video")
+    assert said(party(phones=[{"number": "01632 960001"}], emails=[], addresses=[])).channels == (
+        "phone",
+        "video",
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "gone"),
+    [
+        ({"phones": [{"number": "07700 900123", "safe": False}]}, {"phone", "text"}),
+        ({"emails": [{"address": "a@b.org", "safe": False}]}, {"email"}),
+        ({"safe_contact": {"no_letters": True}}, {"letter"}),
+        ({"safe_contact": {"channels": ["email"]}}, {"phone", "text", "letter", "visit", "video"}),
+        ({"safe_contact": {"lives_with_responsible": True}}, {"letter", "visit", "video"}),
+        ({"addresses": [{"postcode": "NF1 1NF"}]}, {"letter", "visit"}),
+        ({"addresses": [{"postcode": "SG1 2AB", "kind": "previous"}]}, {"letter", "visit"}),
+    ],
+)
+def test_what_is_unsafe_is_no_channel(change, gone):
+    assert set(said(party()).channels) - set(said(party(**change)).channels) == gone
+
+
+def test_a_number_that_also_reaches_the_one_responsible_is_no_channel():
+    shared = [{"number": "07700 900123"}]
+    assert "phone" not in said(party(phones=shared), offender(phones=shared)).channels
+
+
+def test_a_home_shared_with_the_one_responsible_is_living_together():
+    home = [{"lines": ["4 Mill Lane"], "postcode": "SG1 2AB"}]
+    merged = said(party(addresses=home), offender(addresses=home))
+    assert "letter" not in merged.channels
+    assert "lives_with_responsible" in merged.flags
+
+
+@pytest.mark.parametrize(
+    ("born", "minor", "band"),
+    [
+        ("2008-11-21", False, "18_to_24"),
+        ("2008-11-22", True, "10_to_17"),
+        ("2020-01-01", True, "under_10"),
+        ("1971-03-09", False, "25_or_over"),
+        ("1971-02-30", False, "unknown"),
+        ("1970-01-01", False, "unknown"),
+    ],
+)
+def test_age_is_reckoned_from_a_known_birth_date_only(born, minor, band):
+    assert said(party(date_of_birth=born)).minor is minor
+    assert facts.age_band(facts.known_birth_date(born, TODAY), TODAY) == band
+
+
+def test_who_was_born_on_a_leap_day_comes_of_age_on_the_first_of_march():
+    assert facts.birthday(date(2008, 2, 29), 18) == date(2026, 3, 1)
+
+
+def test_facts_hold_nothing_that_says_who_somebody_is():
+    secret = party(
+        name={"forenames": "Zebedee", "surname": "Quillfeather"},
+        needs="Zebedee cannot hear",
+        identifiers={"pnc": "79/163001B", "own": "NSPIS 4711"},
+        contact_person={
+            "relation": "parent",
+            "name": {"full": "Dorothea Quillfeather"},
+            "phones": [{"number": "07700 900999"}],
+        },
+    )
+    document = sent(secret, offender(), notes="Zebedee is afraid")
+    victim = document.parties[0]
+    party_facts = [facts.party_fact(document, victim, "p1", ["p2"], TODAY)]
+    told = facts.referral_facts(Posted("r1", "police", datetime.now(UTC), document), "i1", party_facts)
+    safety = facts.safety_said(victim, facts.shared_with_responsible(document, victim), TODAY)
+    text = (msgspec.json.encode(told) + msgspec.json.encode(safety)).decode().lower()
+    for personal in (
+        "zebedee",
+        "quillfeather",
+        "dorothea",
+        "900123",
+        "900999",
+        "mill lane",
+        "1971",
+        "163001",
+        "4711",
+        "2ab",
+        "41/1234",
+    ):
+        assert personal not in text
+
+
+def test_prior_contact_of_the_referral_speaks_of_whoever_was_harmed():
+    document = sent(prior_contact={"by": "police", "answer": "no", "on": "2026-03-05"})
+    victim, responsible = document.parties
+    assert facts.prior_contact_of(document, victim).answer == "no"
+    assert facts.prior_contact_of(document, responsible) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "missing"),
+    [
+        ({}, ()),
+        ({"incident": {"offence_class": "sexual"}}, ("agreement",)),
+        ({"incident": {"offence_class": "theft", "sensitive": ["bereaved"]}}, ("agreement",)),
+    ],
+)
+def test_some_offences_need_explicit_agreement_to_share(fields, missing):
+    document = sent(**fields)
+    assert facts.agreement_missing(document, document.parties[0]) == missing
+
+
+def test_evidence_is_part_of_an_explicit_agreement():
+    agreement = {
+        "scope": ["share"],
+        "wording": "2026-1",
+        "means": "written",
+        "on": "2026-03-05",
+        "recorded_by": "PC 1",
+    }
+    sexual = {"offence_class": "sexual"}
+    document = sent(incident=sexual, agreement=agreement)
+    assert facts.agreement_missing(document, document.parties[0]) == ("agreement.evidence",)
+    document = sent(incident=sexual, agreement={**agreement, "evidence": "form 12"})
+    assert facts.agreement_missing(document, document.parties[0]) == ()
+
+
+def test_each_harmed_party_is_a_case_of_its_own_and_a_quarrel_is_one():
+    assert facts.cases_of(sent(party(), offender(), party())) == [[0, 1], [2, 1]]
+    assert facts.cases_of(sent(party("both"), party("both"))) == [[0, 1]]
+    assert facts.cases_of(sent(offender(), party("both"))) == [[1, 0]]

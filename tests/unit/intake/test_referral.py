@@ -1,0 +1,213 @@
+"""A referral is accepted as a whole or refused with every bad field named; odd people are people."""
+
+import json
+from datetime import date
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from services.intake.facts import warnings
+from services.intake.referral import Referral
+from services.intake.remedies import Fault, faults
+from tests.support.referrals import offender, party, referral
+
+TODAY = date(2026, 11, 21)
+
+
+def refused(document: object) -> list[Fault]:
+    """Return the faults of a document that must be refused."""
+    raw = document if isinstance(document, bytes) else json.dumps(document).encode()
+    with pytest.raises(ValidationError) as wrong:
+        Referral.model_validate_json(raw)
+    return faults(wrong.value)
+
+
+def accepted(document: object) -> Referral:
+    return Referral.model_validate_json(json.dumps(document))
+
+
+def without(document: dict, field: str) -> dict:
+    return {key: value for key, value in document.items() if key != field}
+
+
+def test_a_full_referral_is_accepted_and_normalised():
+    sent = accepted(referral(parties=[party(addresses=[{"postcode": "sg12ab"}]), offender()]))
+    assert sent.parties[0].addresses[0].postcode == "SG1 2AB"
+    assert sent.parties[0].phones[0].number == "+447700900123"
+    assert sent.parties[1].identifiers.pnc == "1979/0163001B"
+
+
+@pytest.mark.parametrize(
+    "field", ["reference", "incident", "parties", "stage", "initiated_by", "prior_contact"]
+)
+def test_what_is_missing_is_named(field):
+    assert Fault(field, "it is missing", "add it") in refused(without(referral(), field))
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"version": "1"}, "version"),
+        ({"version": 0}, "version"),
+        ({"version": 10**30}, "version"),
+        ({"version": 1.5}, "version"),
+        ({"stage": "prison"}, "stage"),
+        ({"surprise": 1}, "surprise"),
+        ({"reference": ""}, "reference"),
+        ({"reference": "a" * 101}, "reference"),
+        ({"reference": "a\x00b"}, "reference"),
+        ({"prior_contact": "never"}, "prior_contact"),
+        ({"prior_contact": {"by": "police", "answer": "not_now"}}, "prior_contact"),
+        ({"prior_contact": {"by": "a b", "answer": "yes"}}, "prior_contact.by"),
+        ({"parties": []}, "parties"),
+        ({"parties": [offender()]}, "(the whole document)"),
+        ({"parties": [{"role": "harmed"}]}, "parties[0]"),
+        ({"parties": [party(phones=[{"number": "07700"}])]}, "parties[0].phones[0].number"),
+        ({"parties": [party(emails=[{"address": "x"}])]}, "parties[0].emails[0].address"),
+        ({"parties": [party(addresses=[{"postcode": "NOWHERE"}])]}, "parties[0].addresses[0].postcode"),
+        ({"parties": [party(identifiers={"pnc": "2001/0171310S"})]}, "parties[0].identifiers.pnc"),
+        ({"parties": [party(identifiers={"cro": "85227/65G"})]}, "parties[0].identifiers.cro"),
+        ({"parties": [party(name={})]}, "parties[0].name"),
+        ({"parties": [party(name={"full": "a" * 201})]}, "parties[0].name.full"),
+        (
+            {"parties": [party(safe_contact={"hours": {"start": "20:00", "until": "09:00"}})]},
+            "parties[0].safe_contact.hours",
+        ),
+        ({"parties": [party(contact_person={"name": {"full": "X"}})]}, "parties[0].contact_person.relation"),
+        ({"incident": {"offence_class": "burglary", "reference": "1/24"}}, "incident"),
+        ({"incident": {"offence_class": "burglary", "on": "2024-02-30"}}, "incident.on"),
+        ({"incident": {"offence_class": "murder"}}, "incident.offence_class"),
+        ({"dates": {"plea": "tomorrow"}}, "dates.plea"),
+        ({"lawful_basis": None}, "(the whole document)"),
+    ],
+)
+def test_each_bad_field_is_named_with_a_remedy(change, path):
+    found = refused({**referral(), **change})
+    assert path in {fault.path for fault in found}, found
+    assert all(fault.what and fault.remedy for fault in found)
+
+
+def test_all_bad_fields_are_named_at_once():
+    bad = referral(
+        version="x", stage="y", parties=[party(phones=[{"number": "1"}]), offender(identifiers={"pnc": "1"})]
+    )
+    assert {fault.path for fault in refused(bad)} == {
+        "version", "stage", "parties[0].phones[0].number", "parties[1].identifiers.pnc",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"a":' * 5_000,
+        b'{"reference":"\\ud800"}',
+        b"1e999999",
+        b'"\x00"',
+    ],
+)
+def test_bytes_that_are_no_referral_are_refused(raw):
+    found = refused(raw)
+    assert found
+    assert all(fault.remedy for fault in found)
+
+
+def test_no_error_repeats_what_was_sent():
+    secret = "Zebedee Quillfeather"
+    bad = referral(
+        reference=secret * 10,
+        parties=[party(name={"full": secret, secret: secret}, phones=[{"number": secret}], date_of_birth=5)],
+        stage=secret,
+        **{secret: secret},
+    )
+    assert "Zebedee" not in repr(refused(bad))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        {"full": "X"},
+        {"forenames": "O", "surname": "Ng"},
+        {"full": "李小龍"},
+        {"full": "محمد بن سلمان"},
+        {"surname": "MacDonald-O’Neill"},
+        {"full": "Ana 🌻 Flor"},
+        {"surname": "a" * 200},
+        {"full": "NOT KNOWN"},
+        {"full": "DUPLICATE_Smith"},
+    ],
+)
+def test_odd_names_are_names(name):
+    sent = accepted(referral(parties=[party(name=name)]))
+    assert sent.parties[0].name is not None
+
+
+@pytest.mark.parametrize(
+    "born",
+    [
+        "1971-02-30",
+        "0000-00-00",
+        "31/02/1980",
+        "1900-01-01",
+        "1970-01-01",
+        "2030-01-01",
+        "1700-05-05",
+        "unknown",
+        "९९९९",
+    ],
+)
+def test_an_impossible_birth_date_is_accepted_and_warned_about(born):
+    sent = accepted(referral(parties=[party(date_of_birth=born)]))
+    assert sent.parties[0].date_of_birth == born
+    assert [fault.path for fault in warnings(sent, TODAY)] == ["parties[0].date_of_birth"]
+    assert born == "unknown" or born not in repr(warnings(sent, TODAY))
+
+
+def test_no_more_than_a_name_is_accepted_and_warned_about():
+    bare = {"role": "harmed", "name": {"full": "Mary Wells"}}
+    assert [fault.path for fault in warnings(accepted(referral(parties=[bare])), TODAY)] == ["parties[0]"]
+
+
+def test_an_offender_whom_nobody_has_identified_needs_no_name():
+    accepted(referral(parties=[party(), {"role": "responsible", "identified": False}]))
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(field=st.sampled_from(sorted(referral())), value=_JSON)
+def test_whatever_stands_in_a_field_is_accepted_or_refused_with_a_remedy(field, value):
+    try:
+        Referral.model_validate_json(json.dumps({**referral(), field: value}))
+    except ValidationError as error:
+        assert all(fault.remedy for fault in faults(error))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    field=st.sampled_from(
+        ["name", "date_of_birth", "phones", "addresses", "identifiers", "safe_contact", "role"]
+    ),
+    value=_JSON,
+)
+def test_whatever_stands_in_a_party_is_accepted_or_refused_with_a_remedy(field, value):
+    document = referral(parties=[party(**{field: value}) if field != "role" else {**party(), "role": value}])
+    try:
+        sent = Referral.model_validate_json(json.dumps(document))
+    except ValidationError as error:
+        assert all(fault.remedy for fault in faults(error))
+    else:
+        msgspec.json.encode([fault._asdict() for fault in warnings(sent, TODAY)])
