@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -15,7 +16,6 @@ from shared.runtime.problems import TYPES
 from shared.runtime.service import Service
 
 BEHALF = "Onefriend-On-Behalf-Of"
-OK = 200
 
 
 @dataclass(frozen=True)
@@ -33,36 +33,65 @@ class Holder:
         return {BEHALF: f"{self.agency}/{self.worker}" if self.worker else self.agency}
 
 
-class Contact(msgspec.Struct, frozen=True, kw_only=True):
-    """How to reach the person. Personal: in memory only, never logged (hence no repr)."""
+class PermitFact(msgspec.Struct, frozen=True, kw_only=True):
+    """A permit as consent has it before redemption."""
 
-    name: str = ""
-    phone: str | None = None
-    email: str | None = None
-    address: tuple[str, ...] = ()
+    person: str
+    case: str
+    agency: str
+    channel: Channel | None = None
+
+
+class Personal(msgspec.Struct, frozen=True, kw_only=True):
+    """Something of a person: it lives in memory only, and shows nothing of itself in logs and errors."""
 
     def __repr__(self) -> str:
-        """Say nothing."""
-        return "Contact(...)"
+        """Say what it is, and nothing of it."""
+        return f"{type(self).__name__}(...)"
 
 
-class Release(msgspec.Struct, frozen=True, kw_only=True):
-    """What intake hands out, once: by which channel, until when, to whom, in which language, and the link to withdraw."""
+class Name(Personal, frozen=True, kw_only=True):
+    """A name, in parts or whole."""
+
+    title: str | None = None
+    forenames: str | None = None
+    surname: str | None = None
+    full: str | None = None
+
+    def __str__(self) -> str:
+        """Return it as it is written above an address."""
+        return self.full or " ".join(part for part in (self.title, self.forenames, self.surname) if part)
+
+
+class Address(Personal, frozen=True, kw_only=True):
+    """Where letters go."""
+
+    lines: tuple[str, ...] = ()
+    postcode: str | None = None
+    kind: str = "home"
+
+
+class SafeContact(Personal, frozen=True, kw_only=True):
+    """What is to be observed."""
+
+    language: str | None = None
+
+
+class Release(Personal, frozen=True, kw_only=True):
+    """What intake hands out, once: by which channel, until when, and the details that are safe for it, the newest first."""
 
     channel: Channel
     use_by: datetime
-    contact: Contact = field(repr=False)
-    withdrawal_link: str
-    language: str | None = None
-
-    def __repr__(self) -> str:
-        """Say nothing personal."""
-        return f"Release({self.channel}, {self.use_by})"
+    name: Name | None = None
+    phones: tuple[str, ...] = ()
+    emails: tuple[str, ...] = ()
+    addresses: tuple[Address, ...] = ()
+    safe_contact: SafeContact = SafeContact()
 
 
 @dataclass(frozen=True)
 class Refused:
-    """Intake refused the release: the problem's last part, its status and its body, which holds nothing personal."""
+    """A refusal for the holder: the problem's last part, its status and its body, which holds nothing personal."""
 
     kind: str
     status: int
@@ -70,7 +99,34 @@ class Refused:
     retry_after: str | None = None
 
 
-_RELEASE = msgspec.json.Decoder(Release)
+class _Link(msgspec.Struct, frozen=True):
+    url: str
+
+
+T = TypeVar("T")
+
+
+def _decode(answer: httpx.Response, shape: type[T]) -> T:
+    """Return an answer's body. Raises Unavailable; never with the body, which may be personal."""
+    try:
+        return msgspec.json.decode(answer.content, type=shape)
+    except msgspec.DecodeError:
+        raise Unavailable("another service gave an answer that cannot be read") from None
+
+
+async def permit(service: Service, permit_id: str) -> PermitFact | None:
+    """Return what a permit is for, None if there is no such permit. Raises Unavailable."""
+    answer = await service.call("consent", "GET", f"/v1/permits/{quote(permit_id, safe='')}")
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return None
+    return _decode(answer, PermitFact)
+
+
+async def withdrawal_link(service: Service, fact: PermitFact) -> str:
+    """Return the signed link by which the person withdraws. Raises Unavailable."""
+    path = f"/v1/people/{quote(fact.person, safe='')}/withdrawal-link"
+    answer = await service.call("intake", "POST", path, params={"case": fact.case})
+    return _decode(answer, _Link).url
 
 
 async def release(service: Service, holder: Holder) -> Release | Refused:
@@ -82,13 +138,9 @@ async def release(service: Service, holder: Holder) -> Release | Refused:
         json={"permit": holder.permit, "fence": holder.fence},
         headers=holder.header,
     )
-    if answer.status_code != OK:
+    if answer.status_code != httpx.codes.OK:
         return _refused(answer)
-    try:
-        return _RELEASE.decode(answer.content)
-    except msgspec.DecodeError:
-        # From None: the error would quote the details.
-        raise Unavailable("intake answered with a release that cannot be read") from None
+    return _decode(answer, Release)
 
 
 def _refused(answer: httpx.Response) -> Refused:
@@ -105,7 +157,7 @@ async def tell_outcome(service: Service, holder: Holder, outcome: str) -> int:
     answer = await service.call(
         "consent",
         "PUT",
-        f"/v1/attempts/{holder.permit}/outcome",
+        f"/v1/attempts/{quote(holder.permit, safe='')}/outcome",
         json={"fence": holder.fence, "outcome": outcome},
         headers=holder.header,
     )

@@ -10,14 +10,11 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime
-from functools import cache
-from pathlib import Path
+from datetime import date, datetime
 from typing import Any
 
 import asyncpg
 import msgspec
-import yaml
 
 from services.notifications.domain import (
     Book,
@@ -33,6 +30,7 @@ from services.notifications.domain import (
 )
 from shared.contracts import agencies, cases, consent, notifications
 from shared.contracts.envelope import Payload
+from shared.contracts.sharing import agreements
 from shared.runtime.stream import Stream
 from shared.runtime.work import Connection
 
@@ -178,15 +176,9 @@ ANY = ""
 BELL = Bell()
 
 
-@cache
-def sharing_agreements() -> dict[str, frozenset[str]]:
-    """Return, for each information sharing agreement, the kinds of entry that it lets a referring agency know of."""
-    folder = Path(cases.__file__).parent / "sharing"
-    found = {}
-    for file in sorted(folder.glob("*.yaml")):
-        agreement = yaml.safe_load(file.read_text(encoding="utf-8"))
-        found[str(agreement.get("id", file.stem))] = frozenset(agreement.get("referrer_feed", ()))
-    return found
+def shared_kinds(day: date) -> dict[str, frozenset[str]]:
+    """Return, for each sharing agreement in force, the kinds of entry that it lets a referring agency know of."""
+    return {a.id: frozenset(a.referrer_feed) for a in agreements().values() if a.in_force(day)}
 
 
 async def publish(connection: Connection, notices: list[Notice]) -> None:
@@ -224,7 +216,8 @@ def _concerned(notices: Sequence[Notice]) -> tuple[list[str], list[str]]:
 
 
 async def _read_book(connection: Connection, notices: Sequence[Notice]) -> Book:
-    book = Book(shared=sharing_agreements())
+    now = max(notice.now for notice in notices)
+    book = Book(shared=shared_kinds(now.date()))
     case_ids, people = _concerned(notices)
     if people:
         await connection.execute(_LOCK_PEOPLE, people)
@@ -240,7 +233,6 @@ async def _read_book(connection: Connection, notices: Sequence[Notice]) -> Book:
             book.know_restriction(
                 Restriction(row["person"], row["event"], row["kind"], row["at"], row["case_id"] or None, data)
             )
-    now = max(notice.now for notice in notices)
     rows = await connection.fetch(_AGENCIES, referrers)
     book.agreements = {row["agency"]: row["sharing"] for row in rows}
     book.heirs = {row["agency"]: row["successor"] for row in rows if row["successor"] and row["since"] <= now}

@@ -31,12 +31,14 @@ from services.notifications.gateways import Holder, Refused, Release
 from services.notifications.messages import rows, words
 from services.notifications.messages.providers import Deadline, FileProvider, Outgoing, Provider, SmtpProvider
 from services.notifications.messages.rows import StepRow
+from services.notifications.messages.words import Wanted
 from services.notifications.settings import Settings
 from services.notifications.store import ANY, MESSAGE, Bell, rung
 from shared.contracts.envelope import Channel, Payload
 from shared.contracts.notifications import MessageAccepted
 from shared.runtime.errors import Unavailable
 from shared.runtime.identifiers import new_id
+from shared.runtime.problems import Problem, not_found
 from shared.runtime.service import Service
 from shared.runtime.telemetry import counter
 from shared.runtime.work import Work
@@ -98,9 +100,9 @@ async def accept(work: Work, wanted: rows.NewMessage) -> str | None:
 
 
 async def redeem_and_send(service: Service, settings: Settings, message_id: str) -> Refused | None:
-    """Redeem the permit of an accepted message and begin to send it; return intake's refusal, if it refuses.
+    """Redeem the permit of an accepted message and begin to send it; return the refusal, if there is one.
 
-    Raises Unavailable if intake does not answer: the holder may ask again, and is then told what had become of it.
+    Raises Unavailable if consent or intake does not answer: the holder may ask again.
     """
     claimant = new_id()
     row = await service.transact(_claim, message_id, claimant)
@@ -108,18 +110,39 @@ async def redeem_and_send(service: Service, settings: Settings, message_id: str)
         return None  # somebody else has it in hand, or it has ended
     holder = Holder(row["permit"], row["fence"], row["agency"], row["worker"])
     try:
-        released = await gateways.release(service, holder)
+        found = await _redeem(service, settings, holder)
     except Unavailable:
         await service.transact(rows.unclaim, message_id, claimant)
         raise
-    if isinstance(released, Refused):
-        await service.transact(_refused, message_id, claimant, released)
-        return released
-    taken = Taken(message_id, claimant, row["template"], row["language"], row["name"] or row["agency"])
-    sending = asyncio.create_task(_send(service, settings, taken, released))
+    if isinstance(found, Refused):
+        await service.transact(_refused, message_id, claimant, found)
+        return found
+    released, link = found
+    wanted = Wanted(row["template"], row["language"], row["name"] or row["agency"], link)
+    sending = asyncio.create_task(_send(service, settings, Taken(message_id, claimant, wanted), released))
     _SENDING.add(sending)
     sending.add_done_callback(_done)
     return None
+
+
+async def _redeem(service: Service, settings: Settings, holder: Holder) -> tuple[Release, str] | Refused:
+    """Return the details and the link to withdraw. Whatever can be known to fail is found out before the redemption."""
+    fact = await gateways.permit(service, holder.permit)
+    # Intake trusts us to present a permit for nobody but its holder.
+    if fact is None or fact.agency != holder.agency:
+        return _refusal(not_found("permit"))
+    if fact.channel not in providers(settings):
+        title = "This permit's channel is not one that messages are sent by."
+        return _refusal(
+            Problem(409, "no-such-channel", title, detail="Nothing was redeemed: use it yourself.")
+        )
+    link = await gateways.withdrawal_link(service, fact)
+    released = await gateways.release(service, holder)
+    return released if isinstance(released, Refused) else (released, link)
+
+
+def _refusal(problem: Problem) -> Refused:
+    return Refused(problem.kind, problem.status, problem.body())
 
 
 def _done(task: asyncio.Task[None]) -> None:
@@ -156,9 +179,7 @@ class Taken:
 
     message_id: str
     claimant: str
-    template: str
-    language: str | None
-    agency: str
+    wanted: Wanted
 
 
 async def _send(service: Service, settings: Settings, taken: Taken, released: Release) -> None:
@@ -178,10 +199,10 @@ async def _send(service: Service, settings: Settings, taken: Taken, released: Re
 
 
 def _compose(taken: Taken, released: Release) -> Outgoing | None:
-    to = words.address(released)
+    to = words.destination(released)
     if to is None:
         return None
-    subject, text = words.render(taken.template, released, taken.language, taken.agency)
+    subject, text = words.render(taken.wanted, released)
     return Outgoing(taken.message_id, released.channel, to, subject, text)
 
 

@@ -14,6 +14,7 @@ import asyncpg
 
 from shared.contracts.envelope import Envelope
 from shared.contracts.notifications import MessageAccepted, MessageNotMade, MessageSending, MessageSent
+from shared.runtime.errors import Conflict
 from shared.runtime.work import Connection, Work
 
 # Longer than a release and a slow provider together can take: whoever holds a message longer than this has died.
@@ -79,14 +80,14 @@ class StepRow:
 
 
 async def insert(connection: Connection, rows: list[tuple[NewMessage, datetime]]) -> None:
-    """Write accepted messages. Raises UniqueViolationError if a permit has a message already."""
-    await connection.executemany(
-        _INSERT,
-        [
-            (m.message_id, m.permit, m.fence, m.agency, m.worker, m.template, m.language, now)
-            for m, now in rows
-        ],
-    )
+    """Write accepted messages. Raises Conflict if another took a permit at this instant: run again, it is found."""
+    columns = [
+        (m.message_id, m.permit, m.fence, m.agency, m.worker, m.template, m.language, now) for m, now in rows
+    ]
+    try:
+        await connection.executemany(_INSERT, columns)
+    except asyncpg.UniqueViolationError:
+        raise Conflict("another message took the permit") from None
 
 
 async def claim(work: Work, message_id: str, claimant: str) -> asyncpg.Record | None:
@@ -102,6 +103,7 @@ async def holds(work: Work, message_id: str, claimant: str) -> bool:
 
 async def unclaim(work: Work, message_id: str, claimant: str) -> None:
     """Put a message back: nothing was redeemed, or nobody knows; the holder may ask again."""
+    await work.lock()
     await work.execute(_UNCLAIM, message_id, claimant, work.now)
 
 

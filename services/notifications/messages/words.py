@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.notifications.gateways import Release
 
@@ -34,32 +35,40 @@ def templates() -> dict[str, tuple[str, ...]]:
     return {name: tuple(languages) for name, languages in found.items()}
 
 
-def render(template: str, release: Release, language: str | None, agency: str) -> tuple[str, str]:
-    """Return subject and text, in the language asked for, else the person's, else English.
+@dataclass(frozen=True)
+class Wanted:
+    """Which words: `agency` is the name that the message is signed with, `link` how the person withdraws."""
 
-    The agency is named only where the person's safety allows it to be: never in the subject.
-    """
-    wanted = [choice for choice in (language, release.language, FALLBACK) if choice]
-    spoken = next(choice for choice in wanted if choice in templates()[template])
+    template: str
+    language: str | None
+    agency: str
+    link: str
+
+
+def render(wanted: Wanted, release: Release) -> tuple[str, str]:
+    """Return subject and text, in the language asked for, else the person's, else English."""
+    languages = templates()[wanted.template]
+    choices = (wanted.language, release.safe_contact.language, FALLBACK)
+    spoken = next((choice for choice in choices if choice in languages), FALLBACK)
     form = "text.txt" if release.channel == "text" else "txt"
-    try:
-        page = _ENVIRONMENT.get_template(f"{template}.{spoken}.{form}")
-    except TemplateNotFound:
-        raise LookupError(f"{template}.{spoken}.{form}") from None
-    text = page.render(name=release.contact.name, agency=agency, withdrawal_link=release.withdrawal_link)
+    page = _ENVIRONMENT.get_template(f"{wanted.template}.{spoken}.{form}")
+    name = str(release.name) if release.name else ""
+    text = page.render(name=name, agency=wanted.agency, withdrawal_link=wanted.link)
     if form == "text.txt":
         return "", text.strip()
     subject, _, body = text.partition("\n")
     return subject.strip(), body.strip()
 
 
-def address(release: Release) -> str | None:
+def destination(release: Release) -> str | None:
     """Return where the message goes by the release's channel, None if intake holds nothing for it."""
-    contact = release.contact
     if release.channel == "email":
-        return contact.email
+        return next(iter(release.emails), None)
     if release.channel == "text":
-        return contact.phone
-    if release.channel == "letter" and contact.address:
-        return "\n".join((contact.name, *contact.address))
+        return next(iter(release.phones), None)
+    if release.channel == "letter":
+        # An address kept for letters before the home, which comes before others.
+        whole = [address for address in release.addresses if address.lines]
+        for address in sorted(whole, key=lambda a: a.kind != "letters"):
+            return "\n".join(filter(None, (str(release.name or ""), *address.lines, address.postcode)))
     return None

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
+import msgspec
 import pytest
+import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
+from deploy.local.postgres import on_same_server
+from deploy.local.stack import Stack
+from deploy.local.topics import delete_topics
 from services.notifications.service import build
 from services.notifications.settings import Settings
 from shared.contracts import cases
-from shared.contracts.envelope import Actor, Envelope, Payload, contract_of
+from shared.contracts.envelope import TOPICS, Actor, Envelope, Payload, contract_of
 from shared.runtime.identifiers import new_id
 from shared.runtime.service import Service
 from shared.runtime.wire import headers_of
 from shared.runtime.work import Recorded
 from tests.support.running import running, settings, until
+from tests.support.stack import ROLE
 from tests.support.tokens import bearer
-
-import msgspec  # isort: skip
 
 
 @dataclass
@@ -74,14 +80,14 @@ class World:
     http: httpx.AsyncClient
     teller: Teller
 
-    async def feed(self, agency: str, **parameters: Any) -> dict[str, Any]:
+    async def feed(self, agency: str, **parameters: str | int) -> dict[str, Any]:
         """Read an agency's feed."""
         answer = await self.http.get("/v1/feed", params=parameters, headers=bearer(agency, "subscribe"))
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
 
-    async def entries(self, agency: str, count: int, **parameters: Any) -> list[dict[str, Any]]:
+    async def entries(self, agency: str, count: int, **parameters: str | int) -> list[dict[str, Any]]:
         """Wait until an agency has this many entries after the number given, and return them."""
         found: list[dict[str, Any]] = []
 
@@ -105,33 +111,60 @@ class World:
         await until(done)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def more_settings() -> dict[str, object]:
     """Settings that a module changes."""
     return {}
 
 
-@pytest.fixture
-async def world(
-    database: str,
-    bootstrap_servers: str,
-    topic_prefix: str,
-    tmp_path: Path,
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def module_database(stack: Stack) -> AsyncIterator[str]:
+    """A database for a whole module."""
+    name = f"t{int(time.time())}_{secrets.token_hex(4)}"
+    admin = await asyncpg.connect(stack.admin_url)
+    await admin.execute(f'CREATE DATABASE "{name}" OWNER "{ROLE}"')
+    yield on_same_server(stack.admin_url, name, ROLE, stack.place.secret(f"database/{ROLE}"))
+    await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await admin.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def notifications(
+    module_database: str,
+    stack: Stack,
+    tmp_path_factory: pytest.TempPathFactory,
     more_settings: dict[str, object],
 ) -> AsyncIterator[World]:
-    fields = {"state_folder": tmp_path, **more_settings}
-    service = build(settings(Settings, database, bootstrap_servers, topic_prefix, **fields))
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers)
+    """The service, started once for a module: starting it takes longer than most tests."""
+    prefix = f"t{secrets.token_hex(6)}."
+    fields = {"state_folder": tmp_path_factory.mktemp("state"), **more_settings}
+    service = build(settings(Settings, module_database, stack.broker, prefix, **fields))
+    producer = AIOKafkaProducer(bootstrap_servers=stack.broker)
     async with running(service) as url, httpx.AsyncClient(base_url=url, timeout=40) as http:
         await producer.start()
         try:
-            yield World(service, http, Teller(producer, topic_prefix))
+            yield World(service, http, Teller(producer, prefix))
         finally:
             await producer.stop()
+    delete_topics(stack.client_settings(), [prefix + topic for topic in TOPICS])
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def world(notifications: World) -> AsyncIterator[World]:
+    """The running service, knowing of nothing. What is told goes on counting: the inbox has seen what was told before."""
+    await notifications.settled()
+    await notifications.service.pool.execute(
+        "TRUNCATE feed, feed_counter, part, restriction, agency, subscription, delivery, message, timer, command"
+    )
+    await notifications.service.pool.execute("UPDATE clock SET shift = '0'")
+    yield notifications
 
 
 def allocated(
-    *parties: tuple[str, str | None], hub: str | None = "hub", case: str = "case-1", **more: Any
+    *parties: tuple[str, str | None],
+    hub: str | None = "hub",
+    case: str = "case-1",
+    **more: Any,  # noqa: ANN401 - fields of the contract
 ) -> cases.CaseAllocated:
     """Return an allocation: (party, lead agency) each, the first the harmed one, each spoken to directly."""
     return cases.CaseAllocated(

@@ -6,10 +6,14 @@ import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from shared.contracts import agencies, cases, consent, referrals
 from tests.integration.notifications.conftest import World, allocated
 from tests.support.running import until
 from tests.support.tokens import bearer
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_each_lead_is_told_of_its_own_party_only_and_the_hub_of_the_case(world: World) -> None:
@@ -199,7 +203,6 @@ async def test_the_same_event_twice_makes_one_entry(world: World) -> None:
     # The key is held: number 1 is kept back, so number 2 waits, and is applied at once because it restricts.
     await tell("mary", consent.PersonReached(answer="agreed", case="case-1", began="agency"))
     await world.settled()
-    last = world.teller.last["consent", "mary"]
     missing = consent.StandingLoosened(level="person", standing="open", reason="x")
     withdrawn = consent.ConsentWithdrawn(scope="everything", by="person", via="beacon", withdrawal="w-1")
     sent = world.teller.producer.send_and_wait
@@ -217,15 +220,14 @@ async def test_the_same_event_twice_makes_one_entry(world: World) -> None:
         "SELECT held FROM inbox WHERE topic = 'consent' AND key = 'mary'"
     )
     assert held
-    assert last[0] == 1
     for args, kwargs in kept:
         await sent(*args, **kwargs)
 
     async def released() -> bool:
         row = await world.service.pool.fetchrow(
-            "SELECT held, sequence FROM inbox WHERE topic = 'consent' AND key = 'mary'"
+            "SELECT held FROM inbox WHERE topic = 'consent' AND key = 'mary'"
         )
-        return row is not None and row["sequence"] == 3 and not row["held"]
+        return row is not None and not row["held"]
 
     await until(released, seconds=20)
     kinds = [entry["kind"] for entry in (await world.feed("beacon"))["entries"]]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import uvicorn
 from standardwebhooks import Webhook
 from starlette.applications import Starlette
@@ -22,6 +23,8 @@ from shared.contracts import cases
 from tests.integration.notifications.conftest import World, allocated
 from tests.support.running import free_port, until
 from tests.support.tokens import bearer
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @dataclass
@@ -38,7 +41,7 @@ class Receiver:
         return [body["data"]["number"] for body in self.taken]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def receiver() -> AsyncIterator[Receiver]:
     port = free_port()
     state = Receiver(f"http://127.0.0.1:{port}/hook")
@@ -77,7 +80,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops.lane, "wait", lambda attempts, jitter: real(attempts, jitter) / 100)
 
 
-async def subscribe(world: World, url: str, agency: str = "beacon", **more: Any) -> dict[str, Any]:
+async def subscribe(world: World, url: str, agency: str = "beacon", **more: list[str]) -> dict[str, Any]:
     headers = bearer(agency, "subscribe") | {"Idempotency-Key": f'"{url}"'}
     answer = await world.http.post("/v1/subscriptions", json={"url": url, **more}, headers=headers)
     assert answer.status_code == 201, answer.text
@@ -103,7 +106,9 @@ async def test_a_delivery_is_thin_and_signed(world: World, receiver: Receiver) -
     assert b"mary" not in content
     assert headers["webhook-id"] == f"{made['id']}-1"
     await until(lambda: world.service.pool.fetchval("SELECT state = 'delivered' FROM delivery"))
-    events = await world.service.pool.fetch("SELECT type, key FROM journal")
+    events = await world.service.pool.fetch(
+        "SELECT type, key FROM journal WHERE key LIKE $1", f"{made['id']}%"
+    )
     assert [tuple(row) for row in events] == [("delivery.succeeded.v1", f"{made['id']}.case-1")]
 
 
