@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from itertools import combinations
 from typing import Final, Literal
 
 import msgspec
 
-from services.allocation.policy.proposal import TeamNeed, WorkerNeed
-from services.allocation.workforce.people import Facilitator, travel_km
+from services.allocation.policy.proposal import WorkerNeed
+from services.allocation.workforce.needs import CaseNeed, broken_wishes, possible
+from services.allocation.workforce.people import Facilitator
+from services.allocation.workforce.roster import Candidate, Roster
 
-WISH_WEIGHT: Final = 100.0
-"""One broken wish is worth this many kilometres: wishes first, then travel and load."""
-LOAD_WEIGHT: Final = 60.0
+WISH_KM: Final = 100.0
+"""A broken wish is worth this many kilometres: wishes first, then travel and load."""
+LOAD_KM: Final = 60.0
 """A facilitator who is full rather than idle is worth this many kilometres."""
-UNKNOWN_KM: Final = 60.0
-"""Where a district is not known nobody is taken to live next door."""
+
+BROKEN: Final = {
+    "different_agencies": "come from one agency",
+    "one_from_each": "leave out an agency that should be there",
+    "travel": "travel farther than is wished",
+    "nobody_learns": "give nobody who is new a place",
+}
 
 
 class NamedWorker(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,20 +34,6 @@ class NamedWorker(msgspec.Struct, frozen=True, kw_only=True):
     why: tuple[str, ...]
     reason: Literal["chosen", "full", "nobody"] = "chosen"
     interpreter: bool = False
-
-
-class CaseNeed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A case that needs a team: what the policy asks for, where the parties live, hours of each member.
-
-    `pinned` must be in the team, `forbidden` must not: a co-ordinator's word.
-    """
-
-    id: str
-    team: TeamNeed
-    districts: tuple[str, ...] = ()
-    hours: int = 6
-    pinned: tuple[str, ...] = ()
-    forbidden: tuple[str, ...] = ()
 
 
 class Picked(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,10 +48,11 @@ class Picked(msgspec.Struct, frozen=True, kw_only=True):
 
 def choose_named(workers: Iterable[Facilitator], agency: str, need: WorkerNeed, on: date) -> NamedWorker:
     """The least loaded worker of the agency who may be the named worker; of equals the first by id."""
-    team = [worker for worker in workers if worker.agency == agency]
     able: list[Facilitator] = []
     passed: list[str] = []
-    for worker in team:
+    for worker in workers:
+        if worker.agency != agency:
+            continue
         reason = _unfit(worker, need, on)
         if reason is None:
             able.append(worker)
@@ -71,118 +65,79 @@ def choose_named(workers: Iterable[Facilitator], agency: str, need: WorkerNeed, 
         nobody = (f"In {agency} {sentence}.", *passed)
         return NamedWorker(worker=None, why=nobody, reason="full" if able else "nobody")
     best = min(pool, key=lambda worker: (worker.load, worker.id))
-    others = ", ".join(f"{worker.id} {worker.load:.0%}" for worker in pool if worker is not best)
-    why = (
-        f"{best.id} has the least work of {agency} ({best.load:.0%} taken{'; ' + others if others else ''})."
-    )
-    return NamedWorker(worker=best.id, why=(why, *passed), interpreter=bool(need.language) and not speakers)
-
-
-def unfit_for(worker: Facilitator, case: CaseNeed, on: date) -> str | None:
-    """Why a facilitator cannot be in the case's team at all; None if it can."""
-    need = case.team
-    reasons = (
-        (not worker.active, "no longer active"),
-        ("facilitator" not in worker.roles, "not a facilitator"),
-        (worker.id in case.forbidden, "forbidden by the co-ordinator"),
-        (worker.id in need.not_workers, "not neutral: knows a party from other work"),
-        (worker.agency in need.not_agencies, "not neutral: the agency supervises a party"),
-        (worker.away(on), "away"),
-        (not worker.trained(need.training), f"not trained for it ({need.training} is needed)"),
-        (
-            need.experience == "all_experienced" and not worker.experienced,
-            "without the experience that it needs",
-        ),
-        (not worker.supervised(need.supervision), f"without {need.supervision} supervision"),
-        (worker.free < case.hours, "without the hours"),
-    )
-    return next((reason for holds, reason in reasons if holds), None)
-
-
-def broken_wishes(team: Sequence[Facilitator], case: CaseNeed) -> tuple[str, ...]:
-    """The wishes that a team breaks, as codes. What must be is not here: such teams are not possible."""
-    return tuple(_broken(team, case))
-
-
-def possible(team: Sequence[Facilitator], case: CaseNeed) -> bool:
-    """Whether the team may take the case: enough of them, those pinned among them, somebody experienced."""
-    ids = {member.id for member in team}
-    if len(team) < case.team.facilitators or not ids.issuperset(case.pinned):
-        return False
-    return case.team.experience == "any" or any(member.experienced for member in team)
-
-
-def cost(team: Sequence[Facilitator], case: CaseNeed) -> float:
-    """Kilometres, with wishes and load weighed in; less is better."""
-    load = sum((member.used + case.hours) / member.capacity for member in team if member.capacity)
-    return WISH_WEIGHT * len(broken_wishes(team, case)) + km_of(team, case) + LOAD_WEIGHT * load
-
-
-def km_of(team: Sequence[Facilitator], case: CaseNeed) -> float:
-    """Kilometres that the team travels for one meeting with each party."""
-    return sum(
-        UNKNOWN_KM if (km := travel_km(member, case.districts)) is None else km
-        for member in team
-        if case.districts
+    others = "".join(f"; {worker.id} {worker.load:.0%}" for worker in pool if worker is not best)
+    chosen = f"{best.id} has the least work of {agency} ({best.load:.0%} taken{others})."
+    return NamedWorker(
+        worker=best.id, why=(chosen, *passed), interpreter=bool(need.language) and not speakers
     )
 
 
-def assign_team(workers: Sequence[Facilitator], case: CaseNeed, on: date) -> Picked:
-    """The best team for one case, given what everybody already has: the rule of arrival order."""
-    able = [worker for worker in workers if unfit_for(worker, case, on) is None]
-    teams = [team for team in combinations(able, case.team.facilitators) if possible(team, case)]
+def assign_team(roster: Roster, case: CaseNeed, on: date) -> Picked:
+    """The best team for one case, given what everybody already has."""
+    pool = roster.candidates(case, on)
+    teams = [team for team in combinations(pool, case.team.facilitators) if possible(people(team), case)]
     if not teams:
-        counts = f"{len(able)} of {len(workers)} could take part, and no {case.team.facilitators} of them fit together"
-        return Picked(case=case.id, members=(), broken=(), km=0.0, why=(f"Nobody: {counts}.",))
-    ranked = sorted(teams, key=lambda team: (cost(team, case), [member.id for member in team]))
+        sentence = (
+            f"Nobody: {len(pool)} could take part, and no {case.team.facilitators} of them fit together."
+        )
+        return Picked(case=case.id, members=(), broken=(), km=0.0, why=(sentence,))
+    ranked = sorted(teams, key=lambda team: (cost(team, case), [member.facilitator.id for member in team]))
     return explain(ranked[0], ranked[1] if len(ranked) > 1 else None, case)
 
 
-def explain(team: Sequence[Facilitator], other: Sequence[Facilitator] | None, case: CaseNeed) -> Picked:
-    """A team with its reasons, and what the next best would have been worse in."""
-    broken, km = broken_wishes(team, case), km_of(team, case)
-    names = " and ".join(member.id for member in team)
-    wishes = "keeps every wish" if not broken else f"breaks {', '.join(broken)}"
-    why = [
-        f"{names}: {wishes}, {km:.0f} km, {max(member.load for member in team):.0%} taken at most before this case."
-    ]
-    if other is not None:
-        why.append(_next_best(team, other, case))
-    return Picked(
-        case=case.id, members=tuple(member.id for member in team), broken=broken, km=km, why=tuple(why)
+def people(team: Iterable[Candidate]) -> tuple[Facilitator, ...]:
+    """The facilitators of some candidates."""
+    return tuple(member.facilitator for member in team)
+
+
+def cost(team: Sequence[Candidate], case: CaseNeed) -> float:
+    """Kilometres, with wishes and load weighed in; less is better."""
+    load = sum(
+        (m.facilitator.used + case.hours) / m.facilitator.capacity for m in team if m.facilitator.capacity
+    )
+    return (
+        WISH_KM * len(broken_wishes(people(team), case)) + sum(member.km for member in team) + LOAD_KM * load
     )
 
 
-def _next_best(team: Sequence[Facilitator], other: Sequence[Facilitator], case: CaseNeed) -> str:
-    names = " and ".join(member.id for member in other)
-    worse = sorted(set(broken_wishes(other, case)) - set(broken_wishes(team, case)))
-    further = km_of(other, case) - km_of(team, case)
-    busier = max(member.load for member in other) - max(member.load for member in team)
-    reasons = [f"it breaks {', '.join(worse)}"] if worse else []
-    reasons += [f"it is {further:.0f} km further"] if further >= 1 else []
-    reasons += ["it has more work already"] if busier > 0 else []
-    return f"Not {names}: {', '.join(reasons) or 'it is no better'}."
+def explain(team: Sequence[Candidate], other: Sequence[Candidate] | None, case: CaseNeed) -> Picked:
+    """A team with its reasons, and what the next best would have been worse in."""
+    members = people(team)
+    broken, km = broken_wishes(members, case), sum(member.km for member in team)
+    names = " and ".join(member.id for member in members)
+    wishes = "keep every wish" if not broken else " and ".join(map(in_words, broken))
+    why = [
+        f"{names} {wishes}, travel {km:.0f} km and have at most {max(m.load for m in members):.0%} taken before."
+    ]
+    why.append(_next_best(team, other, case) if other is not None else "Nobody else could take either place.")
+    return Picked(
+        case=case.id, members=tuple(member.id for member in members), broken=broken, km=km, why=tuple(why)
+    )
 
 
-def _broken(team: Sequence[Facilitator], case: CaseNeed) -> Iterator[str]:
-    need = case.team
-    agencies = {member.agency for member in team}
-    if need.different_agencies and len(agencies) < len(team):
-        yield "different_agencies"
-    if any(agencies.isdisjoint(group) for group in need.one_from_each if group):
-        yield "one_from_each"
-    for language in need.languages:
-        if not any(language in member.languages for member in team):
-            yield f"language_{language}"
-    for specialism in need.specialism:
-        if not any(specialism in member.specialisms for member in team):
-            yield f"specialism_{specialism}"
-    if need.travel_km is not None and any(
-        (travel_km(m, case.districts) or 0.0) > need.travel_km for m in team
-    ):
-        yield "travel"
-    if need.experience == "one_experienced" and len(team) > 1 and all(member.experienced for member in team):
-        yield "nobody_learns"
+def in_words(wish: str) -> str:
+    """What a team that breaks a wish does."""
+    kind, _, detail = wish.partition("_")
+    if kind in {"language", "specialism"}:
+        return f"lack the {kind} {detail}"
+    return BROKEN[wish]
+
+
+def _next_best(team: Sequence[Candidate], other: Sequence[Candidate], case: CaseNeed) -> str:
+    names = " and ".join(member.facilitator.id for member in other)
+    worse = sorted(set(broken_wishes(people(other), case)) - set(broken_wishes(people(team), case)))
+    further = sum(member.km for member in other) - sum(member.km for member in team)
+    busier = _load(other, case) - _load(team, case)
+    reasons = [f"would {wish}" for wish in map(in_words, worse)]
+    reasons += [f"travel {further:.0f} km more"] if further >= 1 else []
+    reasons += ["have more work already"] if busier > 0 else []
+    return f"Not {names}: they {' and '.join(reasons)}." if reasons else f"{names} would do as well."
+
+
+def _load(team: Sequence[Candidate], case: CaseNeed) -> float:
+    return sum(
+        (m.facilitator.used + case.hours) / m.facilitator.capacity for m in team if m.facilitator.capacity
+    )
 
 
 def _unfit(worker: Facilitator, need: WorkerNeed, on: date) -> str | None:

@@ -69,10 +69,14 @@ class Facilitator(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         return SUPERVISION.index(self.supervision) >= SUPERVISION.index(level)
 
 
+def place_of(district: str | None) -> tuple[int, int] | None:
+    """Easting and northing in metres of a postcode district; None where it is not known."""
+    return _districts().get(district.upper()) if district else None
+
+
 def distance_km(one: str | None, other: str | None) -> float | None:
     """Kilometres between two postcode districts; None where one is not known."""
-    places = _districts()
-    here, there = places.get((one or "").upper()), places.get((other or "").upper())
+    here, there = place_of(one), place_of(other)
     if here is None or there is None:
         return None
     return hypot(here[0] - there[0], here[1] - there[1]) / 1000

@@ -1,0 +1,1 @@
+"""What deciding and assigning cost, and how good a solved plan is."""

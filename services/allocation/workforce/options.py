@@ -1,0 +1,102 @@
+"""The teams that could take each case, and the linear relaxation that says which of them can matter.
+
+The relaxation (GLOP) allows parts of teams. Its value is a bound that no plan can beat, and a team's reduced cost is by how
+much at least a plan with that team lies above the bound: with it, teams are left out without loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from itertools import combinations, islice
+from typing import Any, Final, NamedTuple
+
+from ortools.linear_solver import pywraplp
+
+from services.allocation.workforce.choose import WISH_KM, people
+from services.allocation.workforce.needs import CaseNeed, broken_wishes, possible
+from services.allocation.workforce.plan import NOBODY_KM, OVER_KM, fair_share
+from services.allocation.workforce.roster import Candidate, Roster, candidate
+
+TENTHS: Final = 10
+"""The solvers count in whole tenths of a kilometre."""
+TEAMS_LISTED: Final = 5_000
+NOBODY: Final = round(NOBODY_KM * TENTHS)
+OVER: Final = round(OVER_KM * TENTHS)
+
+
+class Option(NamedTuple):
+    """A team that could take a case, and what it costs apart from hours, in tenths of a kilometre."""
+
+    team: tuple[Candidate, ...]
+    tenths: int
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Who is in it."""
+        return frozenset(member.facilitator.id for member in self.team)
+
+
+class Relaxed(NamedTuple):
+    """The relaxation's value in tenths, and the reduced cost of each option, in the order of each case's options."""
+
+    tenths: float
+    reduced: Mapping[str, Sequence[float]]
+
+
+def options_of(
+    roster: Roster, case: CaseNeed, on: date, nearest: int, greedy: Sequence[str]
+) -> tuple[Option, ...]:
+    """The teams of the candidates of a case, the cheapest first. The greedy rule's members are always candidates."""
+    pool = {c.facilitator.id: c for c in roster.candidates(case, on, nearest)}
+    for member in greedy:
+        pool.setdefault(member, candidate(roster.person(member), case))
+    listed = islice(combinations(pool.values(), case.team.facilitators), TEAMS_LISTED)
+    options = [Option(team, _tenths(team, case)) for team in listed if possible(people(team), case)]
+    return tuple(sorted(options, key=lambda option: (option.tenths, sorted(option.ids))))
+
+
+def fair_hours(roster: Roster, cases: Sequence[CaseNeed]) -> dict[str, int]:
+    """Hours that each person can still take before lying above the fair share (less than none: already above)."""
+    share = fair_share(roster, cases)
+    return {person.id: round(share * person.capacity) - person.used for person in roster.all}
+
+
+def relax(roster: Roster, cases: Sequence[CaseNeed], options: Mapping[str, Sequence[Option]]) -> Relaxed:
+    """Solves the relaxation."""
+    solver: Any = pywraplp.Solver("relaxation", pywraplp.Solver.GLOP_LINEAR_PROGRAMMING)
+    objective, infinity = solver.Objective(), solver.infinity()
+    objective.SetMinimization()
+    fair = fair_hours(roster, cases)
+    free_rows: dict[str, Any] = {}
+    fair_rows: dict[str, Any] = {}
+    for person in roster.all:
+        free_rows[person.id] = solver.Constraint(-infinity, max(0, person.free))
+        fair_rows[person.id] = solver.Constraint(-infinity, fair[person.id])
+        over = solver.NumVar(0, infinity, "")
+        objective.SetCoefficient(over, OVER)
+        fair_rows[person.id].SetCoefficient(over, -1)
+    takes: dict[str, list[Any]] = {}
+    for case in cases:
+        one = solver.Constraint(1, 1)
+        nobody = solver.NumVar(0, infinity, "")
+        objective.SetCoefficient(nobody, NOBODY)
+        one.SetCoefficient(nobody, 1)
+        takes[case.id] = []
+        for option in options[case.id]:
+            take = solver.NumVar(0, infinity, "")
+            takes[case.id].append(take)
+            objective.SetCoefficient(take, option.tenths)
+            one.SetCoefficient(take, 1)
+            for member in option.ids:
+                free_rows[member].SetCoefficient(take, case.hours)
+                fair_rows[member].SetCoefficient(take, case.hours)
+    if solver.Solve() != pywraplp.Solver.OPTIMAL:
+        raise RuntimeError("the relaxation has no answer, though leaving every case without a team is one")
+    reduced = {case.id: [take.reduced_cost() for take in takes[case.id]] for case in cases}
+    return Relaxed(objective.Value(), reduced)
+
+
+def _tenths(team: Sequence[Candidate], case: CaseNeed) -> int:
+    km = WISH_KM * len(broken_wishes(people(team), case)) + sum(member.km for member in team)
+    return round(km * TENTHS)
