@@ -7,7 +7,7 @@ relation = same_incident(incident, other)    # one case, or two of one person
 """
 
 from services.intake.matching.blocking import KINDS, Kind, blocking_keys, kind_of
-from services.intake.matching.compare import Evidence, compare
+from services.intake.matching.evidence import Evidence, compare
 from services.intake.matching.incident import Incident, Relation, same_incident
 from services.intake.matching.model import Line, Model, load
 from services.intake.matching.record import Address, Person, Record, normalise

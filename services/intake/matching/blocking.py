@@ -1,86 +1,99 @@
 """Which records are compared at all: keys that two records of one human share in spite of errors.
 
-Every key joins two or three things that are rarely wrong together, and the kinds overlap so that any two errors leave one
-kind that still meets. Keys are plain canonical text: intake stores and looks up their HMACs, never the text.
+The narrow kinds join two of forename, surname, birth date and home, every two of them, so that any two errors leave one
+kind that still meets. The wide kinds hold one name, or a part of it: in a small store they find what is left of a badly
+damaged record; in a large one they are hot, and cost one bounded look-up. Keys are plain canonical text: intake stores
+and looks up their HMACs, never the text.
 """
 
 from dataclasses import dataclass
 
 from services.intake.matching import model
+from services.intake.matching.model import Model
 from services.intake.matching.names import sound
 from services.intake.matching.record import Record
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`bound`: people under one key beyond which it is hot and not followed. `doubt`: a hot key puts the record on hold.
+    """`bound`: people under one key beyond which it is hot and not followed. `doubt`: a hot one puts the record on hold.
 
-    Where `doubt` is false the kind alone can neither join nor hold at a bound so large: narrower kinds cover what counts.
+    Without `doubt` the kind alone could neither join nor hold anybody in a store where it is hot: so many people share it
+    that it says nothing, and a narrower kind finds whoever has more in common.
     """
 
     bound: int
     doubt: bool
 
 
+_NARROW, _WIDE = Kind(60, doubt=True), Kind(40, doubt=False)
 KINDS: dict[str, Kind] = {
-    "name": Kind(
-        60, doubt=False
-    ),  # forename and surname as heard; a name that 60 people bear says nothing alone
-    "forename+birth": Kind(60, doubt=True),
-    "surname+birth": Kind(60, doubt=True),
-    "birth+district": Kind(60, doubt=True),  # both names changed or mistyped
-    "forename+home": Kind(60, doubt=True),
-    "surname+home": Kind(60, doubt=True),
-    "home": Kind(40, doubt=False),  # a hostel: the two kinds above still find whoever has a name in common
-    "name+district": Kind(60, doubt=True),
-    "initial+surname+year": Kind(60, doubt=False),
-    "forename+letters+year": Kind(60, doubt=False),
+    "forename+birth": _NARROW,
+    "surname+birth": _NARROW,
+    "forename+home": _NARROW,
+    "surname+home": _NARROW,
+    "birth+district": _NARROW,
+    "forename+district": _WIDE,
+    "surname+district": _WIDE,
+    "name": _WIDE,
+    "home": _WIDE,  # a hostel; whoever has a name in common there is found by the two kinds above
+    "birth": _WIDE,
+    "surname": _WIDE,
+    "opening": _WIDE,  # the first half of a surname, for a slip in the second
+    "initial+ending": _WIDE,
+    "forename+year": _WIDE,
     "phone": Kind(20, doubt=True),
     "email": Kind(20, doubt=True),
     "identifier": Kind(20, doubt=True),
 }
 
 
-def blocking_keys(record: Record) -> list[str]:
-    """The record's keys, each `kind:values`, without repeats and in a fixed order. About ten; at most a few dozen."""
-    root = model.load().root
-    given = [root(name) for name in (*record.forenames[:3], *record.also_called[:2])]
-    family = [sound(name) for name in (*record.surnames[:3], *record.former[:2])]
-    if not family:  # one name only: it may be either
-        given, family = given[:1], [sound(name) for name in record.forenames[:1]]
+def blocking_keys(record: Record, weights: Model | None = None) -> list[str]:
+    """The record's keys, each `kind:values`, without repeats, in a fixed order: about fifteen, at most a few dozen."""
+    weights = weights or model.load()
+    root, corrected = weights.forenames.root, weights.surnames.corrected
+    given = [root(name) for name in (*record.forenames[:2], *record.also_called[:2])]
+    written = [*record.surnames[-2:], *record.former[:2]]
+    if not written:  # one name only: it may be either
+        written = list(record.forenames[:1])
     elif not given:
-        given = [root(name) for name in record.surnames[:1]]
-    keys = _of_names(record, given, family)
+        given = [root(record.surnames[0])]
+    family = list(dict.fromkeys(sound(corrected(name)) for name in written))
+    keys = _of_names(record, given, family, written)
     born, homes = record.date_of_birth, record.postcodes[:4]
-    keys += [f"home:{home}" for home in homes]
-    keys += [f"birth+district:{born}|{home[:-3]}" for home in homes if born]
+    if born:
+        keys.append(f"birth:{born}")
+    for home in homes:
+        keys.append(f"home:{home}")
+        if born:
+            keys.append(f"birth+district:{born}|{home[:-3]}")
     keys += [f"phone:{number}" for number in record.phones]
     keys += [f"email:{address}" for address in record.emails]
     keys += [f"identifier:{kind}|{number}" for kind, number in record.identifiers]
     return list(dict.fromkeys(keys))
 
 
-def _of_names(record: Record, given: list[str], family: list[str]) -> list[str]:
-    born, homes = record.date_of_birth, record.postcodes[:4]
-    first, last = given[:1], family[-1:]
-    keys = ["name:" + "|".join(sorted((sound(one), other))) for one in given[:2] for other in family[-2:]]
+def _of_names(record: Record, given: list[str], family: list[str], written: list[str]) -> list[str]:
+    born = record.date_of_birth
+    keys = [f"surname:{name}" for name in family]
+    keys += ["name:" + "|".join(sorted((one, other))) for one in given for other in family]
+    for name in written[:2]:
+        half = (len(name) + 1) // 2
+        keys.append(f"opening:{name[:half]}")
+        keys += [f"initial+ending:{first[:1]}|{name[-half:]}" for first in record.forenames[:1]]
     if born:
-        keys += [f"forename+birth:{name}|{born}" for name in given[:2]]
-        # Swapped fields: a surname in the forename's place still meets its own kind.
-        keys += [f"surname+birth:{name}|{born}" for name in family]
-        keys += [f"surname+birth:{sound(name)}|{born}" for name in first if name not in family]
-        keys += [f"initial+surname+year:{one[:1]}|{other}|{born[:4]}" for one in first for other in last]
-        keys += [f"forename+letters+year:{one}|{other[:2]}|{born[:4]}" for one in first for other in last]
-    for home in homes:
-        keys += [f"forename+home:{name}|{home}" for name in given[:2]]
+        keys += [f"forename+birth:{name}|{born}" for name in given]
+        # The last: fields may be swapped, and a forename stand in the surname's place.
+        keys += [f"surname+birth:{name}|{born}" for name in (*family, *(sound(first) for first in given[:1]))]
+        keys += [f"forename+year:{name}|{born[:4]}" for name in given[:2]]
+    for home in record.postcodes[:4]:
+        keys += [f"forename+home:{name}|{home}" for name in given]
         keys += [f"surname+home:{name}|{home}" for name in family]
-        keys += [f"name+district:{one}|{other}|{home[:-3]}" for one in first for other in last]
+        keys += [f"forename+district:{name}|{home[:-3]}" for name in given[:2]]
+        keys += [f"surname+district:{name}|{home[:-3]}" for name in family]
     return keys
 
 
 def kind_of(key: str) -> str:
     """The kind of a plain key, as in KINDS."""
     return key.partition(":")[0]
-
-
-__all__ = ["KINDS", "Kind", "blocking_keys", "kind_of"]

@@ -1,11 +1,18 @@
 """The packaged weights: read once, never written. `make train-identity` makes the file."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from math import log2
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from services.intake.matching.names import edits
+
+_RAREST = 1e-9  # a share of people; keeps the logarithm finite
+_NEVER = -99.0  # bits
+_CORRECTABLE = 4  # letters: shorter names are too easily each other
 
 
 class Line(NamedTuple):
@@ -16,65 +23,95 @@ class Line(NamedTuple):
     bits: float
 
 
+class Names:
+    """How rare each name is, which names are forms of one name, and which known name a misspelt one is."""
+
+    def __init__(self, shares: Mapping[str, float], unseen: float, forms: Mapping[str, Mapping[str, float]]) -> None:
+        self._rarity = {name: -log2(max(share, _RAREST)) for name, share in shares.items()}
+        self._unseen = -log2(unseen)
+        self._forms = {(name, form): log2(share) for name, known in forms.items() for form, share in known.items()}
+        formal: dict[str, set[str]] = {name: {name} for name in forms}
+        for name, form in self._forms:
+            formal.setdefault(form, {form}).add(name)
+        self._formal = {name: frozenset(known) for name, known in formal.items()}
+        self._near: dict[str, list[str]] = {}
+        for name in self._rarity:
+            if len(name) >= _CORRECTABLE:
+                for shorter in _shortened(name):
+                    self._near.setdefault(shorter, []).append(name)
+        self.corrected = lru_cache(maxsize=65_536)(self._corrected)
+        self.root = lru_cache(maxsize=65_536)(self._root)
+
+    def rarity(self, name: str) -> float:
+        """Bits: a stranger bears the name with odds of one in two to this power."""
+        return self._rarity.get(name, self._unseen)
+
+    def known(self, name: str) -> bool:
+        """Whether the name is common enough to be in the table."""
+        return name in self._rarity
+
+    def formal(self, name: str) -> frozenset[str]:
+        """The names that this one is a form of, itself included: bert -> bert, robert, albert, herbert."""
+        return self._formal.get(name) or frozenset((name,))
+
+    def form(self, a: str, b: str) -> float | None:
+        """Bits for one name being written as the other, over a stranger's bearing it; None if neither is a form of the other."""
+        there, back = self._forms.get((a, b)), self._forms.get((b, a))
+        if there is None and back is None:
+            return None
+        return max(
+            _NEVER if there is None else there + self.rarity(b),
+            _NEVER if back is None else back + self.rarity(a),
+        )
+
+    def akin(self, a: str, b: str) -> bool:
+        """Whether the two can be forms of one name."""
+        return not self.formal(a).isdisjoint(self.formal(b))
+
+    def _corrected(self, name: str) -> str:
+        """The commonest known name one slip away from an unknown one; the name itself when it is known or nothing is near."""
+        if name in self._rarity or len(name) < _CORRECTABLE:
+            return name
+        near = {other for shorter in _shortened(name) for other in self._near.get(shorter, ()) if edits(name, other) == 1}
+        return min(near, key=lambda other: (self._rarity[other], other), default=name)
+
+    def _root(self, name: str) -> str:
+        """The commonest name that this one, corrected, can be a form of: one key for tom, thomas and tgomas."""
+        return min(self.formal(self.corrected(name)), key=lambda form: (self.rarity(form), form))
+
+
+def _shortened(name: str) -> set[str]:
+    """The name and all that is left of it when one letter is lost: two names one slip apart share one."""
+    return {name, *(name[:i] + name[i + 1 :] for i in range(len(name)))}
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Weights in bits (log2 of likelihood ratios), name frequencies (share of people), nicknames, and the thresholds."""
+    """Weights in bits (log2 of likelihood ratios), names, and the thresholds that the measured error sets."""
 
     version: str
     lines: dict[str, dict[str, Line]]
-    forenames: dict[str, float]
-    surnames: dict[str, float]
-    unseen_forename: float
-    unseen_surname: float
-    related: dict[str, frozenset[str]]
-    roots: dict[str, str]
+    forenames: Names
+    surnames: Names
     join_at: float
     hold_at: float
-
-    def root(self, forename: str) -> str:
-        """The formal name of a nickname ("bill" -> "william"); the name itself where none is known."""
-        return self.roots.get(forename, forename)
-
-    def rarity_of_forename(self, token: str) -> float:
-        """Bits: how much less often than one in two a stranger is called this."""
-        return self.forenames.get(token, self.unseen_forename)
-
-    def rarity_of_surname(self, token: str) -> float:
-        """The same for surnames."""
-        return self.surnames.get(token, self.unseen_surname)
 
 
 @cache
 def load(name: str = "weights.json") -> Model:
     """The packaged model. The only I/O of this package, done once for each process."""
-    return parse(
-        (resources.files(__package__ or "services.intake.matching") / "data" / name).read_text("utf-8")
-    )
+    text = (resources.files(__package__ or "services.intake.matching") / "data" / name).read_text("utf-8")
+    return build(json.loads(text))
 
 
-def parse(text: str) -> Model:
-    """A model from its JSON; KeyError names what the file lacks."""
-    raw = json.loads(text)
-    frequency = raw["frequency"]
-    related: dict[str, set[str]] = {}
-    roots: dict[str, str] = {}
-    for formal, nicknames in raw["nicknames"].items():
-        for nickname in nicknames.split():
-            related.setdefault(formal, set()).add(nickname)
-            related.setdefault(nickname, set()).add(formal)
-    roots.update(raw["roots"])
+def build(raw: Mapping[str, Any]) -> Model:
+    """A model from its file's contents; KeyError names what they lack."""
+    thresholds = raw["thresholds"]
     return Model(
         version=raw["version"],
-        lines={
-            field: {level: Line(field, level, bits) for level, bits in levels.items()}
-            for field, levels in raw["bits"].items()
-        },
-        forenames={name: -log2(share) for name, share in frequency["forenames"].items()},
-        surnames={name: -log2(share) for name, share in frequency["surnames"].items()},
-        unseen_forename=-log2(frequency["unseen_forename"]),
-        unseen_surname=-log2(frequency["unseen_surname"]),
-        related={name: frozenset(others) for name, others in related.items()},
-        roots=roots,
-        join_at=raw["thresholds"]["join"],
-        hold_at=raw["thresholds"]["hold"],
+        lines={field: {level: Line(field, level, bits) for level, bits in levels.items()} for field, levels in raw["bits"].items()},
+        forenames=Names(**raw["forenames"]),
+        surnames=Names(**raw["surnames"]),
+        join_at=thresholds["join"],
+        hold_at=thresholds["hold"],
     )

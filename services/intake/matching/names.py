@@ -19,7 +19,7 @@ _TITLES = frozenset(
 )
 _PARTICLES = frozenset("de du da di la le van von der den of of the bin ibn al el st saint y e".split())
 _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)")
-_APOSTROPHES = str.maketrans("", "", "'’‘`´ʼ.")
+_APOSTROPHES = str.maketrans("", "", "'’‘`´ʼ")
 _ODD_LETTERS = str.maketrans(
     {"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ß": "ss", "ı": "i"}
 )
@@ -31,7 +31,7 @@ _LONGEST = (
 
 
 def plain(text: str) -> str:
-    """Lower case, without accents, apostrophes and full stops; letters of every script are kept."""
+    """Lower case, without accents and apostrophes; letters of every script are kept."""
     text = unicodedata.normalize("NFKD", text[:400].casefold().translate(_ODD_LETTERS))
     return "".join(letter for letter in text if not unicodedata.combining(letter)).translate(_APOSTROPHES)
 
@@ -112,6 +112,26 @@ def _slips(a: str, b: str, allowed: int) -> int:
     if a[:2] == b[1::-1]:
         rest.append(_slips(a[2:], b[2:], allowed - 1))
     return 1 + min(rest)
+
+
+_ROWS = ("1234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm")
+_PLACE = {key: (row, column + row / 4) for row, keys in enumerate(_ROWS) for column, key in enumerate(keys)}
+
+
+@lru_cache(maxsize=65_536)
+def neighbours(a: str, b: str) -> bool:
+    """Whether two names of one length differ in one letter for which the key beside it was hit: seqell, sewell."""
+    if len(a) != len(b):
+        return False
+    differing = [(x, y) for x, y in zip(a, b, strict=True) if x != y]
+    if len(differing) != 1:
+        return False
+    one, other = _PLACE.get(differing[0][0]), _PLACE.get(differing[0][1])
+    return one is not None and other is not None and _touching(one, other)
+
+
+def _touching(one: tuple[int, float], other: tuple[int, float]) -> bool:
+    return abs(one[0] - other[0]) <= 1 and abs(one[1] - other[1]) < 1.3  # noqa: PLR2004 - widths of a key
 
 
 def joined(parts: Iterable[str]) -> str:

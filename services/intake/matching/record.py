@@ -102,7 +102,12 @@ def _names(person: Person) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]
         else:
             parts = names.tokens(whole)
             return parts[:-1] or parts, parts[-1:] if parts[1:] else (), list(names.tokens(before))
-    return names.tokens(given), names.tokens(now), list(names.tokens(before))
+    forenames, surnames = names.tokens(given), names.tokens(now)
+    # "Caffieri, R. P." typed the other way round: one letter is an initial wherever it stands.
+    initials = tuple(name for name in surnames if len(name) == 1 and name.isascii())
+    if initials and forenames:
+        forenames, surnames = forenames + initials, tuple(name for name in surnames if name not in initials)
+    return forenames, surnames, list(names.tokens(before))
 
 
 def birth_date(value: object) -> str:

@@ -4,13 +4,10 @@ from collections.abc import Sequence
 from enum import Enum
 from functools import total_ordering
 
-from services.intake.matching.compare import ABSENT, Evidence
+from services.intake.matching.evidence import ABSENT, BY_RARITY, Evidence
 
-_HOME = frozenset({"same"})
-_NAME_AGREES = frozenset(
-    {"same", "another_of_theirs", "nickname", "initial", "one_slip", "similar", "swapped", "same_beginning"}
-)
-_SURNAME_AGREES = frozenset({"same", "part_of_it", "former_name", "one_slip", "sounds_alike", "similar"})
+_NAME_AGREES = BY_RARITY["forename"] | {"initial", "same_beginning"}
+_SURNAME_AGREES = BY_RARITY["surname"]
 _NEARBY = frozenset({"same", "one_slip", "same_sector", "same_district"})
 
 
@@ -41,7 +38,8 @@ class Rule(Enum):
         "a person has decided that these are two, and there is new evidence",
     )
     TWINS = ("twins_or_siblings", "parts", "one surname and home, but two forenames")
-    SHARED_CONTACT = ("shared_contact", "parts", "one telephone or e-mail address or home, but two forenames")
+    SHARED_CONTACT = ("shared_contact", "parts", "one telephone, e-mail address or home, but two forenames")
+    ODD_FORENAME = ("odd_forename", "stops", "one telephone, e-mail address or home, and a forename that no list knows")
     PARENT_AND_CHILD = ("parent_and_child", "parts", "one name and home, but birth dates a generation apart")
 
     def __init__(self, code: str, effect: str, words: str) -> None:
@@ -67,7 +65,7 @@ def standing_rules(evidence: Evidence) -> frozenset[Rule]:
         # An identifier in common makes it a contradiction for a person to look at; without one they are a parent and a child.
         generation = not identified and forename_agrees and surname_agrees
         found.add(Rule.PARENT_AND_CHILD if generation else Rule.BIRTH_DATES_FAR_APART)
-    if level["forename"] == "different" and not identified:
+    if level["forename"] in {"different", "odd"} and not identified:
         found |= _two_forenames(level)
     if not identified:
         found |= _alone(level, named=forename_agrees or surname_agrees)
@@ -78,9 +76,12 @@ def standing_rules(evidence: Evidence) -> frozenset[Rule]:
 
 def _two_forenames(level: dict[str, str]) -> set[Rule]:
     contact = level["telephone"] == "same" or level["email"] == "same"
-    home = level["postcode"] in _HOME or level["address"] in _HOME
+    home = level["postcode"] == "same" or level["address"] == "same"
     if not (contact or home):
         return set()
+    if level["forename"] == "odd":
+        # "Rev", "Wm", a misspelling beyond repair: not the name of a twin, so a person looks.
+        return {Rule.ODD_FORENAME}
     return {Rule.TWINS if level["surname"] in _SURNAME_AGREES and home else Rule.SHARED_CONTACT}
 
 

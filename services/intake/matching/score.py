@@ -11,7 +11,7 @@ from typing import Literal
 
 from services.intake.matching import model as models
 from services.intake.matching.blocking import KINDS, kind_of
-from services.intake.matching.compare import Evidence, compare
+from services.intake.matching.evidence import Evidence, compare
 from services.intake.matching.model import Model
 from services.intake.matching.record import Record
 from services.intake.matching.rules import Rule, sentence, standing_rules
@@ -85,20 +85,19 @@ def decide(
     people_in_store: int,
     hot: Collection[str] = (),
     model: Model | None = None,
-    rules: bool = True,
 ) -> Decision:
     """Who the record is.
 
-    `candidates` are all stored records that share a key with it; `hot` the keys whose bound was hit (plain, not their HMACs).
-    `rules=False` leaves the explicit rules out: for measuring the bare score beside others, never in a service.
+    `candidates` are all stored records that share a key with it; `hot` the keys whose bound was hit (plain, not their
+    HMACs); `people_in_store` sets the prior: the more people, the more of them are alike by chance.
     """
     model = model or models.load()
     known = _without_crowds(record, hot)
-    rivals = _rivals(known, candidates, people_in_store, model, rules=rules)
+    rivals = rank(known, candidates, people_in_store, model)
     answer = _answer(known, rivals, model)
-    if rules and identity_incomplete(record):
-        names_only = [rival.person for rival in rivals if rival.odds >= model.hold_at]
-        return _decision("hold", [Rule.INCOMPLETE], rivals, names_only, model, ask="date_of_birth")
+    if identity_incomplete(record):
+        alike = [rival.person for rival in rivals if rival.odds >= model.hold_at]
+        return _decision("hold", [Rule.INCOMPLETE], rivals, alike, model, ask="date_of_birth")
     if answer.answer == "different" and any(KINDS[kind_of(key)].doubt for key in hot):
         return _decision("hold", [Rule.HOT_KEY], rivals, answer.people, model)
     return answer
@@ -127,15 +126,18 @@ def _without_crowds(record: Record, hot: Collection[str]) -> Record:
     )
 
 
-def _rivals(
-    record: Record, candidates: Iterable[Candidate], people_in_store: int, model: Model, *, rules: bool
-) -> list[Rival]:
+def prior_odds(people_in_store: int) -> float:
+    """Bits, before any evidence: each person of the store, and "nobody known", are as likely as each other."""
+    return -log2(max(people_in_store, 1) + 1)
+
+
+def rank(record: Record, candidates: Iterable[Candidate], people_in_store: int, model: Model) -> list[Rival]:
     """One rival for each person, by its best record, best first; a contradiction with any of its records counts."""
-    prior = -log2(max(people_in_store, 1) + 1)
+    prior = prior_odds(people_in_store)
     best: dict[str, Rival] = {}
     for candidate in candidates:
         evidence = compare(record, candidate.record, model)
-        found = standing_rules(evidence) if rules else frozenset()
+        found = standing_rules(evidence)
         odds = evidence.bits + prior
         if candidate.told_apart is not None:
             if evidence.bits <= candidate.told_apart + _NEW_EVIDENCE:
@@ -156,15 +158,19 @@ def _lasting(found: Iterable[Rule]) -> frozenset[Rule]:
     return frozenset(rule for rule in found if rule in _LASTING)
 
 
+def standing(rivals: Iterable[Rival]) -> list[Rival]:
+    """Without those whom a rule makes two people (twins): nobody is in doubt because he has a brother."""
+    return [rival for rival in rivals if not any(rule.parts for rule in rival.rules)]
+
+
 def _answer(record: Record, rivals: list[Rival], model: Model) -> Decision:
-    # Two people by rule (twins) are no rivals for the score either: nobody is in doubt because he has a brother.
-    open_rivals = [rival for rival in rivals if not any(rule.parts for rule in rival.rules)]
+    open_rivals = standing(rivals)
     if not open_rivals:
         return _decision(
             "different", sorted({rule for rival in rivals for rule in rival.rules}), rivals, (), model
         )
     first = open_rivals[0]
-    score = _normalised(first, open_rivals)
+    score = normalised(open_rivals)
     doubtful = [rival.person for rival in open_rivals if rival.odds >= model.hold_at]
     if first.odds < model.hold_at:
         return _decision("different", [Rule.TOO_LITTLE], open_rivals, (), model, score)
@@ -180,10 +186,9 @@ def _answer(record: Record, rivals: list[Rival], model: Model) -> Decision:
     return _decision("hold", reasons, open_rivals, doubtful, model, score, ask)
 
 
-def _normalised(first: Rival, rivals: Iterable[Rival]) -> float:
-    """Bits of odds that it is this one against "one of the others, or nobody known"."""
-    others = sum(2.0 ** min(rival.odds, 500.0) for rival in rivals if rival is not first)
-    return first.odds - log2(1.0 + others)
+def normalised(rivals: Sequence[Rival]) -> float:
+    """Bits of odds that it is the first of them, against "one of the others, or nobody known"."""
+    return rivals[0].odds - log2(1.0 + sum(2.0 ** min(rival.odds, 500.0) for rival in rivals[1:]))
 
 
 def _settling(record: Record, first: Rival, model: Model) -> str:

@@ -1,0 +1,77 @@
+"""From arrivals to figures: approached twice, taken for somebody else, held; with intervals that resample people."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.identity.stream import NOBODY, Arrival
+
+HELD = (0.0, 0.01, 0.02, 0.05, 0.10)
+_TIMES = 500  # bootstrap samples
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Per 10,000 people, with the interval in which 95 of 100 samples of people lie."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:,.0f} ({self.low:,.0f} to {self.high:,.0f})"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What one way of matching does at one threshold for joining."""
+
+    name: str
+    join_at: float
+    twice: dict[float, Figure]
+    wrong: Figure
+    held_by_rule: float
+
+
+def join_at(arrivals: Sequence[Arrival], wrong_per_10_000: float, *, rule: bool = False) -> float:
+    """The lowest score at which no more people than that are taken for somebody else."""
+    streams, people = _extent(arrivals)
+    allowed = wrong_per_10_000 / 1e4 * streams * people
+    wrong = sorted((a.score for a in arrivals if not a.right and not a.stopped and not (rule and a.alone)), reverse=True)
+    index = int(allowed)
+    return wrong[index] + 1e-9 if index < len(wrong) else -98.0
+
+
+def curve(name: str, arrivals: Sequence[Arrival], threshold: float, *, rule: bool = False, seed: int = 3) -> Curve:
+    """Approached twice at each share held, and taken for somebody else. `rule`: names and a birth date alone never join."""
+    streams, people = _extent(arrivals)
+    score = np.array([a.score for a in arrivals])
+    person = np.array([a.person for a in arrivals])
+    right = np.array([a.right for a in arrivals])
+    second = np.array([a.second for a in arrivals])
+    stopped = np.array([a.stopped or (rule and a.alone) for a in arrivals])
+    joined = (score >= threshold) & ~stopped
+    waiting = np.where(joined, -np.inf, score)
+    order = np.argsort(-waiting, kind="stable")
+    numbers = {one: index for index, one in enumerate(sorted(set(person.tolist())))}
+    index = np.array([numbers[one] for one in person.tolist()])
+    samples = np.random.default_rng(seed).multinomial(people, np.full(people, 1 / people), size=_TIMES)
+    twice = {}
+    for share in HELD:
+        held = np.zeros(len(arrivals), bool)
+        held[order[: round(share * len(arrivals))]] = True
+        held &= ~joined & (score > NOBODY)
+        missed = second & ~(joined & right) & ~held
+        twice[share] = _figure(np.bincount(index[missed], minlength=people) / streams, samples)
+    wrong = _figure(np.bincount(index[joined & ~right], minlength=people) / streams, samples)
+    return Curve(name, threshold, twice, wrong, float((stopped & (score >= threshold)).mean()))
+
+
+def _extent(arrivals: Sequence[Arrival]) -> tuple[int, int]:
+    return 1 + max(a.stream for a in arrivals), len({a.person for a in arrivals})
+
+
+def _figure(per_person: "np.ndarray[tuple[int], np.dtype[np.float64]]", samples: "np.ndarray[tuple[int, int], np.dtype[np.int64]]") -> Figure:
+    means = np.sort(samples @ per_person / len(per_person)) * 1e4
+    return Figure(float(per_person.mean() * 1e4), float(means[int(0.025 * _TIMES)]), float(means[int(0.975 * _TIMES)]))

@@ -1,0 +1,193 @@
+"""The figure that matters: two referrals of each person, from two agencies, all people interleaved.
+
+Each arrival is looked up among everything that came before. What it would have been answered depends on two thresholds
+only, so one pass gives the whole curve: join at or above one score, hold above the other.
+"""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from services.intake.matching.blocking import KINDS, blocking_keys, kind_of
+from services.intake.matching.evidence import compare
+from services.intake.matching.model import Model
+from services.intake.matching.record import Record
+from services.intake.matching.rules import Rule, standing_rules
+from services.intake.matching.score import Rival, identity_incomplete, normalised, prior_odds, standing
+
+
+NOBODY = -99.0  # the score of no candidate at all
+
+
+class Arrival(NamedTuple):
+    """One referral of a stream: the best answer that it could get.
+
+    `right`: the best candidate is the same human; `second`: that human was known; `stopped`: a rule keeps it from being
+    joined (never from being held); `alone`: the rule that a name, or a name and a birth date, alone never join would.
+    """
+
+    stream: int
+    person: int
+    score: float
+    right: bool
+    second: bool
+    stopped: bool
+    alone: bool
+
+
+class Best(NamedTuple):
+    """The best candidate's record, its score, and whether a rule (or the rule about names alone) stops a join."""
+
+    record: int
+    score: float
+    stopped: bool = False
+    alone: bool = False
+
+
+class Matcher(Protocol):
+    """Whatever answers "who is this?" for records named by their number."""
+
+    def begin(self) -> None:
+        """An empty store."""
+
+    def best(self, record: int) -> Best | None:
+        """The best candidate; None for nobody."""
+
+    def add(self, record: int) -> None:
+        """Store it."""
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Models that have not seen the people they compare: `models[i, j]`, i <= j, is trained without folds i and j."""
+
+    of: Sequence[int]
+    models: dict[tuple[int, int], Model]
+
+    def model(self, one: int, other: int) -> Model:
+        """For a record of a person in fold `one` and one in fold `other`."""
+        return self.models[min(one, other), max(one, other)]
+
+    @property
+    def count(self) -> int:
+        """How many folds."""
+        return max(other for _, other in self.models) + 1
+
+
+_ALONE = frozenset({Rule.NAME_AND_BIRTH_DATE, Rule.NAME_ALONE})
+
+
+class Ours:
+    """Onefriend's matcher: its keys, bounds, evidence, rules and normalised score, each pair by a model that has seen neither."""
+
+    def __init__(self, records: Sequence[Record], people: Sequence[int], folds: Folds, crowd: "Crowd | None" = None) -> None:
+        self.records, self.people, self.folds, self.crowd = records, people, folds, crowd
+        self._keys: dict[tuple[int, tuple[int, int]], list[str]] = {}
+        self._seen: dict[tuple[int, int], tuple[float, frozenset[Rule]]] = {}
+        self.compared = self.looked_up = 0
+
+    def begin(self) -> None:
+        self._index: dict[tuple[int, int], dict[str, list[int]]] = {pair: defaultdict(list) for pair in self.folds.models}
+        self._known: set[int] = set()
+
+    def add(self, record: int) -> None:
+        for pair, index in self._index.items():
+            for key in self.keys(record, pair):
+                index[key].append(record)
+        self._known.add(self.people[record])
+
+    def keys(self, record: int, pair: tuple[int, int]) -> list[str]:
+        """The record's keys under one model, remembered."""
+        found = self._keys.get((record, pair))
+        if found is None:
+            found = self._keys[record, pair] = blocking_keys(self.records[record], self.folds.models[pair])
+        return found
+
+    def candidates(self, record: int) -> set[int]:
+        """Everybody stored who shares a key that is not hot."""
+        mine, found = self.folds.of[record], set()
+        for fold in range(self.folds.count):
+            pair = (min(mine, fold), max(mine, fold))
+            index = self._index[pair]
+            for key in self.keys(record, pair):
+                under = index.get(key, ())
+                if len(under) + (self.crowd.under(key) if self.crowd else 0) <= KINDS[kind_of(key)].bound:
+                    found.update([other for other in under if self.folds.of[other] == fold])
+        return found
+
+    def evidence(self, record: int, other: int) -> tuple[float, frozenset[Rule]]:
+        pair = (record, other) if record < other else (other, record)
+        found = self._seen.get(pair)
+        if found is None:
+            model = self.folds.model(self.folds.of[record], self.folds.of[other])
+            table = compare(self.records[record], self.records[other], model)
+            found = self._seen[pair] = (table.bits, standing_rules(table))
+            self.compared += 1
+        return found
+
+    def best(self, record: int) -> Best | None:
+        self.looked_up += 1
+        prior = prior_odds(len(self._known) + (self.crowd.people if self.crowd else 0))
+        best: dict[int, tuple[float, int, frozenset[Rule]]] = {}
+        for other in self.candidates(record):
+            bits, rules = self.evidence(record, other)
+            person = self.people[other]
+            if person not in best or bits > best[person][0]:
+                best[person] = (bits, other, rules)
+        found = list(best.values())
+        if self.crowd:
+            model = self.folds.model(self.folds.of[record], self.folds.of[record])
+            found += self.crowd.rivals(self.records[record], self.keys(record, (self.folds.of[record],) * 2), model)
+        rivals = [Rival(str(other), bits + prior, None, rules) for bits, other, rules in found]  # type: ignore[arg-type]
+        rivals = sorted(standing(rivals), key=lambda rival: -rival.odds)
+        if not rivals:
+            return None
+        stops = {rule for rule in rivals[0].rules if rule.stops}
+        return Best(int(rivals[0].person), normalised(rivals), bool(stops - _ALONE), bool(stops & _ALONE))
+
+
+class Crowd(Protocol):
+    """Invented people among whom the labelled ones must be found."""
+
+    people: int
+
+    def under(self, key: str) -> int:
+        """How many of them share a key."""
+
+    def rivals(self, record: Record, keys: Sequence[str], model: Model) -> list[tuple[float, int, frozenset[Rule]]]:
+        """The evidence for those who share a key that is not hot; their numbers are negative."""
+
+
+def streams(people: Sequence[int], count: int, seed: int = 7) -> Iterator[list[int]]:
+    """Orders of arrival: two records of each person, drawn anew each time, all people interleaved."""
+    records = defaultdict(list)
+    for record, person in enumerate(people):
+        records[person].append(record)
+    rng = random.Random(seed)
+    for _ in range(count):
+        order = [record for of_one in records.values() if len(of_one) > 1 for record in rng.sample(of_one, 2)]
+        rng.shuffle(order)
+        yield order
+
+
+def run(
+    matcher: Matcher, records: Sequence[Record], people: Sequence[int], orders: Sequence[list[int]], step: Callable[[], None] = lambda: None
+) -> list[Arrival]:
+    """Every arrival of every stream."""
+    arrivals = []
+    for number, order in enumerate(orders):
+        matcher.begin()
+        known: Counter[int] = Counter()
+        for record in order:
+            person = people[record]
+            found = matcher.best(record)
+            found = found or Best(-1, NOBODY)
+            right = found.record >= 0 and people[found.record] == person
+            alone = found.alone or identity_incomplete(records[record])
+            arrivals.append(Arrival(number, person, found.score, right, known[person] > 0, found.stopped, alone))
+            matcher.add(record)
+            known[person] += 1
+        step()
+    return arrivals
