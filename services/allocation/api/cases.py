@@ -153,7 +153,9 @@ async def change_team(
         known = registry.agency_of  # type: ignore[attr-defined]
         unknown = [member for member in body.members if member not in known]
         if unknown:
-            raise Refused("invalid", f"members: {', '.join(unknown)} not registered as workers")
+            raise Refused(
+                "invalid", f"members: {', '.join(unknown)} not registered; register them as workers first"
+            )
         cases.change_team(story, _leading(story, agencies, caller.agency), tuple(body.members))
 
     state, version = await act(service, request, caller, case, decide)

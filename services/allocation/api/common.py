@@ -48,12 +48,13 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def refusal(refused: Refused, field: str = "body") -> Problem:
-    """Return a rule's refusal as a problem."""
+def refusal(refused: Refused) -> Problem:
+    """Return a rule's refusal as a problem. Of bad input the rules say `field: what is wrong; what would be right`."""
     status, title = _STATUS[refused.why]
     if refused.why == "invalid":
-        what, _, remedy = refused.detail.partition(": ")
-        return invalid([FieldError(what if remedy else field, remedy or what, refused.detail)])
+        field, _, sentence = refused.detail.partition(": ")
+        what, _, remedy = sentence.partition("; ")
+        return invalid([FieldError(field, what, f"{remedy[:1].upper()}{remedy[1:]}.")])
     return Problem(status, refused.why, title, detail=refused.detail)
 
 
@@ -91,8 +92,11 @@ async def act(
     *,
     allowed: frozenset[str] = INSIDE,
     replan: bool = False,
+    compared: bool = False,
 ) -> tuple[CaseState, int]:
     """Do something to a case that the caller has read (If-Match), and carry it on. Returns the case and its version.
+
+    `compared`: the caller's version has been compared already, and consent's own news may have moved the case since.
 
     Raises Problem: 404 for a case that is not the caller's, 412 if it has moved on, 403, 409 or 422 if rules refuse.
     """
@@ -101,7 +105,8 @@ async def act(
 
     async def body(work: Work) -> tuple[CaseState, int]:
         registry = await _own(work, caller, agencies, case, allowed)
-        check_version(wanted, work.version(CASE, case))
+        if not compared:
+            check_version(wanted, work.version(CASE, case))
         story = Story(work.state(CASE, case))
         try:
             decide(story, registry)

@@ -152,7 +152,8 @@ async def give_back(
     def decide(story: Story, _: Registry) -> None:
         cases.give_back(story, agency, body.reason, keep=begun)
 
-    state, version = await act(service, request, caller, case, decide)
+    allowed = INSIDE | {"referrer", "asked", "team"}  # consent's news of the end may have come before this
+    state, version = await act(service, request, caller, case, decide, allowed=allowed, compared=True)
     return changed(case, state, version, still_lead=begun)
 
 
@@ -199,7 +200,9 @@ async def decide_case(
         elif body.kind == "jurisdiction":
             known = registry.policies.current.partnerships
             if body.partnership is None or body.partnership not in known:
-                raise Refused("invalid", f"partnership: name one of {', '.join(sorted(known))}")
+                raise Refused(
+                    "invalid", f"partnership: missing or unknown; name one of {', '.join(sorted(known))}"
+                )
             cases.choose_partnership(story, body.partnership)
         else:
             party, agency = _named(body.party, body.agency, registry)
@@ -255,7 +258,7 @@ async def reallocate(
             story.tell(Placed(body.party, "ended", reason=body.reason, tried=known.agency))
         cases.assign(story, case, body.party, agency, body.worker, caller.agency)
 
-    state, version = await act(service, request, caller, case, decide, allowed=HUB)
+    state, version = await act(service, request, caller, case, decide, allowed=HUB, compared=True)
     return changed(case, state, version)
 
 

@@ -14,7 +14,7 @@ from services.allocation.api.common import Body, Current, json_response
 from services.allocation.domain.state import CaseState, Proposal
 from services.allocation.handlers.carry import CASE
 from services.allocation.handlers.planning import propose
-from services.allocation.store.policies import Policies
+from services.allocation.store.policies import Decisions, Policies
 from services.allocation.store.registry import MEMORY, Registry
 from shared.runtime.auth import Caller, scope
 from shared.runtime.problems import FieldError, Problem, invalid, not_found
@@ -94,12 +94,13 @@ def _compare(registry: Registry, policy_id: str, text: str, rows: list[Any]) -> 
             [FieldError("text", f"not the policy {policy_id}", f"Keep `policy: {policy_id}` at its head.")]
         )
     differing = []
+    as_is, as_it_would_be = Decisions(), Decisions()
     for row in rows:
         state: CaseState = CASE.decode(row["state"])
         # As if the case arrived now: a live case keeps its version, which would hide every difference.
         arriving = CaseState(incident=state.incident, referrals=state.referrals, parties=state.parties)
-        before, _ = propose(arriving, registry.policies, registry.register)
-        after, _ = propose(arriving, changed, registry.register)
+        before, _ = propose(arriving, registry.policies, registry.register, as_is)
+        after, _ = propose(arriving, changed, registry.register, as_it_would_be)
         differences = _differences(before, after)
         if differences:
             differing.append({"case": row["key"], "differences": differences, "why": after.why})

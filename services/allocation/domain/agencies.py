@@ -61,9 +61,9 @@ def change(state: AgencyState, wanted: AgencyChanged) -> list[Payload]:
 def change_worker(state: AgencyState, worker: Worker) -> list[Payload]:
     """A worker of the agency is as this says; other services learn of it with the agency."""
     if not state.kind:
-        raise Refused("invalid", "the agency is not registered: register it first")
+        raise Refused("invalid", "agency: not registered; register it first")
     if worker.deputy and worker.deputy not in {known.id for known in state.workers if known.active}:
-        raise Refused("invalid", "deputy: not an active worker of the same agency")
+        raise Refused("invalid", "deputy: not an active worker of the same agency; register the deputy first")
     if worker in state.workers:
         return []
     others = tuple(known for known in state.workers if known.id != worker.id)
@@ -89,7 +89,7 @@ def succeed(
     if state.successor:
         raise Refused("closed", f"the agency is succeeded by {state.successor} already")
     if not state.kind:
-        raise Refused("invalid", "the agency is not registered")
+        raise Refused("invalid", "agency: not registered; register it first")
     if heir(successor, successors) == agency or successor == agency:
         raise Refused(
             "invalid", "successor: that would make a circle; name an agency that does not end in this one"

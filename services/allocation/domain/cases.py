@@ -221,7 +221,7 @@ def may_give_back(state: CaseState, agency: str) -> None:
 
 def give_back(story: Story, agency: str, reason: str, *, keep: bool = False) -> None:
     """A lead returns the case: somebody else is to lead. `keep`: it has begun with the person, so the hub hands over."""
-    may_give_back(story.state, agency)
+    _must_be_open(story.state)
     story.tell(CaseReturned(agency=agency, reason=reason))
     if keep:
         ask_hub(story, "returned")
@@ -236,7 +236,7 @@ def assign(story: Story, case: str, party: str, agency: str, worker: str | None,
     _must_be_open(story.state)
     known, proposal = story.state.parties.get(party), story.state.proposal
     if known is None or proposal is None:
-        raise Refused("invalid", f"party {party} is not of this case: name one of its parties")
+        raise Refused("invalid", "party: not of this case; name one of its parties")
     if known.place == "led" and known.agency == agency:
         return
     lead = ProposedLead(party=party, person=known.person, role=known.role, agency=agency, worker=worker)
@@ -304,7 +304,7 @@ def ask(story: Story, key: str, kind: CheckKind, of: str, party: str, due: datet
     """The hub asks a question that policy did not plan; the party's approach waits for it."""
     _must_be_open(story.state)
     if party not in story.state.parties:
-        raise Refused("invalid", f"party {party} is not of this case: name one of its parties")
+        raise Refused("invalid", "party: not of this case; name one of its parties")
     check = Check(kind=kind, of=of, about=(party,), gates=(party,), due=due, extra=True)
     story.tell(Asked(key, check), CheckRequested(check=key, kind=kind, of=of, party=party, due=due))
 
@@ -326,7 +326,9 @@ def change_team(story: Story, agency: str, members: tuple[str, ...]) -> None:
     """The members that deliver the case."""
     _must_lead(story.state, agency)
     if len(members) > MEMBERS_AT_MOST or len(set(members)) != len(members):
-        raise Refused("invalid", f"members: at most {MEMBERS_AT_MOST} workers, each once")
+        raise Refused(
+            "invalid", f"members: too many, or one twice; name at most {MEMBERS_AT_MOST} workers, each once"
+        )
     if members != story.state.members:
         story.tell(CaseTeamChanged(members=members))
 

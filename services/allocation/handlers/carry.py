@@ -36,16 +36,20 @@ def staff(roster: Roster, state: CaseState, day: date, *, waiting: bool = False)
 
 
 async def carry_on(
-    work: Work, case: str, story: Story, *, replan: bool, waiting: Roster | None = None
+    work: Work, case: str, story: Story, *, replan: bool, waiting: Roster | None = None, settle: bool = True
 ) -> None:
     """Carry the case as far as it goes, and stage everything.
 
     `replan`: the facts have changed, so policy is asked again. `waiting`: hours read for a queue that is being emptied.
+    `settle` False: only keep what was told; somebody else is about to go on.
     """
     registry = await MEMORY.registry(work)
     before: CaseState = work.state(CASE, case)
     if replan and story.state.referrals and story.state.closed is None:
         ask_policy(work, case, story, registry)
+    if not settle:
+        save(work, case, before, story, registry)
+        return
     staffing = staff(waiting or registry.roster, story.state, work.now.date(), waiting=waiting is not None)
     route.settle(story, case, staffing)
     picked = frozenset(worker for worker in staffing.workers.values() if worker)
@@ -54,11 +58,12 @@ async def carry_on(
 
 def ask_policy(work: Work, case: str, story: Story, registry: Registry) -> None:
     """Ask policy; nothing happens if its answer is the one known."""
-    proposal, why = propose(story.state, registry.policies, registry.register)
+    proposal, why = propose(story.state, registry.policies, registry.register, registry.decisions)
     if proposal == story.state.proposal:
         return
     route.plan(story, proposal)
-    work.write(rows.save_decisions, (case, work.now, proposal.policy_version, proposal.rule, "\n".join(why)))
+    kept = (case, work.now, proposal.policy_version, proposal.rule, why.digest, why.text)
+    work.write(rows.save_decisions, kept)
     clocks = [due for due in proposal.clocks.values() if due > work.now]
     if clocks:
         work.timer("clock", case, min(clocks), {"after": work.now.isoformat()})

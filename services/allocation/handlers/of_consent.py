@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
+from typing import Final
 
 from services.allocation.domain import cases, route
 from services.allocation.domain.evolve import Story
@@ -16,6 +18,7 @@ from shared.runtime.stream import Ref
 from shared.runtime.work import Work
 
 handlers = Handlers()
+UNLED: Final = timedelta(seconds=10)
 
 _CASES_OF = "SELECT DISTINCT case_id FROM case_party WHERE person = $1 OR party = $1"
 _LEADER_OF = """
@@ -71,7 +74,12 @@ async def lead_ended(work: Work, event: Envelope) -> None:
     for case in data.cases or await cases_of(work, event.subject):
         story = Story(work.state(CASE, case))
         cases.lead_ended(story, event.subject, data.agency, data.reason)
-        await carry_on(work, case, story, replan=False)
+        ours = data.reason == "reassigned"
+        await carry_on(work, case, story, replan=False, settle=not ours)
+        if ours and story.told:
+            # We asked for it, and whoever asked is about to say who leads next. If that process died in between, the
+            # case is proposed anew.
+            work.timer("unled", case, work.now + UNLED)
 
 
 @handlers.event(consent.LeadHandedOver, locks=of_cases)

@@ -72,3 +72,9 @@ async def clock(work: Work, key: str, data: dict[str, Any]) -> None:
 async def succession(work: Work, key: str, data: dict[str, Any]) -> None:  # noqa: ARG001 - a timer has both
     """A succession begins: every process reads the agencies again."""
     work.write(rename, None)
+
+
+@handlers.timer("unled", locks=lambda key, _data: [(CASE, key)])
+async def unled(work: Work, key: str, data: dict[str, Any]) -> None:  # noqa: ARG001 - a timer has data
+    """A lead ended because we asked, and nobody was named since: the case is proposed anew, or the hub decides."""
+    await carry_on(work, key, Story(work.state(CASE, key)), replan=False)

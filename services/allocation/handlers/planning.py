@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import cast
 
 from services.allocation import policy
+from services.allocation.domain.route import in_order
 from services.allocation.domain.state import CaseState, Need, PlannedCheck, PlannedParty, Proposal
-from services.allocation.store.policies import Policies
+from services.allocation.store.policies import Decisions, Policies, Why
 from shared.contracts.cases import CheckKind, Delivery
 from shared.contracts.envelope import Role
 
 
 def propose(
-    state: CaseState, policies: Policies, agencies: policy.Agencies
-) -> tuple[Proposal, tuple[str, ...]]:
+    state: CaseState, policies: Policies, agencies: policy.Agencies, decisions: Decisions
+) -> tuple[Proposal, Why]:
     """Return what policy says of the case as it is known, and the whole explanation.
 
     A case keeps the policy version that it began with. Where rules do not say whose it is, nobody leads by rule.
     """
-    arbiter = policies.current.arbiter
     sentences: tuple[str, ...] = ()
     connection: str | None = None
     try:
@@ -31,44 +31,49 @@ def propose(
         else:
             found = policies.current.jurisdiction(facts)
             if found.partnership is None:
-                return _undecided(state, found.arbiter or arbiter, found.sentence, found.candidates), (
+                sentences = (
                     found.sentence,
+                    *(f"{candidate} could hold it." for candidate in found.candidates),
+                )
+                return _undecided(state, found.arbiter or policies.current.arbiter, found.sentence), Why.of(
+                    sentences
                 )
             partnership, connection, sentences = (
                 policies.of(found.partnership),
                 found.connection,
                 (found.sentence,),
             )
-        decided = policy.decide(partnership, facts, agencies, connection)
+        decided, why = decisions.decide(partnership, facts, agencies, connection, sentences)
     except policy.FactsError as error:
-        return _undecided(state, arbiter, str(error), ()), (str(error),)
-    return _proposal(state, decided, partnership.reference, facts), (*sentences, *decided.why)
+        return _undecided(state, policies.current.arbiter, str(error)), Why.of((str(error),))
+    ids = tuple(party.id for party in facts.parties)
+    return _proposal(state, decided, partnership.reference, facts, ids), why
 
 
-def _undecided(state: CaseState, arbiter: str, why: str, candidates: tuple[str, ...]) -> Proposal:
+def _undecided(state: CaseState, arbiter: str, why: str) -> Proposal:
     return Proposal(
         partnership="",
         policy_version="national",
         rule="jurisdiction",
-        why=(why, *(f"It could be held by {candidate}." for candidate in candidates[:5])),
+        why=(why,),
         parties=tuple(
-            PlannedParty(party=key, person=party.person, role=party.role)
-            for key, party in state.parties.items()
+            PlannedParty(party=key, person=party.person, role=party.role) for key, party in in_order(state)
         ),
         hub=arbiter,
     )
 
 
 def _proposal(
-    state: CaseState, decided: policy.Proposal, reference: str, facts: policy.CaseFacts
+    state: CaseState, decided: policy.Proposal, reference: str, facts: policy.CaseFacts, ids: tuple[str, ...]
 ) -> Proposal:
+    """`ids` are the parties by the places under which the decision names them."""
     return Proposal(
         partnership=decided.partnership,
         policy_version=reference,
         rule=next(lead.rule for lead in decided.leads),
         why=decided.headline,
-        parties=tuple(_party(state, lead, decided) for lead in decided.leads if lead.party in state.parties),
-        checks=tuple(_check(check) for check in decided.checks),
+        parties=tuple(_party(state, lead, decided, ids) for lead in decided.leads),
+        checks=tuple(_check(check, ids) for check in decided.checks),
         co_ordinator=decided.co_ordinator,
         hub=decided.co_ordinator,
         funder=decided.funding.payer,
@@ -86,11 +91,14 @@ def _proposal(
     )
 
 
-def _party(state: CaseState, lead: policy.Lead, decided: policy.Proposal) -> PlannedParty:
+def _party(
+    state: CaseState, lead: policy.Lead, decided: policy.Proposal, ids: tuple[str, ...]
+) -> PlannedParty:
+    party = ids[int(lead.party)]
     hold = next((hold for hold in decided.holds if lead.party in hold.parties), None)
     return PlannedParty(
-        party=lead.party,
-        person=state.parties[lead.party].person,
+        party=party,
+        person=state.parties[party].person,
         role=cast("Role", lead.role),
         options=(lead.agency,),
         team=lead.team,
@@ -103,13 +111,13 @@ def _party(state: CaseState, lead: policy.Lead, decided: policy.Proposal) -> Pla
     )
 
 
-def _check(check: policy.Check) -> PlannedCheck:
+def _check(check: policy.Check, ids: tuple[str, ...]) -> PlannedCheck:
     return PlannedCheck(
         id=check.id,
         kind=cast("CheckKind", check.kind),
         of=check.of,
-        about=check.about,
-        gates=check.gates,
+        about=tuple(ids[int(place)] for place in check.about),
+        gates=tuple(ids[int(place)] for place in check.gates),
         due=check.due,
         after=check.after,
         question=check.question,

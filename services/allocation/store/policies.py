@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from services.allocation import policy
+from services.allocation.policy.clocks import LONDON
 from services.allocation.policy.loader import AREAS, NATIONAL, VOCABULARY
 from shared.runtime.work import Work
 
+MOST_DECISIONS: Final = 10_000
 FOLDER = Path(__file__).parents[1] / "policies"
 _KEEP = """
 INSERT INTO policy_version (reference, partnership, files)
@@ -71,3 +76,79 @@ class Policies:
 
 
 _READ: list[Policies] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """An explanation, and what it is known by: the same for all cases that are alike."""
+
+    text: str
+    digest: str
+
+    @classmethod
+    def of(cls, sentences: Sequence[str]) -> Why:
+        """Return the explanation that these sentences make."""
+        text = "\n".join(sentences)
+        return cls(text, hashlib.sha256(text.encode()).hexdigest())
+
+
+@dataclass
+class Decisions:
+    """Decisions already made, by everything that they depend on. Policy is pure, and many cases are alike.
+
+    Party ids are replaced by their place in the case, and times by their day: a due date is the end of a day. What depends
+    on the hour, or on who is busy at this moment, is decided each time.
+    """
+
+    known: dict[tuple[str, str | None, bytes], tuple[policy.Proposal, Why]] = field(default_factory=dict)
+    momentary: dict[str, bool] = field(default_factory=dict)
+
+    def decide(
+        self,
+        partnership: policy.Partnership,
+        facts: policy.CaseFacts,
+        agencies: policy.Agencies,
+        connection: str | None,
+        sentences: Sequence[str],
+    ) -> tuple[policy.Proposal, Why]:
+        """Return policy's decision, with parties named by their place (`0`, `1`…) as in `facts.parties`.
+
+        Raises FactsError.
+        """
+        alike = _alike(facts, exact=self._momentary(partnership))
+        key = (partnership.reference, connection, msgspec.json.encode((alike, sentences)))
+        found = self.known.get(key)
+        if found is None:
+            proposal = policy.decide(partnership, alike, agencies, connection)
+            found = (proposal, Why.of((*sentences, *proposal.why)))
+            if not self._momentary(partnership):
+                if len(self.known) >= MOST_DECISIONS:
+                    self.known.clear()
+                self.known[key] = found
+        return found
+
+    def _momentary(self, partnership: policy.Partnership) -> bool:
+        if partnership.reference not in self.momentary:
+            rules = [
+                rule
+                for section in (*partnership.rules.values(), *partnership.national.values())
+                for rule in section
+            ]
+            dues = [
+                getattr(rule.effect, name, None) for rule in rules for name in ("due", "remind", "review")
+            ]
+            hours = any(due is not None and due.unit == "hours" for due in dues)
+            load = any(getattr(rule.effect, "choose", None) == "least_loaded" for rule in rules)
+            self.momentary[partnership.reference] = hours or load
+        return self.momentary[partnership.reference]
+
+
+def _alike(facts: policy.CaseFacts, *, exact: bool) -> policy.CaseFacts:
+    parties = tuple(
+        msgspec.structs.replace(party, id=str(place), district=None)
+        for place, party in enumerate(facts.parties)
+    )
+    # Noon, because it is the same day in London and in UTC.
+    day = facts.received_at.astimezone(LONDON).replace(hour=12, minute=0, second=0, microsecond=0)
+    at = facts.received_at if exact else day
+    return msgspec.structs.replace(facts, parties=parties, received_at=at, sharing_agreement=None)

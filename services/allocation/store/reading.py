@@ -19,7 +19,10 @@ WHERE a.agency = ANY($1::text[]) AND ($2::text IS NULL OR a.case_id < $2)
 GROUP BY c.case_id ORDER BY c.case_id DESC LIMIT $5
 """
 _STATE = "SELECT version, state FROM stream WHERE kind = 'case' AND key = $1"
-_DECISIONS = "SELECT at, policy_version, rule, why FROM case_decision WHERE case_id = $1 ORDER BY at"
+_DECISIONS = """
+SELECT d.at, d.policy_version, d.rule, e.why FROM case_decision AS d JOIN explanation AS e ON e.digest = d.explanation
+WHERE d.case_id = $1 ORDER BY d.at
+"""
 _CHECKS = "SELECT * FROM case_check WHERE case_id = $1 ORDER BY asked_at, check_id"
 _PREDECESSORS = """
 WITH RECURSIVE before(agency) AS (
@@ -54,7 +57,7 @@ async def case(pool: Pool, case_id: str) -> tuple[int, str] | None:
 
 async def decisions(pool: Pool, case_id: str) -> list[dict[str, Any]]:
     """Return what policy said of a case, each time that it said something new, with all its reasons."""
-    return [dict(row) for row in await pool.fetch(_DECISIONS, case_id)]
+    return [{**row, "why": row["why"].split("\n")} for row in await pool.fetch(_DECISIONS, case_id)]
 
 
 async def checks(pool: Pool, case_id: str) -> list[dict[str, Any]]:

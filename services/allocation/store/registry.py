@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import weakref
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final
@@ -20,7 +20,7 @@ import msgspec
 from services.allocation import policy
 from services.allocation.domain.agencies import heir
 from services.allocation.domain.state import Need
-from services.allocation.store.policies import Policies
+from services.allocation.store.policies import Decisions, Policies
 from services.allocation.workforce.people import Facilitator
 from shared.runtime.errors import Conflict
 from shared.runtime.work import Connection, Work
@@ -103,6 +103,7 @@ class Roster:
     heaps: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
     hours: dict[str, Hours] = field(default_factory=dict)
     queues: frozenset[str] = frozenset()
+    agencies: dict[str, tuple[int, int]] = field(default_factory=dict)  # used and capacity
     picks: int = 0
 
     @classmethod
@@ -114,7 +115,11 @@ class Roster:
             heaps[hours.agency].append((hours.load(), hours.worker))
         for heap in heaps.values():
             heapq.heapify(heap)
-        return cls(dict(heaps), known, queues)
+        found = cls(dict(heaps), known, queues)
+        for hours in known.values():
+            used, capacity = found.agencies.get(hours.agency, (0, 0))
+            found.agencies[hours.agency] = (used + hours.used, capacity + hours.capacity)
+        return found
 
     def pick(
         self, agency: str, team: str | None, hours: int, need: Need, day: date, *, waiting: bool = False
@@ -145,7 +150,7 @@ class Roster:
             passed.append(worker)
             if worker.suits(team, need, day):
                 if worker.used + hours <= worker.capacity:
-                    worker.used += hours
+                    self._take(worker, hours)
                     found = worker.worker
                     continue
                 found = Full(worker.agency)
@@ -155,18 +160,33 @@ class Roster:
             heapq.heappush(heap, (worker.load(), worker.worker))
         return found
 
+    def _take(self, worker: Hours, hours: int) -> None:
+        worker.used += hours
+        used, capacity = self.agencies[worker.agency]
+        self.agencies[worker.agency] = (used + hours, capacity)
+
     def give_back(self, worker: str | None, hours: int) -> None:
         """A pick is not used after all."""
         if worker is not None:
-            self.hours[worker].used -= hours
+            self._take(self.hours[worker], -hours)
 
-    def loads(self) -> dict[str, float]:
-        """Return how full each agency is on the whole."""
-        sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-        for hours in self.hours.values():
-            sums[hours.agency][0] += hours.used
-            sums[hours.agency][1] += hours.capacity
-        return {agency: used / capacity for agency, (used, capacity) in sums.items()}
+    def load_of(self, agency: str) -> float:
+        """Return how full an agency is on the whole; 0 where no hours are registered."""
+        used, capacity = self.agencies.get(agency, (0, 0))
+        return used / capacity if capacity else 0.0
+
+
+class Register(policy.Agencies):
+    """The agencies as policy sees them, as busy as the roster has them at this moment."""
+
+    def __init__(self, agencies: Iterable[policy.Agency], roster: Roster) -> None:
+        """`roster` is the one that workers are picked from."""
+        super().__init__(agencies)
+        self.roster = roster
+
+    def load(self, agency_id: str) -> float:
+        """Return how busy the agency, or its successor, is."""
+        return self.roster.load_of(self.current(agency_id))
 
 
 @dataclass
@@ -179,7 +199,8 @@ class Registry:
     successors: dict[str, str]
     roster: Roster
     policies: Policies
-    register: policy.Agencies
+    register: Register
+    decisions: Decisions = field(default_factory=Decisions)
 
     def heir(self, agency: str) -> str:
         """Return the agency that now stands in this one's place."""
@@ -202,7 +223,7 @@ class Memory:
         if self.known is None or self.known.version != version:
             self.known = await _load(work, version)
         elif self.known.roster.picks > STALE_AFTER:
-            self.known.roster = await roster(work)
+            self.known.roster = self.known.register.roster = await roster(work)
         self._compared = weakref.ref(work)
         return self.known
 
@@ -232,7 +253,6 @@ async def _load(work: Work, version: str) -> Registry:
     policies = Policies.of_process()
     await policies.keep(work)
     hours = await roster(work)
-    loads = hours.loads()
     return Registry(
         version=version,
         agencies=agencies,
@@ -240,17 +260,14 @@ async def _load(work: Work, version: str) -> Registry:
         successors={a.id: a.successor for a in agencies.values() if a.successor},
         roster=hours,
         policies=policies,
-        register=policy.Agencies(
-            policy.Agency(
-                id=a.id,
-                kind=a.kind,
-                name=a.name,
-                areas=a.areas,
-                successor=a.successor,
-                active=a.active,
-                load=loads.get(a.id, 0.0),
-            )
-            for a in agencies.values()
+        register=Register(
+            (
+                policy.Agency(
+                    id=a.id, kind=a.kind, name=a.name, areas=a.areas, successor=a.successor, active=a.active
+                )
+                for a in agencies.values()
+            ),
+            hours,
         ),
     )
 

@@ -55,11 +55,14 @@ INSERT INTO case_fact (case_id, fact, key, at, agency, value)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[])
 ON CONFLICT DO NOTHING
 """
+_EXPLAIN = """
+INSERT INTO explanation (digest, why) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING
+"""
 _SAVE_DECISIONS = """
-INSERT INTO case_decision (case_id, at, policy_version, rule, why)
-SELECT a, b, c, d, string_to_array(e, E'\\n') FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[])
-  AS t(a, b, c, d, e)
-ON CONFLICT (case_id, at) DO UPDATE SET policy_version = excluded.policy_version, rule = excluded.rule, why = excluded.why
+INSERT INTO case_decision (case_id, at, policy_version, rule, explanation)
+SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[])
+ON CONFLICT (case_id, at) DO UPDATE SET policy_version = excluded.policy_version, rule = excluded.rule,
+  explanation = excluded.explanation
 """
 _QUEUE = """
 INSERT INTO queue (case_id, agency, due, since)
@@ -267,9 +270,12 @@ async def save_facts(connection: Connection, rows: list[tuple[object, ...]]) -> 
     await _run(connection, _SAVE_FACTS, list({row[:3]: row for row in reversed(rows)}.values()))
 
 
-async def save_decisions(connection: Connection, rows: list[tuple[object, ...]]) -> None:
-    """Keep why policy decided as it did."""
-    await _run(connection, _SAVE_DECISIONS, _last_of(rows, lambda row: row[:2]))
+async def save_decisions(
+    connection: Connection, rows: list[tuple[str, datetime, str, str, str, str]]
+) -> None:
+    """Keep why policy decided as it did: (case, at, policy version, rule, digest of the explanation, explanation)."""
+    await _run(connection, _EXPLAIN, sorted({row[4:] for row in rows}))
+    await _run(connection, _SAVE_DECISIONS, [row[:5] for row in _last_of(rows, lambda row: row[:2])])
 
 
 async def queue(connection: Connection, rows: list[tuple[object, ...]]) -> None:

@@ -90,7 +90,7 @@ class World:
             raise AssertionError(f"{case}: {found}, not {list(types)}") from None
         return dict(await self.events(case))
 
-    async def refer(self, case: str, **changes: Any) -> ReferralFacts:
+    async def refer(self, case: str, **changes: object) -> ReferralFacts:
         """A referral of `case` arrives: Anna was harmed, Ben has admitted it."""
         facts = referral(case, **changes)
         await self.tell(case, ReferralReceived(facts=facts))
@@ -110,23 +110,30 @@ class World:
                 )
                 await self.tell(lead["person"], assigned)
 
-    async def allocate(self, case: str, **changes: Any) -> None:
+    async def allocate(self, case: str, **changes: object) -> None:
         """A case of which consent has given every lead."""
         await self.refer(case, **changes)
         await self.wait(case, "case.proposed")
         await self.assign(case)
         await self.wait(case, "case.proposed", "case.allocated", "case.cleared")
 
-    async def get(self, path: str, agency: str, *scopes: str, **arguments: Any) -> httpx.Response:
-        return await self.http.get(path, headers=bearer(agency, *(scopes or ("cases.read",))), **arguments)
+    async def get(self, path: str, agency: str, *scopes: str) -> httpx.Response:
+        return await self.http.get(path, headers=bearer(agency, *(scopes or ("cases.read",))))
 
     async def send(
-        self, method: str, path: str, agency: str, *scopes: str, etag: str | None = None, **arguments: Any
+        self,
+        method: str,
+        path: str,
+        agency: str,
+        *scopes: str,
+        etag: str | None = None,
+        key: str | None = None,
+        json: object = None,
     ) -> httpx.Response:
-        """Send a change: with the ETag read before, or with a new Idempotency-Key."""
-        headers = bearer(agency, *scopes, worker=arguments.pop("worker", None))
-        headers["If-Match" if etag else "Idempotency-Key"] = etag or arguments.pop("key", f'"{new_id()}"')
-        return await self.http.request(method, path, headers=headers, **arguments)
+        """Send a change: with the ETag read before, or with an Idempotency-Key (a new one if not given)."""
+        headers = bearer(agency, *scopes)
+        headers["If-Match" if etag else "Idempotency-Key"] = etag or key or f'"{new_id()}"'
+        return await self.http.request(method, path, headers=headers, json=json)
 
     async def change(
         self, case: str, what: str, agency: str, body: dict[str, Any] | None = None, *scopes: str
@@ -144,7 +151,7 @@ class World:
         )
 
 
-def referral(case: str, **changes: Any) -> ReferralFacts:
+def referral(case: str, **changes: object) -> ReferralFacts:
     """The facts of a referral; people are named after the case."""
     values: dict[str, Any] = {
         "referral": f"r-{case}",

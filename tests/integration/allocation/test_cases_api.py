@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from services.allocation.store.policies import Policies
 from shared.contracts.consent import AttemptRecorded, PersonReached
 from shared.contracts.referrals import PartyFact, ReferralChanged
 from tests.integration.allocation.conftest import World, referral
@@ -88,11 +89,11 @@ async def test_a_check_is_asked_answered_once_and_clears(world: World) -> None:
         "PUT", f"{path}/answer", "beacon", "cases.write", etag=etag, json={"satisfied": True}
     )
     assert foreign.status_code == 404
-    yes: dict[str, Any] = {"json": {"satisfied": True}}
-    done = await world.send("PUT", f"{path}/answer", "bench-crc", "cases.write", etag=etag, **yes)
+    yes = {"satisfied": True}
+    done = await world.send("PUT", f"{path}/answer", "bench-crc", "cases.write", etag=etag, json=yes)
     assert done.status_code == 200, done.text
     again = await world.send(
-        "PUT", f"{path}/answer", "bench-crc", "cases.write", etag=done.headers["etag"], **yes
+        "PUT", f"{path}/answer", "bench-crc", "cases.write", etag=done.headers["etag"], json=yes
     )
     assert again.status_code == 200
     no = await world.send(
@@ -224,8 +225,7 @@ async def test_bad_input_names_the_field(world: World) -> None:
 
 async def test_a_dry_run_shows_what_would_differ_and_changes_nothing(world: World) -> None:
     await world.allocate("d1")
-    registry = await world.service.transact(_registry)
-    text = registry.policies.files["hertfordshire.yaml"]
+    text = Policies.of_process().files["hertfordshire.yaml"]
     changed = text.replace("    agency: beacon\n    team: Victim Services Team\n", "    agency: bench-crc\n")
     assert changed != text
     path = "/v1/policies/hertfordshire/dry-run"
@@ -242,10 +242,3 @@ async def test_a_dry_run_shows_what_would_differ_and_changes_nothing(world: Worl
     assert broken.status_code == 422
     assert broken.json()["errors"][0]["field"].startswith("hertfordshire.yaml:")
     assert len(await world.events("d1")) == before
-
-
-async def _registry(work: Any) -> Any:
-    from services.allocation.store.registry import MEMORY
-
-    await work.lock()
-    return await MEMORY.registry(work)

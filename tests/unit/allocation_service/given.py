@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from services.allocation.domain import cases, route
 from services.allocation.domain.evolve import Story
 from services.allocation.domain.state import CaseState, PlannedCheck, PlannedParty, Proposal
-from shared.contracts.envelope import Payload
+from shared.contracts.envelope import Payload, Role
 from shared.contracts.referrals import PartyFact, ReferralFacts
 
+P = TypeVar("P", bound=Payload)
 NOW = datetime(2026, 3, 3, 10, 0, tzinfo=UTC)
 CASE = "case-1"
 ANNA, BEN = "person-anna", "person-ben"
 
 
-def facts(version: int = 1, referral: str = "r1", **changes: Any) -> ReferralFacts:
+def facts(version: int = 1, referral: str = "r1", **changes: object) -> ReferralFacts:
     values: dict[str, Any] = {
         "referral": referral,
         "agency": "northshire-police",
@@ -32,7 +33,7 @@ def facts(version: int = 1, referral: str = "r1", **changes: Any) -> ReferralFac
     return ReferralFacts(**(values | changes))
 
 
-def party(person: str, role: Any, *options: str, **changes: Any) -> PlannedParty:
+def party(person: str, role: Role, *options: str, **changes: Any) -> PlannedParty:  # noqa: ANN401 - fields of a party
     return PlannedParty(party=person, person=person, role=role, options=options, **changes)
 
 
@@ -46,14 +47,21 @@ PROPOSAL = Proposal(
 )
 
 
-def research(of: str, **changes: Any) -> PlannedCheck:
+def research(of: str, **changes: Any) -> PlannedCheck:  # noqa: ANN401 - fields of a check
     return replace(PlannedCheck(id=f"research/{of}", kind="research", of=of, gates=(ANNA,)), **changes)
 
 
-def received(state: CaseState | None = None, proposal: Proposal = PROPOSAL, **changes: Any) -> Story:
+def received(
+    state: CaseState | None = None,
+    proposal: Proposal = PROPOSAL,
+    *,
+    version: int = 1,
+    referral: str = "r1",
+    **changes: object,
+) -> Story:
     """A referral arrives and policy is asked."""
     story = Story(state or CaseState())
-    cases.referral(story, facts(**changes), NOW)
+    cases.referral(story, facts(version, referral, **changes), NOW)
     route.plan(story, proposal)
     route.settle(story, CASE, route.Staffing())
     return story
@@ -86,6 +94,6 @@ def told(story: Story) -> list[str]:
     return [type(one).__name__ for one in story.told if isinstance(one, Payload)]
 
 
-def find(story: Story, payload: type[Any]) -> Any:
+def find(story: Story, payload: type[P]) -> P:
     """The last event of this kind."""
     return [one for one in story.told if isinstance(one, payload)][-1]

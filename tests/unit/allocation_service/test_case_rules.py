@@ -8,7 +8,7 @@ import pytest
 
 from services.allocation.domain import cases, route
 from services.allocation.domain.cases import Refused
-from services.allocation.domain.evolve import evolve
+from services.allocation.domain.evolve import Story, evolve
 from services.allocation.domain.state import CaseState, leads_of, status_of
 from shared.contracts.cases import (
     CaseAllocated,
@@ -29,7 +29,6 @@ from tests.unit.allocation_service.given import (
     CASE,
     NOW,
     PROPOSAL,
-    Story,
     allocated,
     assigned,
     facts,
@@ -307,7 +306,7 @@ def test_no_return_after_an_outcome() -> None:
     story = go_on(allocated())
     cases.record_outcome(story, "beacon", OutcomeRecorded(form="conference", agreement=True))
     with pytest.raises(Refused, match="close it instead"):
-        cases.give_back(story, "beacon", "no_capacity")
+        cases.may_give_back(story.state, "beacon")
 
 
 def test_nobody_free_waits_in_the_queue_and_is_told_once() -> None:

@@ -49,9 +49,11 @@ TABLES = (
     """
     CREATE TABLE case_decision (
       case_id text NOT NULL, at timestamptz NOT NULL, policy_version text NOT NULL, rule text NOT NULL,
-      why text[] NOT NULL, PRIMARY KEY (case_id, at)
+      explanation text NOT NULL, PRIMARY KEY (case_id, at)
     )
     """,
+    # Kilobytes each, and the same for many cases: nothing in them is about a person.
+    "CREATE TABLE explanation (digest text PRIMARY KEY, why text NOT NULL)",
     # What measures count and the case's own row does not say: each fact once.
     """
     CREATE TABLE case_fact (
