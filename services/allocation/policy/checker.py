@@ -13,6 +13,7 @@ from services.allocation.policy.model import (
     LimitRule,
     Partnership,
     Rule,
+    Rules,
     Team,
     Word,
     Worker,
@@ -25,7 +26,7 @@ from services.allocation.policy.vocabulary import Vocabulary
 HOURS_IN: Final = {"hours": 1, "days": 24, "working days": 24, "weeks": 168, "months": 720}
 
 
-def check_national(rules: Mapping[str, tuple[Rule, ...]], root: Node, problems: list[Problem]) -> None:
+def check_national(rules: Mapping[str, Rules], root: Node, problems: list[Problem]) -> None:
     """National rules end with one for every other case, since a partnership may say nothing of its own."""
     for section in SECTIONS:
         if section.with_national in {"only", "after", "strictest"} and section.mode == "first":
@@ -88,7 +89,7 @@ def _cut_out(left: list[Box], box: Box) -> bool:
     return any(overlap(remaining, box) for remaining in left)
 
 
-def _unreachable(rule: Rule, rules: tuple[Rule, ...]) -> Problem:
+def _unreachable(rule: Rule, rules: Rules) -> Problem:
     box = box_of(rule.conditions)
     before = [other for other in rules[: rules.index(rule)] if overlap(box_of(other.conditions), box)]
     named = ", ".join(f"'{other.id}' (line {other.line})" for other in before)

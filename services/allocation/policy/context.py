@@ -51,6 +51,18 @@ class View:
         """The same with more values."""
         return View({**self.flat, **values}, self.harmed, self.responsible)
 
+    def values_of(self, names: tuple[str, ...]) -> tuple[tuple[str, ...], ...] | None:
+        """The values of some conditions; None where several parties make it more than one value each."""
+        if len(self.harmed) != 1 or len(self.responsible) != 1:
+            return None
+        flat, harmed, responsible = self.flat, self.harmed[0].values, self.responsible[0].values
+        return tuple(
+            [
+                flat[name] if name in flat else harmed[name] if name in harmed else responsible[name]
+                for name in names
+            ]
+        )
+
     def match(self, rule: Rule) -> Match:
         """Whether the rule applies, to which parties; or the first condition that fails."""
         harmed, responsible = self.harmed, self.responsible

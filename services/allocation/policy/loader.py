@@ -13,7 +13,7 @@ from typing import Final
 
 from services.allocation.policy import checker
 from services.allocation.policy.jurisdiction import BASES, Policies
-from services.allocation.policy.model import Attribute, Partner, Partnership, Rule
+from services.allocation.policy.model import Attribute, Partner, Partnership, Rules
 from services.allocation.policy.problems import PolicyErrors, Problem, nearest
 from services.allocation.policy.rules import AGENCY_ID, RuleReader
 from services.allocation.policy.shapes import BY_NAME, SECTIONS
@@ -69,7 +69,19 @@ class _Nation:
     version: str
     order: tuple[str, ...]
     arbiter: str
-    rules: Mapping[str, tuple[Rule, ...]]
+    rules: Mapping[str, Rules]
+
+
+def _plan(own: Mapping[str, Rules], national: Mapping[str, Rules]) -> dict[str, Rules]:
+    """Each section's rules in the order of evaluation: the nation's first where they bind, last where they are a default."""
+    plan = {}
+    for section in SECTIONS:
+        mine, theirs = own.get(section.name, Rules()), national.get(section.name, Rules())
+        if section.with_national in {"both", "only"}:
+            plan[section.name] = Rules((*theirs, *mine))
+        else:
+            plan[section.name] = Rules((*mine, *theirs)) if section.with_national == "after" else mine
+    return plan
 
 
 class _Reader:
@@ -108,7 +120,7 @@ class _Reader:
         return _Nation(head["version"], order, arbiter, rules)
 
     def partnership(
-        self, file: str, root: Node, text: str, national: Mapping[str, tuple[Rule, ...]]
+        self, file: str, root: Node, text: str, national: Mapping[str, Rules]
     ) -> Partnership | None:
         """One partnership, or None where it is too broken to go on; the problems say why."""
         before = len(self.problems)
@@ -136,6 +148,7 @@ class _Reader:
         partnership = Partnership(
             id=head["policy"], name=head["name"], version=head["version"], digest=digest, source=head["source"], file=file,
             areas=covered, partners=partners, funds=funds, programmes=programmes, rules=own, national=national,
+            plan=_plan(own, national),
             places={alias: within[area] for alias, area in self.areas.alias.items() if area in within},
             domains={name: attribute.values for name, attribute in attributes.items()},
             scales={name: self.vocabulary.words[name] for name in self.vocabulary.scales},
@@ -281,14 +294,12 @@ class _Reader:
     def _sections(
         self, file: str, root: Node, names: list[str], attributes: Mapping[str, Attribute],
         partners: Mapping[str, Partner], funds: frozenset[str],
-    ) -> dict[str, tuple[Rule, ...]]:  # fmt: skip
+    ) -> dict[str, Rules]:  # fmt: skip
         policy = file.removesuffix(".yaml")
         reader = RuleReader(file, policy, self.vocabulary, attributes, partners, funds, self.problems)
         return {name: reader.section(BY_NAME[name], (root.fields or {}).get(name)) for name in names}
 
-    def _national_names(
-        self, own: Mapping[str, tuple[Rule, ...]], national: Mapping[str, tuple[Rule, ...]]
-    ) -> None:
+    def _national_names(self, own: Mapping[str, Rules], national: Mapping[str, Rules]) -> None:
         for section, rules in own.items():
             taken = {rule.id for rule in national.get(section, ())}
             for rule in rules:

@@ -5,15 +5,16 @@ A rule's effect is one of the structs below, a type for each section; `shapes` s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, Self
 
 import msgspec
 
 from services.allocation.policy.clocks import Due
 from shared.contracts.envelope import Channel, Hours
 
+REMEMBERED: Final = 10_000
 About = Literal["case", "harmed", "responsible", "party", "decision"]
 
 
@@ -180,6 +181,32 @@ class Rule:
     effect: Effect
 
 
+class Rules(tuple[Rule, ...]):  # noqa: SLOT001  a tuple can have no slots of its own
+    """Rules in the order of evaluation, with what is remembered of it.
+
+    A rule sees only the values of the conditions that its list names, so the outcome for one set of values is always the
+    same: `remembered` keeps it, and `together` the stricter of two effects. Both are bounded and only save work.
+    """
+
+    names: tuple[str, ...]
+    remembered: dict[object, object]
+    together: dict[tuple[str, str], Effect]
+
+    def __new__(cls, rules: Iterable[Rule] = ()) -> Self:
+        """Make the list and note which conditions it asks about."""
+        made = super().__new__(cls, rules)
+        made.names = tuple(dict.fromkeys(c.attribute.name for rule in made for c in rule.conditions))
+        made.remembered = {}
+        made.together = {}
+        return made
+
+    def remember(self, values: object, outcome: object) -> None:
+        """Keep an outcome; forget all when there are too many."""
+        if len(self.remembered) >= REMEMBERED:
+            self.remembered.clear()
+        self.remembered[values] = outcome
+
+
 @dataclass(frozen=True, slots=True)
 class Partner:
     """An agency of a partnership. `excludes`: cases it does not take (each a list of conditions, all of which must hold)."""
@@ -207,7 +234,8 @@ class Partnership:
     """One policy file with the national rules that it inherits.
 
     `version` is what the author declared, `digest` the hash of this file and of everything that it inherits: together they
-    name the policy under which a case was decided. `rules` and `national` hold each section's rules in the file's order;
+    name the policy under which a case was decided. `rules` and `national` hold each section's rules in the file's order,
+    `plan` the partnership's and the nation's together in the order of evaluation (in strictest sections its own only);
     `places` every name (case-folded) of an area that the partnership covers; `domains` the values of every condition;
     `scales` the words that are ordered, from the least to the most demanding.
     """
@@ -222,8 +250,9 @@ class Partnership:
     partners: Mapping[str, Partner]
     funds: Mapping[str, str]
     programmes: Mapping[str, str]
-    rules: Mapping[str, tuple[Rule, ...]]
-    national: Mapping[str, tuple[Rule, ...]]
+    rules: Mapping[str, Rules]
+    national: Mapping[str, Rules]
+    plan: Mapping[str, Rules]
     places: Mapping[str, Area]
     domains: Mapping[str, frozenset[str]]
     scales: Mapping[str, tuple[str, ...]]

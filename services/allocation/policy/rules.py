@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from services.allocation.policy.model import Attribute, Condition, Effect, Partner, Rule
+from services.allocation.policy.model import Attribute, Condition, Effect, Partner, Rule, Rules
 from services.allocation.policy.problems import Problem, nearest
 from services.allocation.policy.shapes import Section
 from services.allocation.policy.source import Node
@@ -32,15 +32,15 @@ class RuleReader:
         self.problems = problems
         self.values = ValueReader(vocabulary, partners, funds, problems)
 
-    def section(self, section: Section, node: Node | None) -> tuple[Rule, ...]:
+    def section(self, section: Section, node: Node | None) -> Rules:
         """The rules of one section, in the file's order."""
         if node is None:
-            return ()
+            return Rules()
         if node.items is None:
             self.problems.append(
                 node.problem(f"'{section.name}' is a list of rules", "begin each with `- rule: its-name`")
             )
-            return ()
+            return Rules()
         rules: list[Rule] = []
         for item in node.items:
             rule = self._rule(section, item)
@@ -51,7 +51,7 @@ class RuleReader:
                     item.problem(f"there are two rules '{rule.id}' in {section.name}", "rename one of them")
                 )
             rules.append(rule)
-        return tuple(rules)
+        return Rules(rules)
 
     def exclusions(self, node: Node | None) -> tuple[Rule, ...]:
         """What an agency does not take: a list of conditions, each entry a case that it excludes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from services.allocation.policy import explanation, strictest
 from services.allocation.policy.agencies import Agencies
@@ -19,6 +19,7 @@ from services.allocation.policy.model import (
     Partnership,
     Path,
     Rule,
+    Rules,
     Team,
     Word,
     Worker,
@@ -29,6 +30,17 @@ from services.allocation.policy.shapes import BY_NAME, COORDINATOR, Section
 
 E = TypeVar("E", bound=Effect)
 HEADLINE: Final = ("lead_harmed", "lead_responsible", "holds", "coordinator", "deliver", "fund")
+
+
+class _Searched(NamedTuple):
+    """What a search found: the rule (None: none applies) and the sentences of those before it; `match` is of that view."""
+
+    rule: Rule | None
+    passed_over: tuple[str, ...]
+    match: Match
+
+
+NOBODY: Final = Match((), ())
 
 
 @dataclass(slots=True)
@@ -73,48 +85,69 @@ class Run:
 
     def all(self, name: str, view: View) -> list[tuple[Rule, Match]]:
         """Every rule of the section that applies, the nation's first."""
-        applied = []
-        for rule in (*self.partnership.national.get(name, ()), *self.partnership.rules.get(name, ())):
-            match = view.match(rule)
-            if match.failed is None:
-                applied.append((rule, match))
-                self.fired.append(rule)
+        rules = self.partnership.plan[name]
+        values = view.values_of(rules.names)
+        known = rules.remembered.get(values) if values is not None else None
+        if isinstance(known, tuple):
+            match = Match(view.harmed, view.responsible)
+            applied = [(rule, match) for rule in known]
+        else:
+            applied = [(rule, match) for rule in rules if (match := view.match(rule)).failed is None]
+            if values is not None:
+                rules.remember(values, tuple(rule for rule, _ in applied))
+        self.fired.extend(rule for rule, _ in applied)
         return applied
 
-    def search(self, section: Section, rules: tuple[Rule, ...], view: View) -> tuple[Rule, Match] | None:
+    def search(self, section: Section, rules: Rules, view: View) -> tuple[Rule, Match] | None:
         """The first rule that applies; those before it are explained."""
+        values = view.values_of(rules.names)
+        known = rules.remembered.get(values) if values is not None else None
+        searched = known if isinstance(known, _Searched) else self._search(section, rules, view)
+        if values is not None and known is None:
+            rules.remember(values, searched)
+        for sentence in searched.passed_over:
+            self.why[sentence] = None
+        if searched.rule is None:
+            return None
+        self.fired.append(searched.rule)
+        return searched.rule, Match(view.harmed, view.responsible) if values is not None else searched.match
+
+    def _search(self, section: Section, rules: Rules, view: View) -> _Searched:
+        passed_over: list[str] = []
         for rule in rules:
             match = view.match(rule)
             if match.failed is None:
-                self.fired.append(rule)
-                return rule, match
-            self.why[explanation.passed_over(section, rule, match)] = None
-        return None
+                return _Searched(rule, tuple(passed_over), match)
+            passed_over.append(explanation.passed_over(section, rule, match))
+        return _Searched(None, tuple(passed_over), NOBODY)
 
     def first(self, name: str, effect: type[E], view: View) -> E:
         """The effect of the first rule that applies, the stricter with the nation's where the section says so."""
-        section, own = BY_NAME[name], self.partnership.rules.get(name, ())
-        national = self.partnership.national.get(name, ())
+        section, own = BY_NAME[name], self.partnership.plan[name]
+        mine = self.search(section, own, view)
         if section.with_national != "strictest":
-            hit = self.search(section, (*own, *national), view)
-            if hit is None:
+            if mine is None:
                 raise FactsError(f"{name} has no rule for this case: the policy was not checked")
-            self._explain(section, hit[0])
-            return typed(hit[0].effect, effect)
-        mine, theirs = self.search(section, own, view), self.search(section, national, view)
+            self._explain(section, mine[0])
+            return typed(mine[0].effect, effect)
+        theirs = self.search(section, self.partnership.national[name], view)
         if theirs is None:
             raise FactsError(f"{name} has no national rule for this case: the policy was not checked")
         self._explain(section, theirs[0])
         if mine is None:
             return typed(theirs[0].effect, effect)
         self._explain(section, mine[0])
-        stricter = strictest.strictest(name, self.partnership.scales, mine[0].effect, theirs[0].effect)
-        return typed(stricter, effect)
+        both = (mine[0].id, theirs[0].id)
+        if both not in own.together:
+            own.together[both] = strictest.strictest(
+                name, self.partnership.scales, mine[0].effect, theirs[0].effect
+            )
+        return typed(own.together[both], effect)
 
     def optional(self, name: str, effect: type[E]) -> E | None:
         """The effect of the first rule that applies, if one does."""
         section = BY_NAME[name]
-        hit = self.search(section, self.partnership.rules.get(name, ()), self.view)
+        hit = self.search(section, self.partnership.plan[name], self.view)
         if hit is None:
             return None
         self._explain(section, hit[0])
@@ -123,7 +156,7 @@ class Run:
     def choose(self, name: str, view: View) -> tuple[str, ...]:
         """The agencies (by the policy's ids) that the section's first matching rule picks from, the best first."""
         section = BY_NAME[name]
-        hit = self.search(section, self.partnership.rules[name], view)
+        hit = self.search(section, self.partnership.plan[name], view)
         if hit is None:
             raise FactsError(f"{name} has no rule for this case: the policy was not checked")
         rule, match = hit
@@ -270,7 +303,7 @@ class Run:
     def funding(self) -> Funding:
         """Who pays."""
         section = BY_NAME["fund"]
-        hit = self.search(section, self.partnership.rules["fund"], self.view)
+        hit = self.search(section, self.partnership.plan["fund"], self.view)
         if hit is None:
             raise FactsError("fund has no rule for this case: the policy was not checked")
         rule, match = hit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from services.allocation.policy.model import Effect, LimitRule, Team, Word, Worker
 from shared.contracts.cases import Limits
@@ -55,6 +56,7 @@ def limits(own: LimitRule, national: LimitRule) -> LimitRule:
     )
 
 
+@lru_cache(maxsize=1024)
 def contract_limits(rule: LimitRule) -> Limits:
     """The limits as events carry them; what no rule says is the contract's default."""
     given = {
