@@ -33,7 +33,7 @@ class Release(msgspec.Struct, frozen=True):
     case: str
     agency: str
     handed_out_at: datetime
-    channel: Channel = "phone"
+    channel: Channel | None = None
 
 
 class Releases(msgspec.Struct, frozen=True):
@@ -136,7 +136,12 @@ async def _learn(work: Work, release: Release) -> None:
     if known is not None and (known.status == "redeemed" or known.how in {"attempted", "not_made"}):
         return
     found = Released(
-        release.permit, release.person, release.case, release.agency, release.channel, release.handed_out_at
+        release.permit,
+        release.person,
+        release.case,
+        release.agency,
+        release.channel or "phone",
+        release.handed_out_at,
     )
     carry_out(work, permits.find_released(situation(work), found, Context(work.now)))
 

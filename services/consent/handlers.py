@@ -29,7 +29,7 @@ BATCH = 200
 GRANTED = counter("permits_granted", "permits granted, by purpose")
 REFUSED = counter("permits_refused", "requests for a permit refused, by reason")
 NEAR_MISSES = counter("second_approaches_refused", "refusals that would have been a second approach")
-WITHDRAWN = counter("withdrawals", "withdrawals in force, by state")
+WITHDRAWN = counter("withdrawals_in_force", "withdrawals in force, by state")
 
 PERSON: Stream[PersonState] = Stream(
     kind="person",

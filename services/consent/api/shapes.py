@@ -143,7 +143,10 @@ class Reopening(Shape):
 
 
 class Withdrawal(Shape):
-    """The person takes part no longer. `people`: further ids known to be the same human."""
+    """The person takes part no longer. `people`: further ids known to be the same human.
+
+    With scope case and no case named, nobody can say which case is meant: it is taken as everything.
+    """
 
     scope: Literal["case", "everything"]
     cases: Annotated[tuple[Id, ...], Field(max_length=100)] = ()
@@ -153,7 +156,7 @@ class Withdrawal(Shape):
 
     @model_validator(mode="after")
     def _scoped(self) -> Self:
-        if (self.scope == "case") != bool(self.cases):
+        if self.scope == "everything" and self.cases:
             message = "scope and cases disagree Remedy: Name the cases with scope case, and none with scope everything."
             raise ValueError(message)
         return self

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from services.consent.domain.facts import (
@@ -37,6 +36,7 @@ from services.consent.domain.state import (
     drop,
     find,
     put,
+    replace,
 )
 from shared.contracts.consent import (
     AgreementRecorded,
