@@ -7,9 +7,9 @@ Room(r, n) == Len(intake.log[r]) + n <= MaxLog
 
 \* "The matcher takes advisory locks on the record's blocking keys, then looks ... and writes in one transaction":
 \* whoever comes second sees the first, and the link is written with it. "Any hit of a suppression holds a new referral."
-\* (The record that comes first is called r1: nothing else distinguishes them.)
+\* (The record that comes first is called r1: nothing else distinguishes them. In some small bounds it stays alone.)
 Refer(r) ==
-  /\ ~intake.known[r] /\ (r = "r1" \/ intake.known["r1"])
+  /\ ~intake.known[r] /\ (r = "r1" \/ (intake.known["r1"] /\ ~On("alone")))
   /\ \E sees \in IF Broken("no_blocking_lock") THEN BOOLEAN ELSE {TRUE} :
        LET s == Other(r)
            meets == sees /\ KeysMeet /\ intake.known[s] /\ ~intake.gone[s]

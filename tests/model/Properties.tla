@@ -35,8 +35,10 @@ N4_stored_stays == [][\A r \in Records :
   intake.wd[r].st # "none" => intake'.wd[r].st \in {intake.wd[r].st, "answered"}]_seen
 
 N5_unknown_is_never_retried == \A p \in Permits : sender[p].sends <= 1
+\* (While consent is restored and not yet reconciled, what it recorded is in its topic.)
+Recorder == IF consent.up THEN consent ELSE world.topic
 N5_unknown_blocks == [][\A p \in Permits : HandedNow(p) =>
-  \A q \in Earlier(p) : consent.permit[q].st \in Contacted]_seen
+  \A q \in Earlier(p) : Recorder.permit[q].st \in Contacted]_seen
 
 \* What has been delivered to consent about links, applied or waiting.
 Max(m, n) == IF m > n THEN m ELSE n

@@ -111,7 +111,7 @@ CONFIGURATIONS = (
         "parked",
         "events that consent cannot handle, with holds, links and unlinks behind them",
         _contact(Features=names("link", "unlink", "hold", "park"), MaxPermits="1", MaxLinks="2", MaxLog="4"),
-        small={"MaxLog": "3", "MaxLinks": "0", "Agencies": names("A")},
+        small={"MaxLog": "3", "MaxLinks": "0", "Features": names("alone", "hold", "park")},
     ),
     Configuration(
         "handover",
@@ -129,13 +129,13 @@ CONFIGURATIONS = (
         "restore",
         "consent's database restored from before a withdrawal",
         _contact(Features=names("withdraw", "restore"), MaxLog="1"),
-        small={"MaxPermits": "1", "Agencies": names("A")},
+        small={"Features": names("alone", "withdraw", "restore"), "Agencies": names("A")},
     ),
     Configuration(
         "erasure",
         "erased, and referred again",
         _contact(Features=names("erase", "withdraw"), KeysMeet="TRUE"),
-        small={"MaxPermits": "1"},
+        small={"MaxPermits": "1", "Agencies": names("A")},
     ),
     Configuration(
         "telephone",
@@ -153,7 +153,7 @@ CONFIGURATIONS = (
             MaxLinks="1",
             MaxLog="3",
         ),
-        small={"MaxLog": "2", "Features": names("link", "withdraw", "park", "crash")},
+        small={"MaxLog": "2", "Features": names("alone", "withdraw", "park", "crash", "lost")},
         live=True,
     ),
     Configuration(
@@ -166,7 +166,7 @@ CONFIGURATIONS = (
             MaxLinks="1",
             MaxLog="2",
         ),
-        small={"Features": names("withdraw", "restore"), "MaxLog": "1"},
+        small={"Features": names("alone", "withdraw", "restore"), "MaxLog": "1"},
         live=True,
     ),
     Configuration(
@@ -189,7 +189,6 @@ CONFIGURATIONS = (
         {"MaxEvents": "3", "MaxFaults": "2", "MaxTopic": "6"},
         small={"MaxEvents": "2", "MaxTopic": "5"},
         module="Delivery",
-        full={"MaxEvents": "4", "MaxTopic": "7"},
     ),
     Configuration(
         "delivery-arrives",
