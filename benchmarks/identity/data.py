@@ -5,7 +5,6 @@ import gzip
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.intake.matching import names
 from services.intake.matching.record import Person, Record, normalise
 
 FOLDER = Path(__file__).parents[2] / "tests" / "data" / "identity"
@@ -25,12 +24,13 @@ def _rows(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file, skipinitialspace=True))
 
 
-def historical() -> list[Labelled]:
-    """24,620 records of 2,519 people who existed: names, sex, birth date and postcode only (setting a)."""
-    return [
-        Labelled(row["person"], normalise(historical_person(row)), row)
-        for row in _rows("historical_people_dev")
-    ]
+def historical(other: Path | None = None) -> list[Labelled]:
+    """24,620 records of 2,519 people who existed: names, sex, birth date and postcode only. Or another file of that form."""
+    rows = _rows("historical_people_dev")
+    if other:
+        with other.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, skipinitialspace=True))
+    return [Labelled(row["person"], normalise(historical_person(row)), row) for row in rows]
 
 
 def historical_person(row: dict[str, str]) -> Person:
@@ -92,8 +92,3 @@ def fake() -> list[Labelled]:
         )
         for row in _rows("fake_1000")
     ]
-
-
-def tokens_of(row: dict[str, str]) -> tuple[str, ...]:
-    """All name tokens of a historical row."""
-    return names.tokens(row["full_name"])

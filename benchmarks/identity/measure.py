@@ -1,6 +1,7 @@
 """From arrivals to figures: approached twice, taken for somebody else, held; with intervals that resample people."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +67,32 @@ def curve(name: str, arrivals: Sequence[Arrival], threshold: float, *, rule: boo
         twice[share] = _figure(np.bincount(index[missed], minlength=people) / streams, samples)
     wrong = _figure(np.bincount(index[joined & ~right], minlength=people) / streams, samples)
     return Curve(name, threshold, twice, wrong, float((stopped & (score >= threshold)).mean()))
+
+
+def clustering(groups: Sequence[int], people: Sequence[int]) -> dict[str, float]:
+    """Pairwise and B-cubed precision, recall and F1 of groups against people."""
+    together = Counter(zip(groups, people, strict=True))
+    of_group, of_person = Counter(groups), Counter(people)
+
+    def pairs(counts: Iterable[int]) -> int:
+        return sum(count * (count - 1) // 2 for count in counts)
+
+    right = pairs(together.values())
+    figures = {"pairwise": (right / pairs(of_group.values()), right / pairs(of_person.values()))}
+    cells = together.items()
+    figures["B-cubed"] = (
+        sum(count * count / of_group[group] for (group, _), count in cells) / len(groups),
+        sum(count * count / of_person[person] for (_, person), count in cells) / len(groups),
+    )
+    return {
+        f"{name} {part}": value
+        for name, (precision, recall) in figures.items()
+        for part, value in (
+            ("precision", precision),
+            ("recall", recall),
+            ("F1", 2 * precision * recall / (precision + recall)),
+        )
+    }
 
 
 def _extent(arrivals: Sequence[Arrival]) -> tuple[int, int]:

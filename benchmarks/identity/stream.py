@@ -160,14 +160,19 @@ class Crowd(Protocol):
         """The evidence for those who share a key that is not hot; their numbers are negative."""
 
 
-def streams(people: Sequence[int], count: int, seed: int = 7) -> Iterator[list[int]]:
-    """Orders of arrival: two records of each person, drawn anew each time, all people interleaved."""
+def streams(people: Sequence[int], count: int, seed: int = 7, *, singles: bool = False) -> Iterator[list[int]]:
+    """Orders of arrival: two records of each person (or the only one), drawn anew each time, all people interleaved."""
     records = defaultdict(list)
     for record, person in enumerate(people):
         records[person].append(record)
     rng = random.Random(seed)
     for _ in range(count):
-        order = [record for of_one in records.values() if len(of_one) > 1 for record in rng.sample(of_one, 2)]
+        order = [
+            record
+            for of_one in records.values()
+            if singles or len(of_one) > 1
+            for record in rng.sample(of_one, min(len(of_one), 2))
+        ]
         rng.shuffle(order)
         yield order
 
@@ -191,3 +196,20 @@ def run(
             known[person] += 1
         step()
     return arrivals
+
+
+def clusters(records: Sequence[Record], folds: Folds, join_at: float, step: Callable[[], None] = lambda: None) -> list[int]:
+    """All records one after the other, each joined to its best candidate's group where the service would join."""
+    groups = list(range(len(records)))
+    matcher = Ours(records, groups, folds)
+    matcher.begin()
+    order = list(range(len(records)))
+    random.Random(13).shuffle(order)
+    for number, record in enumerate(order):
+        found = matcher.best(record)
+        if found and found.score >= join_at and not found.stopped:
+            groups[record] = groups[found.record]
+        matcher.add(record)
+        if number % 1000 == 0:
+            step()
+    return groups

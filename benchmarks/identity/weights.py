@@ -21,8 +21,8 @@ from services.intake.matching.record import Record
 
 People = Mapping[str, Sequence[Record]]
 
-PAIRS_OF_STRANGERS = 200_000
-PAIRS_OF_ONE = 40  # of each person, so that one with many records does not outweigh the others
+PAIRS_OF_STRANGERS = 100_000
+PAIRS_OF_ONE = 25  # of each person, so that one with many records does not outweigh the others
 OWN = 0.5  # how much the trained-on people's own name frequencies count beside the public lists
 LIFT = 5.0
 UNSEEN_FORM = 0.003  # of the people of a name, who are written in a form that only the public list knows

@@ -1,0 +1,110 @@
+"""The settings that the labelled people are measured in: with contact details (b), and among invented people (d)."""
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from benchmarks.identity.weights import public_names
+from services.intake.matching.blocking import KINDS, blocking_keys, kind_of
+from services.intake.matching.evidence import compare
+from services.intake.matching.model import Model
+from services.intake.matching.record import Record, normalise
+from services.intake.matching.rules import Rule, standing_rules
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How contact details reach agencies. Nobody publishes such rates: these are stated, so that they can be disputed."""
+
+    has_phone: float = 0.90
+    has_email: float = 0.60
+    has_number: float = 0.35  # a PNC number: suspects and known victims
+    given: float = 0.75  # an agency that could have it does
+    given_number: float = 0.50
+    current: float = 0.80  # …and it is the one that other agencies have
+    partners: float = 0.08  # …or it is the partner's, who is in the store too
+    mistyped: float = 0.04
+
+
+def with_contacts(records: Sequence[Record], people: Sequence[int], rates: Rates, seed: int = 11) -> list[Record]:
+    """Setting (b): each person with telephones, an e-mail address and a number, each record with what that agency was given."""
+    rng = random.Random(seed)
+    everybody = sorted(set(people))
+    partner = dict(zip(everybody, everybody[1::2] + everybody[::2], strict=False))
+    phones = {person: [f"+447{rng.randrange(10**9):09d}" for _ in range(2)] for person in everybody if rng.random() < rates.has_phone}
+    emails = {person: [f"{rng.getrandbits(40):x}@example.org" for _ in range(2)] for person in everybody if rng.random() < rates.has_email}
+    numbers = {person: f"{rng.randrange(100):02d}/{rng.randrange(10**7):07d}X" for person in everybody if rng.random() < rates.has_number}
+    found = []
+    for record, person in zip(records, people, strict=True):
+        extra = {"phones": _given(phones, person, partner, rates, rng), "emails": _given(emails, person, partner, rates, rng)}
+        number = numbers.get(person) if rng.random() < rates.given_number else None
+        identifiers = (("pnc", number),) if number else ()
+        found.append(replace(record, identifiers=identifiers, **extra))
+    return found
+
+
+def _given(values: dict[int, list[str]], person: int, partner: dict[int, int], rates: Rates, rng: random.Random) -> tuple[str, ...]:
+    if person not in values or rng.random() >= rates.given:
+        return ()
+    draw = rng.random()
+    if draw < rates.partners:
+        value = values.get(partner.get(person, person), values[person])[0]
+    else:
+        value = values[person][0 if draw < rates.partners + rates.current else 1]
+    if rng.random() < rates.mistyped:
+        place = rng.randrange(4, len(value) - 1) if value[0] == "+" else rng.randrange(1, 5)
+        value = value[:place] + rng.choice("0123456789") + value[place + 1 :]
+    return (value,)
+
+
+class Nation:
+    """Setting (d): invented people with public name frequencies, born and living like the labelled ones."""
+
+    def __init__(
+        self, people: int, like: Sequence[Record], wanted: Iterable[str], model: Model, step: Callable[[], None], seed: int = 5
+    ) -> None:
+        self.people, self._model = people, model
+        wanted_keys = set(wanted)
+        self._index: dict[str, list[Record]] = defaultdict(list)
+        for number, record in enumerate(self._invented(people, like, random.Random(seed))):
+            for key in blocking_keys(record, model):
+                if key in wanted_keys:  # nobody will ask for the others
+                    self._index[key].append(record)
+            if number % 10_000 == 0:
+                step()
+
+    @staticmethod
+    def _invented(people: int, like: Sequence[Record], rng: random.Random) -> Iterable[Record]:
+        forenames, surnames, _ = public_names()
+        born = [record.date_of_birth for record in like if record.date_of_birth]
+        homes = [record.postcodes[0] for record in like if record.postcodes]
+        for _ in range(people // 10_000 + 1):
+            given = rng.choices(list(forenames), list(forenames.values()), k=20_000)
+            family = rng.choices(list(surnames), list(surnames.values()), k=10_000)
+            for number in range(10_000):
+                year, day = rng.choice(born)[:4], rng.choice(born)[4:]
+                district = rng.choice(homes)[:-3]
+                postcode = f"{district}{rng.randrange(10)}{rng.choice('ABDEFGHJLN')}{rng.choice('ABDEFGHJLN')}"
+                middle = given[number + 10_000] if rng.random() < 0.3 else ""
+                yield normalise(
+                    {
+                        "forenames": f"{given[number]} {middle}",
+                        "surname": family[number],
+                        "date_of_birth": f"{year}-{day[:2]}-{day[2:]}" if rng.random() < 0.77 else None,
+                        "addresses": [{"postcode": postcode}] if rng.random() < 0.77 else [],
+                    }
+                )
+
+    def under(self, key: str) -> int:
+        """How many invented people share a key."""
+        return len(self._index.get(key, ()))
+
+    def rivals(self, record: Record, keys: Sequence[str], model: Model) -> list[tuple[float, int, frozenset[Rule]]]:
+        """The evidence for the invented people whom the keys find, but for hot ones."""
+        found = {id(other): other for key in keys if self.under(key) <= KINDS[kind_of(key)].bound for other in self._index.get(key, ())}
+        rivals = []
+        for number, other in enumerate(found.values(), 1):
+            table = compare(record, other, model)
+            rivals.append((table.bits, -number, standing_rules(table)))
+        return rivals
