@@ -311,7 +311,7 @@ class Service:
             )
 
 
-def current_service(request: Request) -> Any:  # noqa: ANN401 - a FastAPI dependency; tests give stand-ins
+async def current_service(request: Request) -> Any:  # noqa: ANN401 - FastAPI runs what is not async in a thread
     """Return the service that answers this request. Raises Unavailable until it is connected."""
     service: Service = request.app.state.service
     if not service.started:
@@ -330,6 +330,7 @@ async def serve(service: Service, parts: Sequence[Part] = PARTS) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=10,
         )
         server = uvicorn.Server(config)

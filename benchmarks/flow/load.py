@@ -1,0 +1,81 @@
+"""A load generator that costs little: HTTP/1.1 over kept connections, nothing parsed but what is needed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+
+class Connection:
+    """One kept connection."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def request(self, method: str, path: str, headers: str, body: bytes) -> tuple[int, bytes]:
+        """Send a request and return status and body."""
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(self._host, self._port)
+        reader, writer = self._streams
+        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        answer = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        status = int(answer[9:12])
+        if "transfer-encoding: chunked" in answer:
+            chunks = []
+            while size := int((await reader.readuntil(b"\r\n")).strip(), 16):
+                chunks.append((await reader.readexactly(size + 2))[:-2])
+            await reader.readexactly(2)
+            return status, b"".join(chunks)
+        length = int(answer.partition("content-length: ")[2].partition("\r")[0] or 0)
+        return status, await reader.readexactly(length)
+
+    def close(self) -> None:
+        """Close it."""
+        if self._streams is not None:
+            self._streams[1].close()
+
+
+@dataclass
+class Outcome:
+    """What a load met: answers by status, latencies in seconds, when each reference was sent."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    seconds: list[float] = field(default_factory=list)
+    sent: dict[str, float] = field(default_factory=dict)
+
+
+async def post(
+    port: int,
+    path: str,
+    headers: Callable[[], str],
+    bodies: Sequence[tuple[str, bytes]],
+    *,
+    rate: float | None,
+    connections: int,
+) -> Outcome:
+    """Post each (reference, body): at a rate a second, or as fast as `connections` allow."""
+    outcome = Outcome()
+    began = time.perf_counter()
+    todo: Iterator[tuple[int, tuple[str, bytes]]] = enumerate(bodies)
+
+    async def worker() -> None:
+        connection = Connection("127.0.0.1", port)
+        for number, (reference, body) in todo:
+            if rate is not None:
+                await asyncio.sleep(began + number / rate - time.perf_counter())
+            outcome.sent[reference] = time.time()
+            at = time.perf_counter()
+            status, answer = await connection.request("POST", path, headers(), body)
+            outcome.statuses[status] += 1
+            if status not in {200, 202}:
+                print(answer[:300])
+            outcome.seconds.append(time.perf_counter() - at)
+        connection.close()
+
+    await asyncio.gather(*(worker() for _ in range(connections)))
+    return outcome
