@@ -33,7 +33,7 @@ def districts(*areas: str) -> list[str]:
 def facilitators(
     random: Random, count: int, agencies: int, places: list[str], capacity: int = 60
 ) -> list[Facilitator]:
-    """Three in ten are new to the work, four in ten trained and supervised for complex cases, one in twenty speaks Polish."""
+    """Three in ten are new to the work, four in ten may take complex cases, one in twenty speaks Polish."""
     people = []
     for number in range(count):
         experienced = random.random() < 0.7

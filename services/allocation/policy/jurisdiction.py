@@ -13,12 +13,12 @@ from services.allocation.policy.proposal import Jurisdiction
 from services.allocation.policy.vocabulary import Areas, Vocabulary
 
 Basis = Literal["offence", "harmed_home", "responsible_home"]
-BASES: Final[Mapping[str, Callable[[CaseFacts], tuple[str | None, ...]]]] = {
+BASES: Final[Mapping[Basis, Callable[[CaseFacts], tuple[str | None, ...]]]] = {
     "offence": lambda facts: facts.areas,
     "harmed_home": lambda facts: tuple(party.home_area for party in facts.parties if party.harmed),
     "responsible_home": lambda facts: tuple(party.home_area for party in facts.parties if party.responsible),
 }
-SAYS: Final = {
+SAYS: Final[Mapping[Basis, str]] = {
     "offence": "it happened in",
     "harmed_home": "the harmed person lives in",
     "responsible_home": "the responsible person lives in",
@@ -27,12 +27,13 @@ SAYS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """All partnerships of one set of files, checked. `version` is the national policy's."""
+    """All partnerships of one set of files, checked. `holders`: who claims each area; `version` is the national policy's."""
 
     partnerships: Mapping[str, Partnership]
     vocabulary: Vocabulary
     areas: Areas
-    order: tuple[str, ...]
+    holders: Mapping[str, tuple[str, ...]]
+    order: tuple[Basis, ...]
     arbiter: str
     version: str
 
@@ -49,43 +50,43 @@ class Policies:
         """The partnership that holds the case, by the first connection that any has; a tie goes to the arbiter."""
         passed: list[str] = []
         for basis in self.order:
-            named = [text for text in BASES[basis](facts) if text]
-            found = {area.id: area for area in map(self.areas.find, named) if area is not None}
-            claims = [
-                p.id
-                for p in self.partnerships.values()
-                if any(set(area.within) & set(p.areas) for area in found.values())
-            ]
+            found = {
+                area.id: area for text in BASES[basis](facts) if (area := self.areas.find(text)) is not None
+            }
+            claims = tuple(dict.fromkeys(holder for area in found for holder in self.holders.get(area, ())))
             places = " and ".join(area.name for area in found.values())
-            reason = (
-                f"{SAYS[basis]} {places}"
-                if places
-                else f"no area is known in which {SAYS[basis].removesuffix(' in')}"
-            )
             if len(claims) == 1:
-                sentence = "; ".join([*passed, f"{reason}, which {self.partnerships[claims[0]].name} holds"])
+                held = f"{SAYS[basis]} {places}, which {self.partnerships[claims[0]].name} holds"
                 return Jurisdiction(
-                    partnership=claims[0], connection=_basis(basis), sentence=_sentence(sentence)
+                    partnership=claims[0], connection=basis, sentence=_sentence([*passed, held])
                 )
             if claims:
-                sentence = "; ".join(
-                    [*passed, f"{reason}: {' and '.join(claims)} both claim it, so {self.arbiter} decides"]
+                tie = (
+                    f"{SAYS[basis]} {places}: {' and '.join(claims)} both claim it, so {self.arbiter} decides"
                 )
-                return Jurisdiction(
-                    partnership=None, connection="arbiter", sentence=_sentence(sentence), arbiter=self.arbiter,
-                    candidates=tuple(claims),
-                )  # fmt: skip
-            passed.append(f"{reason}, which no partnership covers" if places else reason)
-        sentence = "; ".join([*passed, f"so {self.arbiter} decides"])
+                return self._undecided([*passed, tie], claims)
+            nowhere = f"no area is known in which {SAYS[basis].removesuffix(' in')}"
+            passed.append(f"{SAYS[basis]} {places}, which no partnership covers" if places else nowhere)
+        return self._undecided([*passed, f"so {self.arbiter} decides"], tuple(self.partnerships))
+
+    def _undecided(self, parts: list[str], candidates: tuple[str, ...]) -> Jurisdiction:
         return Jurisdiction(
-            partnership=None, connection="arbiter", sentence=_sentence(sentence), arbiter=self.arbiter,
-            candidates=tuple(self.partnerships),
-        )  # fmt: skip
+            partnership=None,
+            connection="arbiter",
+            sentence=_sentence(parts),
+            arbiter=self.arbiter,
+            candidates=candidates,
+        )
 
 
-def _basis(text: str) -> Basis:
-    return "offence" if text == "offence" else "harmed_home" if text == "harmed_home" else "responsible_home"
+def holders_of(partnerships: Mapping[str, Partnership], areas: Areas) -> dict[str, tuple[str, ...]]:
+    """For each area, the partnerships that cover it or what contains it."""
+    return {
+        area.id: tuple(p.id for p in partnerships.values() if set(area.within) & set(p.areas))
+        for area in areas.by_id.values()
+    }
 
 
-def _sentence(text: str) -> str:
+def _sentence(parts: list[str]) -> str:
+    text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from services.allocation.policy import checker
-from services.allocation.policy.jurisdiction import BASES, Policies
+from services.allocation.policy.jurisdiction import BASES, Basis, Policies, holders_of
 from services.allocation.policy.model import Attribute, Partner, Partnership, Rules
 from services.allocation.policy.problems import PolicyErrors, Problem, nearest
 from services.allocation.policy.rules import AGENCY_ID, RuleReader
@@ -61,13 +61,14 @@ def parse(files: Mapping[str, str]) -> Policies:
             partnerships[partnership.id] = partnership
     if problems:
         raise PolicyErrors(problems)
-    return Policies(partnerships, vocabulary, areas, nation.order, nation.arbiter, nation.version)
+    holders = holders_of(partnerships, areas)
+    return Policies(partnerships, vocabulary, areas, holders, nation.order, nation.arbiter, nation.version)
 
 
 @dataclass(frozen=True, slots=True)
 class _Nation:
     version: str
-    order: tuple[str, ...]
+    order: tuple[Basis, ...]
     arbiter: str
     rules: Mapping[str, Rules]
 
@@ -104,9 +105,10 @@ class _Reader:
         rules = self._sections(NATIONAL, root, sections, self.vocabulary.for_policy(nothing), {}, frozenset())
         node = (root.fields or {}).get("jurisdiction")
         fields = (node.fields or {}) if node is not None else {}
-        order = tuple(item.text or "" for item in (fields["order"].items or ())) if "order" in fields else ()
+        listed = [item.text for item in (fields["order"].items or ())] if "order" in fields else []
+        order = tuple(basis for text in listed for basis in BASES if basis == text)
         arbiter = (fields["arbiter"].text or "") if "arbiter" in fields else ""
-        if not order or set(order) - set(BASES):
+        if not order or len(order) != len(listed):
             at = fields.get("order", node or root)
             self.problems.append(
                 at.problem("the order in which areas claim a case is not clear", f"list {', '.join(BASES)}")
