@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.notifications import api
+from services.notifications.api import router
 from services.notifications.handlers import handlers
 from services.notifications.messages.post import settle_abandoned, tell_outcomes
 from services.notifications.settings import Settings
@@ -19,6 +19,6 @@ def build(settings: Settings) -> Service:
         streams=[LANE, MESSAGE],
         consumes=["cases", "consent", "agencies", "referrals"],
         handlers=handlers,
-        routers=[api.router],
+        routers=[router],
         loops=[take_entries, send_due, tell_outcomes, settle_abandoned],
     )

@@ -114,8 +114,8 @@ WITH given AS (
   RETURNING agency, last
 )
 INSERT INTO feed (agency, number, at, kind, case_id, party, data, event_id, trace)
-SELECT f.agency, d.last - c.entries + row_number() OVER (PARTITION BY f.agency ORDER BY f.n), f.at, f.kind, f.case_id, f.party,
-       f.data, f.event_id, f.trace
+SELECT f.agency, d.last - c.entries + row_number() OVER (PARTITION BY f.agency ORDER BY f.n), f.at, f.kind, f.case_id,
+       f.party, f.data, f.event_id, f.trace
 FROM fresh AS f JOIN counted AS c USING (agency) JOIN numbered AS d USING (agency)
 """
 _SAVE_AGENCY = """

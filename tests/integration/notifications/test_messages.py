@@ -135,7 +135,7 @@ class Mailbox:
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         self.mails.append(envelope)
         if self.answer is None:
-            await asyncio.sleep(60)
+            await asyncio.sleep(5)  # longer than the sender waits
         return self.answer or "250 taken"
 
 
@@ -145,8 +145,7 @@ async def running_mailbox() -> AsyncIterator[Mailbox]:
     controller = UnthreadedController(
         box, hostname="127.0.0.1", port=box.port, loop=asyncio.get_running_loop()
     )
-    controller.begin_task = asyncio.create_task(controller._create_server())  # type: ignore[attr-defined]
-    controller.server = await controller.begin_task  # type: ignore[attr-defined]
+    controller.server = await controller._create_server()
     yield box
     controller.server.close()
     await controller.server.wait_closed()

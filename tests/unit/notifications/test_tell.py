@@ -39,8 +39,9 @@ def allocation(
 
 
 def withdrawal(*of: str) -> consent.ConsentWithdrawn:
-    scope = "case" if of else "everything"
-    return consent.ConsentWithdrawn(scope=scope, by="person", via="prison", withdrawal="w", cases=of)
+    return consent.ConsentWithdrawn(
+        scope="case" if of else "everything", by="person", via="prison", withdrawal="w", cases=of
+    )
 
 
 def told(entries: list[Entry]) -> set[tuple[str, str | None]]:
