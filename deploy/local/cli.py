@@ -3,6 +3,7 @@
 What a script needs (a token, an archive's name) goes to standard output, everything else to standard error.
 """
 
+import asyncio
 import sys
 from typing import Annotated
 
@@ -36,6 +37,18 @@ def token(
     """Print an access token, good for five minutes: curl -H "Authorization: Bearer $(onefriend token beacon)" ..."""
     place = Place.default()
     sys.stdout.write(Issuer(place).token(Clients(place).get(client), scope=scope, worker=worker) + "\n")
+
+
+@app.command()
+def demo(
+    people: Annotated[int, typer.Option(min=10, max=2000, help="How many people are referred")] = 320,
+    seed: Annotated[int, typer.Option(help="Which people, and what each agency knows of them")] = 1876,
+) -> None:
+    """Watch referrals of several agencies become one approach for each person, on a stack of its own."""
+    from deploy.local.demo.run import demonstrate  # noqa: PLC0415 -- imports what the other commands do not need
+
+    place = Place.default().inner("demo")
+    sys.exit(asyncio.run(demonstrate(place, people, seed)))
 
 
 def _add_the_others() -> None:

@@ -24,37 +24,45 @@ class Containers:
         self.place = place
         self._running: list[Any] = []
 
-    def start(self) -> tuple[str, str]:
-        """Start both.
-
-        Returns:
-            the URL of PostgreSQL's administrator, and Kafka's bootstrap servers.
+    def start_postgres(self) -> str:
+        """Start PostgreSQL; the URL of its administrator.
 
         Raises:
-            DidNotStart: without a Docker daemon, or if a server does not answer in time.
+            DidNotStart: without a Docker daemon.
         """
         try:
-            from testcontainers.core.container import DockerContainer  # noqa: PLC0415 -- a package of the developer's list
-            from testcontainers.postgres import PostgresContainer  # noqa: PLC0415
-        except ImportError as error:
-            raise DidNotStart("ONEFRIEND_STACK=containers needs `make setup`") from error
+            from testcontainers.postgres import PostgresContainer  # noqa: PLC0415 -- a package of the developer's list
+
+            password = self.place.secret("postgres")
+            container = self._run(PostgresContainer(POSTGRES_IMAGE, username="onefriend", password=password))
+        except Exception as error:
+            raise _no_containers(error) from error
+        host, port = container.get_container_host_ip(), container.get_exposed_port(5432)
+        return f"postgresql://onefriend:{quote(password, safe='')}@{host}:{port}/test"
+
+    def start_kafka(self) -> str:
+        """Start Kafka; its bootstrap servers.
+
+        Raises:
+            DidNotStart: without a Docker daemon, or if it does not answer in time.
+        """
         port = self.place.ports()["kafka"]
         try:
-            postgres = PostgresContainer(
-                POSTGRES_IMAGE, username="onefriend", password=self.place.secret("postgres")
-            )
-            kafka = DockerContainer(KAFKA_IMAGE).with_bind_ports(port, port)
+            from testcontainers.core.container import DockerContainer  # noqa: PLC0415
+
+            container = DockerContainer(KAFKA_IMAGE).with_bind_ports(port, port)
             for name, value in _kafka_environment(port).items():
-                kafka = kafka.with_env(name, value)
-            self._running = [postgres.start(), kafka.start()]
+                container = container.with_env(name, value)
+            self._run(container)
         except Exception as error:
-            raise DidNotStart(
-                f"Docker did not start the containers ({error}); without ONEFRIEND_STACK none is needed"
-            ) from error
-        password = quote(self.place.secret("postgres"), safe="")
-        host, exposed = postgres.get_container_host_ip(), postgres.get_exposed_port(5432)
+            raise _no_containers(error) from error
         self._wait(f"127.0.0.1:{port}")
-        return f"postgresql://onefriend:{password}@{host}:{exposed}/test", f"127.0.0.1:{port}"
+        return f"127.0.0.1:{port}"
+
+    def _run(self, container: Any) -> Any:  # noqa: ANN401 -- testcontainers has no common type that says what it offers
+        started = container.start()
+        self._running.append(started)
+        return started
 
     def _wait(self, bootstrap_servers: str) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -69,6 +77,10 @@ class Containers:
         for container in self._running:
             container.stop()
         self._running = []
+
+
+def _no_containers(error: Exception) -> DidNotStart:
+    return DidNotStart(f"Docker did not start a container ({error}); without ONEFRIEND_STACK none is needed")
 
 
 def _kafka_environment(port: int) -> dict[str, str]:

@@ -159,16 +159,26 @@ class Kafka:
         if not link.is_symlink() or link.readlink() != target:
             link.unlink(missing_ok=True)
             link.symlink_to(target)
-        for name in ("kafka", "kafka-controller", *(["kafka-agencies"] if self.agencies else [])):
-            if not is_free(self.place.ports()[name]):
-                self.place.move_port(name)
+        self.settle_ports()
         (self.folder / "log4j2.properties").write_text(LOGGING)
         self._properties_file.write_text(
             "".join(f"{key}={value}\n" for key, value in self._properties().items())
         )
         # Written last by the tool, so that a folder without it is one whose formatting did not end.
-        if not (self.folder / "data" / "meta.properties").exists():
+        if not self.has_data:
             self._format(classpath)
+
+    @property
+    def has_data(self) -> bool:
+        """Whether it has been started before."""
+        return (self.folder / "data" / "meta.properties").exists()
+
+    def settle_ports(self) -> None:
+        """Leave ports that somebody else took to them, unless it runs already and has its own."""
+        if self.process() is None:
+            for name in ("kafka", "kafka-controller", *(["kafka-agencies"] if self.agencies else [])):
+                if not is_free(self.place.ports()[name]):
+                    self.place.move_port(name)
 
     def _format(self, classpath: list[Path]) -> None:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
@@ -207,6 +217,7 @@ class Kafka:
             ahead = [f"-XX:AOTCache=jars/{cache.name}"] if cache.exists() else []
         return [
             *ahead,
+            "-Xlog:aot*=error",  # it warns of stubs that it does not find in the file, and makes them
             *JVM,
             "-cp",
             _joined(classpath),

@@ -61,25 +61,37 @@ class Stack:
         Raises:
             DidNotStart: with the reason and the remedy.
         """
-        with self.place.lock("start"), ThreadPoolExecutor(2) as pool:
-            if self._containers:
-                url, broker = self._containers.start()
-                self.admin_url, self.broker = self._named_postgres or url, self._named_kafka or broker
-            database, kafka = (
-                pool.submit(self._start_postgres, progress),
-                pool.submit(self._start_kafka, progress),
-            )
-            database.result()
-            kafka.result()
+        with ThreadPoolExecutor(2) as pool:
+            both = [pool.submit(self.start_database, progress), pool.submit(self.start_broker, progress)]
+            for each in both:
+                each.result()
 
-    def _start_postgres(self, progress: Tell) -> None:
-        if self.postgres:
-            progress("PostgreSQL", "starting")
-            self.postgres.start()
-            self.admin_url = self.postgres.url()
-        progress("PostgreSQL", "ready")
+    def start_database(self, progress: Tell = _quiet) -> None:
+        """The half of `start` without which no service can begin."""
+        with self.place.lock("start-database"):
+            if self._containers:
+                self.admin_url = self._named_postgres or self._containers.start_postgres()
+            if self.postgres:
+                progress("PostgreSQL", "starting")
+                self.postgres.start()
+                self.admin_url = self.postgres.url()
+            progress("PostgreSQL", "ready")
+
+    def settle_broker(self) -> bool:
+        """Fix where the broker will answer. Whether that is known before it has started."""
+        if self.kafka and self.kafka.has_data:
+            self.kafka.settle_ports()
+            self.broker = self.kafka.bootstrap_servers
+        return bool(self.broker)
+
+    def start_broker(self, progress: Tell = _quiet) -> None:
+        """The other half: the broker and its topics."""
+        with self.place.lock("start-broker"):
+            self._start_kafka(progress)
 
     def _start_kafka(self, progress: Tell) -> None:
+        if self._containers:
+            self.broker = self._named_kafka or self._containers.start_kafka()
         if self.kafka:
             progress("Kafka", "starting")
             self.kafka.start(progress=lambda doing: progress("Kafka", doing))
@@ -126,7 +138,7 @@ class Stack:
 
     def stop(self) -> None:
         """Stop what is ours; what somebody else runs stays."""
-        with self.place.lock("start"):
+        with self.place.lock("start-database"), self.place.lock("start-broker"):
             if self._containers:
                 self._containers.stop()
             if self.kafka:

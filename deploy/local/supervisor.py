@@ -65,10 +65,7 @@ class Supervisor:
             self._own_ports()
             async with self._beside():
                 try:
-                    databases = await asyncio.to_thread(self._servers)
-                    self._keepers = [
-                        asyncio.create_task(self._keep(each)) for each in self._prepare(databases)
-                    ]
+                    await self._start_all()
                     await self._all_ready()
                     yield self.services
                 finally:
@@ -90,10 +87,22 @@ class Supervisor:
             if not is_free(self.place.ports()[name]):
                 self.place.move_port(name)
 
-    def _servers(self) -> dict[str, str]:
+    async def _start_all(self) -> None:
+        """The database, then the services, and the broker while they load: they wait for it as after any outage.
+
+        At the first start of all the broker comes before them: its port is not fixed, and its jars take their time.
+        """
         services.master_key(self.place)
-        self.stack.start(self.tell)
-        return self.stack.ensure_databases()
+        known = await asyncio.to_thread(self.stack.settle_broker)
+        broker = asyncio.create_task(asyncio.to_thread(self.stack.start_broker, self.tell))
+        try:
+            await asyncio.to_thread(self.stack.start_database, self.tell)
+            databases = await asyncio.to_thread(self.stack.ensure_databases)
+            if not known:
+                await broker
+            self._keepers = [asyncio.create_task(self._keep(each)) for each in self._prepare(databases)]
+        finally:
+            await broker
 
     def _prepare(self, databases: dict[str, str]) -> list[Service]:
         self.services = [

@@ -59,8 +59,16 @@ def ensure_topics(
 
 def delete_topics(broker: str | Mapping[str, Any], names: Iterable[str]) -> None:
     """Delete topics; those that do not exist are no error."""
-    admin = AdminClient(configuration(broker))
-    _all(admin.delete_topics(list(names), operation_timeout=10), but=KafkaError.UNKNOWN_TOPIC_OR_PART)
+    doomed = list(names)
+    if doomed:
+        admin = AdminClient(configuration(broker))
+        _all(admin.delete_topics(doomed, operation_timeout=10), but=KafkaError.UNKNOWN_TOPIC_OR_PART)
+
+
+def topics_with(broker: str | Mapping[str, Any], prefix: str) -> list[str]:
+    """The topics whose names begin so."""
+    there = AdminClient(configuration(broker)).list_topics(timeout=10).topics
+    return [name for name in there if name.startswith(prefix)]
 
 
 def _all(futures: dict[str, "Future[None]"], *, but: int) -> None:

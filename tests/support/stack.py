@@ -10,9 +10,9 @@ new_database: async () -> str (function)
 bootstrap_servers: str (function)
     "127.0.0.1:port".
 topic_prefix: str (function)
-    "t0123456789ab.", unlike any other test's.
+    "t0123456789ab.", unlike any other test's; every topic that begins with it is deleted afterwards.
 new_topics: (*names, partitions=4) -> dict[str, str] (function)
-    Makes prefixed topics and deletes them afterwards: {"people": "t0123456789ab.people"}.
+    Makes prefixed topics: {"people": "t0123456789ab.people"}.
 own_stack: Stack (module)
     Servers of this module's own, started, in a folder with a space in its name, to be stopped, killed and started:
     `own_stack.kafka.kill()`, `own_stack.kafka.start()`, `own_stack.postgres.stop()`. 2 to 4 s and 210 MB for each
@@ -26,6 +26,7 @@ ONEFRIEND_STACK=containers; `own_stack` skips there, because it must own what it
 
 import os
 import secrets
+import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -39,9 +40,10 @@ import pytest
 from deploy.local.place import Busy, Place
 from deploy.local.postgres import on_same_server
 from deploy.local.stack import Stack
-from deploy.local.topics import delete_topics, ensure_topics
+from deploy.local.topics import delete_topics, ensure_topics, topics_with
 
 ROLE = "test"
+MANY_PARTITIONS = 300
 
 
 class NewTopics(Protocol):
@@ -56,6 +58,7 @@ def stack() -> Iterator[Stack]:
     servers = Stack(place)
     # Everybody who uses the servers holds this lock shared; who can hold it alone at the end is the last.
     with place.lock("users", shared=True):
+        _forget_old_topics(servers)
         servers.start()
         _ensure_role(servers)
         yield servers
@@ -65,6 +68,19 @@ def stack() -> Iterator[Stack]:
                 servers.stop()
         except Busy:
             pass
+
+
+def _forget_old_topics(servers: Stack) -> None:
+    """Sessions that were killed leave topics behind; a broker that is down begins anew when there are many."""
+    if servers.kafka:
+        with servers.place.lock("start-broker"):
+            data = servers.kafka.folder / "data"
+            if (
+                data.exists()
+                and servers.kafka.process() is None
+                and len(list(data.iterdir())) > MANY_PARTITIONS
+            ):
+                shutil.rmtree(data)
 
 
 def _ensure_role(servers: Stack) -> None:
@@ -101,24 +117,23 @@ def bootstrap_servers(stack: Stack) -> str:
 
 
 @pytest.fixture
-def topic_prefix() -> str:
-    return f"t{secrets.token_hex(6)}."
+def topic_prefix(stack: Stack) -> Iterator[str]:
+    prefix = f"t{secrets.token_hex(6)}."
+    yield prefix
+    # Whoever made them: services under test make their own. Thousands of forgotten ones exhaust a broker of this size.
+    delete_topics(stack.client_settings(), topics_with(stack.client_settings(), prefix))
 
 
 @pytest.fixture
-def new_topics(stack: Stack, topic_prefix: str) -> Iterator[NewTopics]:
-    made: list[str] = []
+def new_topics(stack: Stack, topic_prefix: str) -> NewTopics:
     broker = stack.client_settings()
 
     def make(*names: str, partitions: int = 4) -> dict[str, str]:
         prefixed = {name: topic_prefix + name for name in names}
         ensure_topics(broker, prefixed.values(), partitions=partitions)
-        made.extend(prefixed.values())
         return prefixed
 
-    yield make
-    if made:
-        delete_topics(broker, made)
+    return make
 
 
 @pytest.fixture(scope="module")
