@@ -22,7 +22,7 @@ setup: .venv/.develop ## Make .venv with everything that check and test need
 
 .PHONY: demo
 demo: .venv/.local ## Watch referrals of several agencies become one approach for each person
-	@$(PYTHON) -m demo $(ARGS)
+	@$(PYTHON) -m deploy.local demo $(ARGS)
 
 .PHONY: up
 up: .venv/.local ## Start the database, the broker and all services, and stay until Ctrl-C
@@ -47,7 +47,7 @@ test: .venv/.develop ## Every test that this machine can run, on a real database
 model-small: .venv/.develop ## Model-check the contact protocol in small bounds, and every wrong variant
 	$(PYTHON) -m tests.model.check --small $(ARGS)
 
-model: .venv/.develop ## Model-check it exhaustively in the full bounds (a quarter of an hour), and every wrong variant
+model: .venv/.develop ## Model-check it exhaustively in the full bounds, and every wrong variant
 	$(PYTHON) -m tests.model.check --full $(ARGS)
 
 .PHONY: bench
