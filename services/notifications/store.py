@@ -1,12 +1,13 @@
 """The feed's rows: who has a part in which case, and each agency's numbered entries.
 
-Everything here runs once for a batch of events, at the end of its transaction: one statement to lock, three to read, four to
-write, whatever the size of the batch.
+What is told runs once for a batch of events, at the end of its transaction: one statement to lock, four to read, up to five
+to write, whatever the size of the batch.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -96,27 +97,21 @@ INSERT INTO restriction (person, event_id, case_id, kind, at, data)
 SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::json[])
 ON CONFLICT DO NOTHING
 """
+_KNOWN = """
+SELECT event_id::text, agency, kind, case_id, party FROM feed WHERE event_id = ANY($1::uuid[])
+"""
 # The counter's row stays locked until the commit: so numbers have no gaps, and become visible in their order. It comes last
 # in a transaction, agencies in the order of their ids, because every other writer of that feed waits from here.
+_NUMBERS = """
+INSERT INTO feed_counter (agency, last)
+SELECT * FROM unnest($1::text[], $2::bigint[]) AS c(agency, entries) ORDER BY agency
+ON CONFLICT (agency) DO UPDATE SET last = feed_counter.last + excluded.last
+RETURNING agency, last
+"""
 _WRITE_FEED = """
-WITH given AS (
-  SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::timestamptz[], $5::text[], $6::text[], $7::json[], $8::text[])
-  WITH ORDINALITY AS g(agency, kind, event_id, at, case_id, party, data, trace, n)
-), fresh AS (
-  SELECT * FROM given AS g WHERE NOT EXISTS (
-    SELECT FROM feed AS f WHERE f.event_id = g.event_id AND f.agency = g.agency AND f.kind = g.kind
-      AND f.case_id = g.case_id AND f.party = g.party)
-), counted AS (
-  SELECT agency, count(*) AS entries FROM fresh GROUP BY agency
-), numbered AS (
-  INSERT INTO feed_counter (agency, last) SELECT agency, entries FROM counted ORDER BY agency
-  ON CONFLICT (agency) DO UPDATE SET last = feed_counter.last + excluded.last
-  RETURNING agency, last
-)
 INSERT INTO feed (agency, number, at, kind, case_id, party, data, event_id, trace)
-SELECT f.agency, d.last - c.entries + row_number() OVER (PARTITION BY f.agency ORDER BY f.n), f.at, f.kind, f.case_id,
-       f.party, f.data, f.event_id, f.trace
-FROM fresh AS f JOIN counted AS c USING (agency) JOIN numbered AS d USING (agency)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::json[], $8::uuid[],
+                     $9::text[])
 """
 _SAVE_AGENCY = """
 INSERT INTO agency (agency, name, sharing, active) VALUES ($1, $2, $3, $4)
@@ -273,15 +268,30 @@ async def _save_book(connection: Connection, book: Book) -> None:
         await connection.execute(_RESTRICT, *_columns(added))
 
 
+def _identity(entry: Entry) -> tuple[str, str, str, str, str]:
+    return entry.event, entry.agency, entry.kind, entry.case or "", entry.party or ""
+
+
 async def _write_feed(connection: Connection, told: Sequence[Entry]) -> None:
-    # The same entry can be due twice in one batch: a restrictive event that was waiting, and comes again in its turn.
-    once = {(e.event, e.agency, e.kind, e.case, e.party): e for e in reversed(told)}
-    rows = [
-        (e.agency, e.kind, e.event, e.at, e.case or "", e.party or "", _json(e.data), e.trace)
-        for e in reversed(once.values())
-    ]
-    if rows:
-        await connection.execute(_WRITE_FEED, *_columns(rows))
+    # The same entry can be due twice: by a restrictive event that was applied early and comes again in its turn, and to a
+    # lead that comes back. The first time counts, in this batch or before it; the unique index is the wall behind this.
+    rows = await connection.fetch(_KNOWN, list({entry.event for entry in told}))
+    known = {tuple(row) for row in rows}
+    fresh = {_identity(entry): entry for entry in reversed(told) if _identity(entry) not in known}
+    if not fresh:
+        return
+    entries = list(reversed(fresh.values()))
+    counts = Counter(entry.agency for entry in entries)
+    ends = dict(await connection.fetch(_NUMBERS, list(counts), list(counts.values())))
+    following = {agency: ends[agency] - count for agency, count in counts.items()}
+    numbered = []
+    for e in entries:
+        following[e.agency] += 1
+        number = following[e.agency]
+        numbered.append(
+            (e.agency, number, e.at, e.kind, e.case or "", e.party or "", _json(e.data), e.event, e.trace)
+        )
+    await connection.execute(_WRITE_FEED, *_columns(numbered))
 
 
 async def save_agencies(connection: Connection, rows: list[tuple[str, str, str | None, bool]]) -> None:
