@@ -30,15 +30,16 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 import asyncpg
 import pytest
 
+from deploy.local.kafka import Kafka
 from deploy.local.place import Busy, Place
-from deploy.local.postgres import on_same_server
+from deploy.local.postgres import Postgres, on_same_server
 from deploy.local.stack import Stack
 from deploy.local.topics import delete_topics, ensure_topics, topics_with
 
@@ -155,6 +156,20 @@ def outside_place() -> Iterator[Place]:
 
     Not in pytest's own temporary folder: each session of pytest closes that to others, and the database's user is another.
     """
+    _sweep()
     with tempfile.TemporaryDirectory(prefix="onefriend-") as folder:
         Path(folder).chmod(0o711)
-        yield Place(Path(folder) / "a stack", Place.default().shared).made()
+        place = Place(Path(folder) / "a stack", Place.default().shared).made()
+        with place.lock("owner"):
+            yield place
+
+
+def _sweep() -> None:
+    """End the servers of sessions that were killed: nobody holds the lock of their owner any more."""
+    for left in Path(tempfile.gettempdir()).glob("onefriend-*/a stack"):
+        if (left / "locks" / "owner").exists():
+            place = Place(left, left)
+            with suppress(Busy, OSError), place.lock("owner", wait=False):
+                Kafka(place).kill()
+                Postgres(place).kill()
+                shutil.rmtree(left.parent)
