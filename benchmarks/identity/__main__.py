@@ -25,9 +25,15 @@ def main() -> None:
     """Run the settings asked for and print their tables; the same as JSON in --out."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="speed,keys,a,b,c,d", help="settings, by comma")
-    parser.add_argument("--streams", type=int, default=STREAMS, help="how many times the two referrals are drawn anew")
+    parser.add_argument(
+        "--streams", type=int, default=STREAMS, help="how many times the two referrals are drawn anew"
+    )
     parser.add_argument("--nation", type=int, default=300_000, help="invented people in setting (d)")
-    parser.add_argument("--historical", type=Path, help="another file like historical_people_dev.csv, scored by the packaged model")
+    parser.add_argument(
+        "--historical",
+        type=Path,
+        help="another file like historical_people_dev.csv, scored by the packaged model",
+    )
     parser.add_argument("--out", type=Path, default=Path(".onefriend/bench-identity.json"))
     args = parser.parse_args()
     bench = Bench(args.streams, args.nation, args.historical)
@@ -73,7 +79,10 @@ class Bench:
             "blocking keys": cost(lambda: [blocking_keys(one.record) for one in sample], len(sample)),
             "compare": cost(lambda: [compare(a, b, model) for a, b in pairs], len(pairs)),
         }
-        print("\nCost, CPU microseconds each: " + ", ".join(f"{name} {value:.1f}" for name, value in costs.items()))
+        print(
+            "\nCost, CPU microseconds each: "
+            + ", ".join(f"{name} {value:.1f}" for name, value in costs.items())
+        )
         self.results["speed"] = costs
 
     def setting_keys(self) -> None:
@@ -93,12 +102,16 @@ class Bench:
                 if len(kinds) == 1:
                     alone[kinds.pop()] += 1 / len(pairs)
         brought: Counter[str] = Counter()
-        index: dict[str, int] = Counter(key for record in self.orders[0] for key in blocking_keys(self.records[record]))
+        index: dict[str, int] = Counter(
+            key for record in self.orders[0] for key in blocking_keys(self.records[record])
+        )
         for record in self.orders[0]:
             for key in blocking_keys(self.records[record]):
                 brought[kind_of(key)] += index[key] - 1
         print(f"\nBlocking keys, {len(per_person):,} people, store of {len(self.orders[0]):,} records")
-        print(f"{'kind':24}{'true pairs found':>18}{'found by it alone':>19}{'candidates brought':>20}{'bound':>7}")
+        print(
+            f"{'kind':24}{'true pairs found':>18}{'found by it alone':>19}{'candidates brought':>20}{'bound':>7}"
+        )
         table = {}
         for kind in [*KINDS, "any"]:
             row = (found[kind] / total, alone[kind] / total, brought[kind] / len(self.orders[0]))
@@ -110,7 +123,10 @@ class Bench:
     def setting_a(self) -> None:
         """Hard: names, sex, birth date and postcode only."""
         ours = self._stream("a", "(a) hard: names, sex, birth date, postcode", self.records)
-        for name, matcher in (("exact", rivals.exact(self.labelled)), ("police-style", rivals.police_style(self.labelled))):
+        for name, matcher in (
+            ("exact", rivals.exact(self.labelled)),
+            ("police-style", rivals.police_style(self.labelled)),
+        ):
             arrivals = stream.run(matcher, self.records, self.people, self.orders)
             self._print("a", measure.curve(name, arrivals, -1.0), held=False)
         pairs = rivals.splink(self.labelled)
@@ -125,7 +141,11 @@ class Bench:
         """Referral: the same people with contact details at stated rates."""
         rates = settings.Rates()
         print(f"\n{rates}")
-        self._stream("b", "(b) referral: with telephones, e-mail addresses, numbers", settings.with_contacts(self.records, self.people, rates))
+        self._stream(
+            "b",
+            "(b) referral: with telephones, e-mail addresses, numbers",
+            settings.with_contacts(self.records, self.people, rates),
+        )
 
     def setting_c(self) -> None:
         """Febrl and the fake set, scored by the packaged model, which was trained on other people."""
@@ -134,14 +154,20 @@ class Bench:
             records = [one.record for one in labelled]
             orders = list(stream.streams(people, self.streams, singles=True))
             with Progress(f"(c) {name}", len(orders)) as step:
-                arrivals = stream.run(stream.Ours(records, people, packaged(records)), records, people, orders, step)
+                arrivals = stream.run(
+                    stream.Ours(records, people, packaged(records)), records, people, orders, step
+                )
             print(f"\n(c) {name}: {len(records):,} records of {len(set(people)):,} people")
             self._curves("c " + name, arrivals)
 
     def setting_d(self) -> None:
         """Nation: the labelled people among invented ones."""
         folds = self.folds
-        wanted = {key for record in {r for order in self.orders for r in order} for key in blocking_keys(self.records[record])}
+        wanted = {
+            key
+            for record in {r for order in self.orders for r in order}
+            for key in blocking_keys(self.records[record])
+        }
         with Progress(f"inventing {self.nation:,} people", self.nation // 10_000 + 1) as step:
             crowd = settings.Nation(self.nation, self.records, wanted, load(), step)
         orders = self.orders[:1]
@@ -153,8 +179,12 @@ class Bench:
 
     def _stream(self, key: str, title: str, records: Sequence[Record]) -> list[measure.Curve]:
         with Progress(title, len(self.orders)) as step:
-            arrivals = stream.run(stream.Ours(records, self.people, self.folds), records, self.people, self.orders, step)
-        print(f"\n{title}\n{len(set(self.people)):,} people, {len(self.orders)} streams of two referrals each; per 10,000 people")
+            arrivals = stream.run(
+                stream.Ours(records, self.people, self.folds), records, self.people, self.orders, step
+            )
+        print(
+            f"\n{title}\n{len(set(self.people)):,} people, {len(self.orders)} streams of two referrals each; per 10,000 people"
+        )
         return self._curves(key, arrivals)
 
     def _curves(self, key: str, arrivals: Sequence[stream.Arrival]) -> list[measure.Curve]:
@@ -177,7 +207,9 @@ class Bench:
         self.results[f"{key}: {curve.name}"] = {
             "join_at": curve.join_at,
             "wrong": [curve.wrong.value, curve.wrong.low, curve.wrong.high],
-            "twice": {share: [figure.value, figure.low, figure.high] for share, figure in curve.twice.items()},
+            "twice": {
+                share: [figure.value, figure.low, figure.high] for share, figure in curve.twice.items()
+            },
         }
 
     def _clusters(self) -> None:
@@ -185,7 +217,10 @@ class Bench:
         with Progress("(a) all records, for pairwise and B-cubed", len(self.records) // 1000 + 1) as step:
             groups = stream.clusters(self.records, self.folds, load().join_at, step)
         figures = measure.clustering(groups, self.people)
-        print("all records joined at the packaged threshold: " + ", ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+        print(
+            "all records joined at the packaged threshold: "
+            + ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        )
         self.results["a: clusters"] = figures
 
 

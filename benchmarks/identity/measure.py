@@ -39,12 +39,16 @@ def join_at(arrivals: Sequence[Arrival], wrong_per_10_000: float, *, rule: bool 
     """The lowest score at which no more people than that are taken for somebody else."""
     streams, people = _extent(arrivals)
     allowed = wrong_per_10_000 / 1e4 * streams * people
-    wrong = sorted((a.score for a in arrivals if not a.right and not a.stopped and not (rule and a.alone)), reverse=True)
+    wrong = sorted(
+        (a.score for a in arrivals if not a.right and not a.stopped and not (rule and a.alone)), reverse=True
+    )
     index = int(allowed)
     return wrong[index] + 1e-9 if index < len(wrong) else -98.0
 
 
-def curve(name: str, arrivals: Sequence[Arrival], threshold: float, *, rule: bool = False, seed: int = 3) -> Curve:
+def curve(
+    name: str, arrivals: Sequence[Arrival], threshold: float, *, rule: bool = False, seed: int = 3
+) -> Curve:
     """Approached twice at each share held, and taken for somebody else. `rule`: names and a birth date alone never join."""
     streams, people = _extent(arrivals)
     score = np.array([a.score for a in arrivals])
@@ -99,6 +103,11 @@ def _extent(arrivals: Sequence[Arrival]) -> tuple[int, int]:
     return 1 + max(a.stream for a in arrivals), len({a.person for a in arrivals})
 
 
-def _figure(per_person: "np.ndarray[tuple[int], np.dtype[np.float64]]", samples: "np.ndarray[tuple[int, int], np.dtype[np.int64]]") -> Figure:
+def _figure(
+    per_person: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+    samples: "np.ndarray[tuple[int, int], np.dtype[np.int64]]",
+) -> Figure:
     means = np.sort(samples @ per_person / len(per_person)) * 1e4
-    return Figure(float(per_person.mean() * 1e4), float(means[int(0.025 * _TIMES)]), float(means[int(0.975 * _TIMES)]))
+    return Figure(
+        float(per_person.mean() * 1e4), float(means[int(0.025 * _TIMES)]), float(means[int(0.975 * _TIMES)])
+    )

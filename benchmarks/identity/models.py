@@ -27,7 +27,9 @@ def cross_fitted(labelled: Sequence[Labelled], step: Callable[[], None] = lambda
     models = {}
     for i in range(FOLDS):
         for j in range(i, FOLDS):
-            others = {str(person): of_one for person, of_one in records.items() if person % FOLDS not in (i, j)}
+            others = {
+                str(person): of_one for person, of_one in records.items() if person % FOLDS not in (i, j)
+            }
             models[i, j] = build(estimate(others, version=f"without {i} and {j}"))
             step()
     return Folds([person % FOLDS for person in people], models)

@@ -7,7 +7,11 @@ from typing import Any
 from benchmarks.identity.data import Labelled
 from benchmarks.identity.stream import Best
 
-_SOUNDEX = {letter: digit for digit, letters in enumerate(("bfpv", "cgjkqsxz", "dt", "l", "mn", "r"), 1) for letter in letters}
+_SOUNDEX = {
+    letter: digit
+    for digit, letters in enumerate(("bfpv", "cgjkqsxz", "dt", "l", "mn", "r"), 1)
+    for letter in letters
+}
 
 
 def soundex(name: str) -> str:
@@ -97,7 +101,10 @@ def splink(labelled: Sequence[Labelled]) -> dict[tuple[int, int], float]:
 
     columns = ("first_name", "surname", "dob", "postcode", "gender")
     frame = pd.DataFrame(
-        [{"unique_id": index, **{name: one.raw[name] or None for name in columns}} for index, one in enumerate(labelled)]
+        [
+            {"unique_id": index, **{name: one.raw[name] or None for name in columns}}
+            for index, one in enumerate(labelled)
+        ]
     )
     frame["first_name_surname_concat"] = frame["first_name"] + " " + frame["surname"]
     rules = [
@@ -138,5 +145,7 @@ def splink(labelled: Sequence[Labelled]) -> dict[tuple[int, int], float]:
     table = linker.inference.predict(threshold_match_weight=-10).as_pandas_dataframe()
     return {
         (int(one), int(other)): float(bits)
-        for one, other, bits in zip(table["unique_id_l"], table["unique_id_r"], table["match_weight"], strict=True)
+        for one, other, bits in zip(
+            table["unique_id_l"], table["unique_id_r"], table["match_weight"], strict=True
+        )
     }

@@ -27,24 +27,43 @@ class Rates:
     mistyped: float = 0.04
 
 
-def with_contacts(records: Sequence[Record], people: Sequence[int], rates: Rates, seed: int = 11) -> list[Record]:
+def with_contacts(
+    records: Sequence[Record], people: Sequence[int], rates: Rates, seed: int = 11
+) -> list[Record]:
     """Setting (b): each person with telephones, an e-mail address and a number, each record with what that agency was given."""
     rng = random.Random(seed)
     everybody = sorted(set(people))
     partner = dict(zip(everybody, everybody[1::2] + everybody[::2], strict=False))
-    phones = {person: [f"+447{rng.randrange(10**9):09d}" for _ in range(2)] for person in everybody if rng.random() < rates.has_phone}
-    emails = {person: [f"{rng.getrandbits(40):x}@example.org" for _ in range(2)] for person in everybody if rng.random() < rates.has_email}
-    numbers = {person: f"{rng.randrange(100):02d}/{rng.randrange(10**7):07d}X" for person in everybody if rng.random() < rates.has_number}
+    phones = {
+        person: [f"+447{rng.randrange(10**9):09d}" for _ in range(2)]
+        for person in everybody
+        if rng.random() < rates.has_phone
+    }
+    emails = {
+        person: [f"{rng.getrandbits(40):x}@example.org" for _ in range(2)]
+        for person in everybody
+        if rng.random() < rates.has_email
+    }
+    numbers = {
+        person: f"{rng.randrange(100):02d}/{rng.randrange(10**7):07d}X"
+        for person in everybody
+        if rng.random() < rates.has_number
+    }
     found = []
     for record, person in zip(records, people, strict=True):
-        extra = {"phones": _given(phones, person, partner, rates, rng), "emails": _given(emails, person, partner, rates, rng)}
+        extra = {
+            "phones": _given(phones, person, partner, rates, rng),
+            "emails": _given(emails, person, partner, rates, rng),
+        }
         number = numbers.get(person) if rng.random() < rates.given_number else None
         identifiers = (("pnc", number),) if number else ()
         found.append(replace(record, identifiers=identifiers, **extra))
     return found
 
 
-def _given(values: dict[int, list[str]], person: int, partner: dict[int, int], rates: Rates, rng: random.Random) -> tuple[str, ...]:
+def _given(
+    values: dict[int, list[str]], person: int, partner: dict[int, int], rates: Rates, rng: random.Random
+) -> tuple[str, ...]:
     if person not in values or rng.random() >= rates.given:
         return ()
     draw = rng.random()
@@ -62,7 +81,13 @@ class Nation:
     """Setting (d): invented people with public name frequencies, born and living like the labelled ones."""
 
     def __init__(
-        self, people: int, like: Sequence[Record], wanted: Iterable[str], model: Model, step: Callable[[], None], seed: int = 5
+        self,
+        people: int,
+        like: Sequence[Record],
+        wanted: Iterable[str],
+        model: Model,
+        step: Callable[[], None],
+        seed: int = 5,
     ) -> None:
         self.people, self._model = people, model
         wanted_keys = set(wanted)
@@ -85,7 +110,9 @@ class Nation:
             for number in range(10_000):
                 year, day = rng.choice(born)[:4], rng.choice(born)[4:]
                 district = rng.choice(homes)[:-3]
-                postcode = f"{district}{rng.randrange(10)}{rng.choice('ABDEFGHJLN')}{rng.choice('ABDEFGHJLN')}"
+                postcode = (
+                    f"{district}{rng.randrange(10)}{rng.choice('ABDEFGHJLN')}{rng.choice('ABDEFGHJLN')}"
+                )
                 middle = given[number + 10_000] if rng.random() < 0.3 else ""
                 yield normalise(
                     {
@@ -100,9 +127,16 @@ class Nation:
         """How many invented people share a key."""
         return len(self._index.get(key, ()))
 
-    def rivals(self, record: Record, keys: Sequence[str], model: Model) -> list[tuple[float, int, frozenset[Rule]]]:
+    def rivals(
+        self, record: Record, keys: Sequence[str], model: Model
+    ) -> list[tuple[float, int, frozenset[Rule]]]:
         """The evidence for the invented people whom the keys find, but for hot ones."""
-        found = {id(other): other for key in keys if self.under(key) <= KINDS[kind_of(key)].bound for other in self._index.get(key, ())}
+        found = {
+            id(other): other
+            for key in keys
+            if self.under(key) <= KINDS[kind_of(key)].bound
+            for other in self._index.get(key, ())
+        }
         rivals = []
         for number, other in enumerate(found.values(), 1):
             table = compare(record, other, model)

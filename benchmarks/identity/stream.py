@@ -82,14 +82,18 @@ _ALONE = frozenset({Rule.NAME_AND_BIRTH_DATE, Rule.NAME_ALONE})
 class Ours:
     """Onefriend's matcher: its keys, bounds, evidence, rules and normalised score, each pair by a model that has seen neither."""
 
-    def __init__(self, records: Sequence[Record], people: Sequence[int], folds: Folds, crowd: "Crowd | None" = None) -> None:
+    def __init__(
+        self, records: Sequence[Record], people: Sequence[int], folds: Folds, crowd: "Crowd | None" = None
+    ) -> None:
         self.records, self.people, self.folds, self.crowd = records, people, folds, crowd
         self._keys: dict[tuple[int, tuple[int, int]], list[str]] = {}
         self._seen: dict[tuple[int, int], tuple[float, frozenset[Rule]]] = {}
         self.compared = self.looked_up = 0
 
     def begin(self) -> None:
-        self._index: dict[tuple[int, int], dict[str, list[int]]] = {pair: defaultdict(list) for pair in self.folds.models}
+        self._index: dict[tuple[int, int], dict[str, list[int]]] = {
+            pair: defaultdict(list) for pair in self.folds.models
+        }
         self._known: set[int] = set()
 
     def add(self, record: int) -> None:
@@ -139,7 +143,9 @@ class Ours:
         found = list(best.values())
         if self.crowd:
             model = self.folds.model(self.folds.of[record], self.folds.of[record])
-            found += self.crowd.rivals(self.records[record], self.keys(record, (self.folds.of[record],) * 2), model)
+            found += self.crowd.rivals(
+                self.records[record], self.keys(record, (self.folds.of[record],) * 2), model
+            )
         rivals = [Rival(str(other), bits + prior, None, rules) for bits, other, rules in found]  # type: ignore[arg-type]
         rivals = sorted(standing(rivals), key=lambda rival: -rival.odds)
         if not rivals:
@@ -156,11 +162,15 @@ class Crowd(Protocol):
     def under(self, key: str) -> int:
         """How many of them share a key."""
 
-    def rivals(self, record: Record, keys: Sequence[str], model: Model) -> list[tuple[float, int, frozenset[Rule]]]:
+    def rivals(
+        self, record: Record, keys: Sequence[str], model: Model
+    ) -> list[tuple[float, int, frozenset[Rule]]]:
         """The evidence for those who share a key that is not hot; their numbers are negative."""
 
 
-def streams(people: Sequence[int], count: int, seed: int = 7, *, singles: bool = False) -> Iterator[list[int]]:
+def streams(
+    people: Sequence[int], count: int, seed: int = 7, *, singles: bool = False
+) -> Iterator[list[int]]:
     """Orders of arrival: two records of each person (or the only one), drawn anew each time, all people interleaved."""
     records = defaultdict(list)
     for record, person in enumerate(people):
@@ -178,7 +188,11 @@ def streams(people: Sequence[int], count: int, seed: int = 7, *, singles: bool =
 
 
 def run(
-    matcher: Matcher, records: Sequence[Record], people: Sequence[int], orders: Sequence[list[int]], step: Callable[[], None] = lambda: None
+    matcher: Matcher,
+    records: Sequence[Record],
+    people: Sequence[int],
+    orders: Sequence[list[int]],
+    step: Callable[[], None] = lambda: None,
 ) -> list[Arrival]:
     """Every arrival of every stream."""
     arrivals = []
@@ -191,14 +205,18 @@ def run(
             found = found or Best(-1, NOBODY)
             right = found.record >= 0 and people[found.record] == person
             alone = found.alone or identity_incomplete(records[record])
-            arrivals.append(Arrival(number, person, found.score, right, known[person] > 0, found.stopped, alone))
+            arrivals.append(
+                Arrival(number, person, found.score, right, known[person] > 0, found.stopped, alone)
+            )
             matcher.add(record)
             known[person] += 1
         step()
     return arrivals
 
 
-def clusters(records: Sequence[Record], folds: Folds, join_at: float, step: Callable[[], None] = lambda: None) -> list[int]:
+def clusters(
+    records: Sequence[Record], folds: Folds, join_at: float, step: Callable[[], None] = lambda: None
+) -> list[int]:
     """All records one after the other, each joined to its best candidate's group where the service would join."""
     groups = list(range(len(records)))
     matcher = Ours(records, groups, folds)

@@ -28,12 +28,20 @@ LIFT = 5.0
 UNSEEN_FORM = 0.003  # of the people of a name, who are written in a form that only the public list knows
 # The rarest that a name counts for: beyond, strangers who share it are mostly kin, and kin are not so rare.
 UNSEEN_FORENAME, UNSEEN_SURNAME = 1 / 4_000, 1 / 4_000
+HOUSEHOLD = -6.0
+ENOUGH = 20  # strangers seen at a level, to count how often it comes by chance; below, rarity alone says it
 # Contact details and numbers are not in the labelled data: stated rates (docs/identity.md), to be replaced by an agency's own.
 STATED = {
     "address": {"same": 5.0, "similar": 3.0, "different": -1.0},
     "telephone": {"same": 14.0, "one_slip": 8.0, "different": -1.5},
     "email": {"same": 15.0, "one_slip": 10.0, "same_mailbox": 7.0, "different": -1.0},
-    "identifier": {"same": 20.0, "one_slip": 6.0, "same_and_different": 2.0, "another_number": -2.0, "different": -8.0},
+    "identifier": {
+        "same": 20.0,
+        "one_slip": 6.0,
+        "same_and_different": 2.0,
+        "another_number": -2.0,
+        "different": -8.0,
+    },
 }
 
 
@@ -53,7 +61,10 @@ def public_names() -> tuple[dict[str, float], dict[str, float], dict[str, set[st
         rows = [line.split() for line in (folder / file).read_text().splitlines()]
         census[file] = shares({row[0].lower(): float(row[1]) + 0.0003 for row in rows if len(row) > 1})
     forenames: Counter[str] = Counter()
-    for file, names in (("dist.male.first", Provider.first_names_male), ("dist.female.first", Provider.first_names_female)):
+    for file, names in (
+        ("dist.male.first", Provider.first_names_male),
+        ("dist.female.first", Provider.first_names_female),
+    ):
         for name, share in census[file].items():
             forenames[name] += share / 4
         for name in names:
@@ -78,7 +89,11 @@ def _of_people(
     written: Counter[tuple[str, str]] = Counter()
     mains: Counter[str] = Counter()
     for records in people.values():
-        names = Counter(getattr(r, field)[0 if field == "forenames" else -1] for r in records if r.forenames and r.surnames)
+        names = Counter(
+            getattr(r, field)[0 if field == "forenames" else -1]
+            for r in records
+            if r.forenames and r.surnames
+        )
         if not names:
             continue
         total, (commonest, _) = names.total(), names.most_common(1)[0]
@@ -96,12 +111,19 @@ def name_tables(people: People, *, seen: int = 2) -> dict[str, Any]:
     """The two name tables of a model: shares, and the forms that a name takes in `seen` people or in the public list."""
     forenames, surnames, forms = public_names()
     tables: dict[str, Any] = {}
-    for field, public, unseen in (("forenames", forenames, UNSEEN_FORENAME), ("surnames", surnames, UNSEEN_SURNAME)):
+    for field, public, unseen in (
+        ("forenames", forenames, UNSEEN_FORENAME),
+        ("surnames", surnames, UNSEEN_SURNAME),
+    ):
         own, variants, bearers, written = _of_people(people, field)
-        mixed = {name: OWN * own.get(name, 0.0) + (1 - OWN) * public.get(name, 0.0) for name in {*own, *public}}
+        mixed = {
+            name: OWN * own.get(name, 0.0) + (1 - OWN) * public.get(name, 0.0) for name in {*own, *public}
+        }
         known: dict[str, dict[str, float]] = {}
         if field == "forenames":
-            known = {name: dict.fromkeys(sorted(others), UNSEEN_FORM) for name, others in sorted(forms.items())}
+            known = {
+                name: dict.fromkeys(sorted(others), UNSEEN_FORM) for name, others in sorted(forms.items())
+            }
         for (name, form), times in sorted(variants.items()):
             # Also a second forename used as the first is seen "in another form": a form must be far commoner than chance.
             by_chance = mixed.get(form, unseen) * bearers[name]
@@ -118,9 +140,23 @@ def name_tables(people: People, *, seen: int = 2) -> dict[str, Any]:
 
 def estimate(people: People, *, version: str, seed: int = 1) -> dict[str, Any]:
     """A whole model from labelled people, thresholds left to be set by measured error."""
-    raw: dict[str, Any] = {"version": version, "thresholds": {"join": 99.0, "hold": 99.0}, **name_tables(people)}
-    raw["bits"] = {field: dict.fromkeys(levels, 0.0) for field, levels in LEVELS.items()}
-    model = build(raw)
+    raw: dict[str, Any] = {
+        "version": version,
+        "thresholds": {"join": 99.0, "hold": 99.0},
+        **name_tables(people),
+    }
+    same, strangers = tallies(people, raw, seed)
+    raw["bits"] = {
+        field: STATED.get(field) or _bits(field, same, strangers) for field in LEVELS if field != "household"
+    }
+    raw["bits"]["household"] = {"one_surname_at_home": HOUSEHOLD}
+    return raw
+
+
+def tallies(people: People, raw: Mapping[str, Any], seed: int = 1) -> "tuple[Tally, Tally]":
+    """How often each level occurs among pairs of one human, each human weighing the same, and among strangers."""
+    bare = {field: dict.fromkeys(levels, 0.0) for field, levels in LEVELS.items()}
+    model = build({**raw, "bits": bare})
     rng = random.Random(seed)
     same, strangers = Tally(), Tally()
     for records in people.values():
@@ -133,9 +169,7 @@ def estimate(people: People, *, version: str, seed: int = 1) -> dict[str, Any]:
         (one, a), (other, b) = rng.choice(every), rng.choice(every)
         if one != other:
             strangers.add(compare(a, b, model).lines, 1.0)
-    raw["bits"] = {field: STATED.get(field) or _bits(field, same, strangers) for field in LEVELS if field != "household"}
-    raw["bits"]["household"] = {"one_surname_at_home": HOUSEHOLD}
-    return raw
+    return same, strangers
 
 
 class Tally:
@@ -151,21 +185,25 @@ class Tally:
             self.times[field][level] += weight
             self.rarity[field][level] += weight * bits
 
-
-HOUSEHOLD = -6.0
-ENOUGH = 20  # strangers seen at a level, to count how often it comes by chance; below, rarity alone says it
+    def mean_rarity(self, field: str) -> Counter[str]:
+        """Bits, of the names on which pairs agreed, for each level."""
+        times = self.times[field]
+        return Counter({level: bits / times[level] for level, bits in self.rarity[field].items()})
 
 
 def _bits(field: str, same: Tally, strangers: Tally) -> dict[str, float]:
     """log2(m/u) for each level; less the mean rarity of the names where the rarity is added to each pair's weight."""
     levels = LEVELS[field]
-    ours, theirs = (sum(tally.times[field][level] for level in levels) + len(levels) * 0.5 for tally in (same, strangers))
+    ours, theirs = (
+        sum(tally.times[field][level] for level in levels) + len(levels) * 0.5 for tally in (same, strangers)
+    )
     bits = {}
     for level in levels:
         m, seen = (same.times[field][level] + 0.5) / ours, strangers.times[field][level]
         by_rarity = level in BY_RARITY.get(field, ())
         bits[level] = log2(m * theirs / (seen + 0.5))
         if by_rarity:
-            rarity = same.rarity[field][level] / (same.times[field][level] or 1.0)
-            bits[level] = log2(m) if level == "same" or seen < ENOUGH else bits[level] - rarity
+            bits[level] = (
+                log2(m) if level == "same" or seen < ENOUGH else bits[level] - same.mean_rarity(field)[level]
+            )
     return {level: round(weight, 2) for level, weight in bits.items()}

@@ -88,9 +88,13 @@ def _names(a: Record, b: Record, model: Model) -> tuple[Line, Line, Line]:
     """Forename, further forenames and surname; fields may be swapped, or only one name have been written down."""
     given_a, family_a, given_b, family_b = a.forenames, a.surnames, b.forenames, b.surnames
     if given_a and given_b and family_a and family_b:
-        if given_a[0] in family_b and given_b[0] in family_a and given_a[0] != given_b[0]:
-            forename = _weighed("forename", "swapped", model.forenames.rarity(given_a[0]), model)
-            return forename, _NOTHING["other_forenames"], _surname(a, b, family_a, given_b, model)
+        if _crossed(given_a[0], given_b[0], family_a[-1], family_b[-1]):
+            # Which of the two is the forename is not written anywhere: the one that more people are called.
+            spelt = sorted((given_a[0], family_b[-1])), sorted((given_b[0], family_a[-1]))
+            common = model.forenames.rarity
+            given, family = sorted(spelt, key=lambda pair: (min(common(pair[0]), common(pair[1])), pair))
+            forename = _weighed("forename", "swapped", min(common(given[0]), common(given[1])), model)
+            return forename, _NOTHING["other_forenames"], _surname(a, b, (family[0],), (family[1],), model)
     elif not family_a and family_b:
         given_a, family_a = _alone(given_a, given_b, family_b)
     elif not family_b and family_a:
@@ -100,6 +104,14 @@ def _names(a: Record, b: Record, model: Model) -> tuple[Line, Line, Line]:
         _further(given_a, given_b, model),
         _surname(a, b, family_a, family_b, model),
     )
+
+
+def _crossed(given_a: str, given_b: str, family_a: str, family_b: str) -> bool:
+    """Whether one record has the other's forename as its surname and the other way round, one slip of the keyboard allowed."""
+    if given_a == given_b or family_a == family_b:
+        return False
+    slips = (edits(given_a, family_b), edits(given_b, family_a))
+    return sum(slips) <= 1 and min(len(given_a), len(given_b)) > 1
 
 
 def _alone(single: tuple[str, ...], given: tuple[str, ...], family: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:

@@ -8,6 +8,7 @@ from services.intake.matching.evidence import ABSENT, BY_RARITY, Evidence
 
 _NAME_AGREES = BY_RARITY["forename"] | {"initial", "same_beginning"}
 _SURNAME_AGREES = BY_RARITY["surname"]
+_BORN_ALIKE = frozenset({"same", "same_first_of_january", "day_and_month_swapped", "one_digit", "impossible_digit"})
 _NEARBY = frozenset({"same", "one_slip", "same_sector", "same_district"})
 
 
@@ -30,6 +31,7 @@ class Rule(Enum):
     )
     NAME_ALONE = ("name_alone", "stops", "a name alone never joins")
     NO_NAME = ("no_name_in_common", "stops", "no name confirms what else agrees")
+    FORENAMES_DIFFER = ("forenames_differ", "stops", "one number, but two forenames")
     IDENTIFIERS_DIFFER = ("identifiers_differ", "stops", "a number that a person has for life differs")
     BIRTH_DATES_FAR_APART = ("birth_dates_far_apart", "stops", "the dates of birth are years apart")
     TOLD_APART = (
@@ -65,11 +67,12 @@ def standing_rules(evidence: Evidence) -> frozenset[Rule]:
         # An identifier in common makes it a contradiction for a person to look at; without one they are a parent and a child.
         generation = not identified and forename_agrees and surname_agrees
         found.add(Rule.PARENT_AND_CHILD if generation else Rule.BIRTH_DATES_FAR_APART)
-    if level["forename"] in {"different", "odd"} and not identified:
-        found |= _two_forenames(level)
+    if level["forename"] in {"different", "odd"}:
+        found |= {Rule.FORENAMES_DIFFER} if identified and level["forename"] == "different" else set()
+        found |= set() if identified else _two_forenames(level)
     if not identified:
         found |= _alone(level, named=forename_agrees or surname_agrees)
-    elif not forename_agrees and not surname_agrees:
+    elif not forename_agrees and not surname_agrees and level["date_of_birth"] not in _BORN_ALIKE:
         found.add(Rule.NO_NAME)
     return frozenset(found)
 

@@ -13,8 +13,10 @@ from services.intake.matching import (
     Person,
     Record,
     blocking_keys,
+    compare,
     decide,
     kind_of,
+    load,
     normalise,
 )
 from services.intake.matching.identifiers import canonical
@@ -195,6 +197,14 @@ def test_odd_names_never_join_two_people(name: str) -> None:
         "addresses": [{"postcode": "LS6 2AB"}],
     }
     assert decide(normalise(one), [Candidate("p0", normalise(other))], people_in_store=1_000).answer != "join"
+
+
+def test_swapped_fields_with_a_slip_still_meet() -> None:
+    one = normalise({"forenames": "Anna", "surname": "Hargreaves", "addresses": [{"postcode": "LS6 2AB"}]})
+    swapped = normalise({"forenames": "Hargreves", "surname": "Anna", "addresses": [{"postcode": "LS6 2AB"}]})
+    assert set(blocking_keys(one)) & set(blocking_keys(swapped))
+    assert compare(one, swapped, load()).level("forename") == "swapped"
+    assert compare(one, swapped, load()) == compare(swapped, one, load())
 
 
 def test_swapped_fields_still_meet_and_join() -> None:

@@ -93,7 +93,14 @@ def test_siblings_are_two_people() -> None:
 
 
 def test_a_twin_with_the_others_police_number_is_for_a_person_to_look_at() -> None:
-    assert met(person(forenames="Beatrice"), ANNA).answer != "different"
+    decision = met(person(forenames="Beatrice"), ANNA)
+    assert (decision.answer, decision.reasons) == ("hold", ("forenames_differ",))
+
+
+def test_a_title_or_a_word_beyond_repair_in_the_forenames_place_is_no_twin() -> None:
+    odd = person(forenames="Xqz", phones=None, emails=None, identifiers=None)
+    decision = met(odd, ANNA)
+    assert (decision.answer, decision.reasons) == ("hold", ("odd_forename",))
 
 
 def test_father_and_son_of_one_name_are_two_people() -> None:
