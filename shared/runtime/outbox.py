@@ -132,9 +132,9 @@ class Outbox:
             request_timeout_ms=10_000,
             metadata_max_age_ms=30_000,
         )
-        await producer.start()
-        self.connected = True
         try:
+            await producer.start()
+            self.connected = True
             checked = 0.0
             while True:
                 # The lock lives as long as the session: without the session another process may lead, and a key would

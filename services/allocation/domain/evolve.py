@@ -11,6 +11,7 @@ from services.allocation.domain.state import CaseState, Check, Party, Pause, Pla
 from shared.contracts.cases import (
     CaseAccepted,
     CaseAllocated,
+    CaseCleared,
     CaseClosed,
     CaseNeedsDecision,
     CasePaused,
@@ -20,6 +21,7 @@ from shared.contracts.cases import (
     CaseReturned,
     CaseTeamChanged,
     CheckAnswered,
+    CheckRequested,
     OutcomeRecorded,
 )
 from shared.contracts.envelope import Payload
@@ -192,13 +194,27 @@ def _proposed(state: CaseState, event: CaseProposed) -> CaseState:
             hours=hours.get(lead.party, 0) if lead.worker else 0,
             reason=None,
         )
-    return replace(state, parties=parties, claims=state.claims + 1, undecided=None, queued_for=None)
+    incident = state.incident or event.incident
+    return replace(
+        state, incident=incident, parties=parties, claims=state.claims + 1, undecided=None, queued_for=None
+    )
 
 
 def _cleared(state: CaseState, note: Cleared) -> CaseState:
     for party in note.parties:
         state = _party(state, party, cleared=note.cleared)
     return state
+
+
+def _cleared_told(state: CaseState, event: CaseCleared) -> CaseState:
+    return _cleared(state, Cleared(tuple(cleared.party for cleared in event.parties)))
+
+
+def _check_requested(state: CaseState, event: CheckRequested) -> CaseState:
+    if event.check in state.checks:
+        return state
+    check = Check(kind=event.kind, of=event.of, about=(event.party,), gates=(event.party,), due=event.due)
+    return replace(state, checks={**state.checks, event.check: check})
 
 
 def _check_answered(state: CaseState, event: CheckAnswered) -> CaseState:
@@ -259,6 +275,9 @@ _EVOLVE: dict[type[Any], Callable[[CaseState, Any], CaseState]] = {
     CaseAccepted: lambda s, e: replace(s, accepted={**s.accepted, e.agency: e.worker}),
     CaseReturned: _returned,
     CaseTeamChanged: lambda s, e: replace(s, members=e.members),
+    # The notes beside these say more; they are read here for the sake of a restored journal, which has no notes.
+    CaseCleared: _cleared_told,
+    CheckRequested: _check_requested,
     CheckAnswered: _check_answered,
     OutcomeRecorded: lambda s, _: replace(s, outcomes=s.outcomes + 1),
 }

@@ -96,12 +96,12 @@ class Why:
 class Decisions:
     """Decisions already made, by everything that they depend on. Policy is pure, and many cases are alike.
 
-    Party ids are replaced by their place in the case, and times by their day: a due date is the end of a day. What depends
-    on the hour, or on who is busy at this moment, is decided each time.
+    Party ids are replaced by their place in the case, and times by their day: a due date is the end of a day. Where a
+    policy looks at the hour, or at who is busy, that counts too.
     """
 
     known: dict[tuple[str, str | None, bytes], tuple[policy.Proposal, Why]] = field(default_factory=dict)
-    momentary: dict[str, bool] = field(default_factory=dict)
+    momentary: dict[str, tuple[bool, bool]] = field(default_factory=dict)
 
     def decide(
         self,
@@ -115,19 +115,20 @@ class Decisions:
 
         Raises FactsError.
         """
-        alike = _alike(facts, exact=self._momentary(partnership))
-        key = (partnership.reference, connection, msgspec.json.encode((alike, sentences)))
+        by_the_hour, by_load = self._momentary(partnership)
+        alike = _alike(facts, exact=by_the_hour)
+        loads = tuple(agencies.load(partner) for partner in partnership.partners) if by_load else ()
+        key = (partnership.reference, connection, msgspec.json.encode((alike, sentences, loads)))
         found = self.known.get(key)
         if found is None:
             proposal = policy.decide(partnership, alike, agencies, connection)
-            found = (proposal, Why.of((*sentences, *proposal.why)))
-            if not self._momentary(partnership):
-                if len(self.known) >= MOST_DECISIONS:
-                    self.known.clear()
-                self.known[key] = found
+            if len(self.known) >= MOST_DECISIONS:
+                self.known.clear()
+            found = self.known[key] = (proposal, Why.of((*sentences, *proposal.why)))
         return found
 
-    def _momentary(self, partnership: policy.Partnership) -> bool:
+    def _momentary(self, partnership: policy.Partnership) -> tuple[bool, bool]:
+        """Return whether a policy's decisions depend on the hour, and on who is busy."""
         if partnership.reference not in self.momentary:
             rules = [
                 rule
@@ -137,9 +138,10 @@ class Decisions:
             dues = [
                 getattr(rule.effect, name, None) for rule in rules for name in ("due", "remind", "review")
             ]
-            hours = any(due is not None and due.unit == "hours" for due in dues)
-            load = any(getattr(rule.effect, "choose", None) == "least_loaded" for rule in rules)
-            self.momentary[partnership.reference] = hours or load
+            self.momentary[partnership.reference] = (
+                any(due is not None and due.unit == "hours" for due in dues),
+                any(getattr(rule.effect, "choose", None) == "least_loaded" for rule in rules),
+            )
         return self.momentary[partnership.reference]
 
 

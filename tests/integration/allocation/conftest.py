@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,8 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from deploy.local.stack import Stack
+from deploy.local.topics import TOPICS, delete_topics
 from services.allocation.service import build
 from services.allocation.settings import Settings
 from shared.contracts.consent import LeadAssigned
@@ -172,14 +174,18 @@ def referral(case: str, **changes: object) -> ReferralFacts:
 
 
 @pytest.fixture
-async def world(
-    database: str, bootstrap_servers: str, topic_prefix: str, request: pytest.FixtureRequest
-) -> AsyncIterator[World]:
-    more = getattr(request, "param", {})
-    service = build(settings(Settings, database, bootstrap_servers, topic_prefix, **more))
+def own_topics(stack: Stack, topic_prefix: str) -> Iterator[str]:
+    """The prefix of this test's topics, deleted afterwards: a broker with thousands of them is slow for everybody."""
+    yield topic_prefix
+    delete_topics(stack.client_settings(), [topic_prefix + topic for topic in TOPICS])
+
+
+@pytest.fixture
+async def world(database: str, bootstrap_servers: str, own_topics: str) -> AsyncIterator[World]:
+    service = build(settings(Settings, database, bootstrap_servers, own_topics))
     async with (
         running(service) as url,
         httpx.AsyncClient(base_url=url, timeout=15) as http,
         AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all") as producer,
     ):
-        yield World(service, http, producer, topic_prefix)
+        yield World(service, http, producer, own_topics)

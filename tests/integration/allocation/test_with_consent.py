@@ -68,19 +68,19 @@ class Together:
 
 @pytest.fixture
 async def together(
-    new_database: Callable[[], Awaitable[str]], bootstrap_servers: str, topic_prefix: str
+    new_database: Callable[[], Awaitable[str]], bootstrap_servers: str, own_topics: str
 ) -> AsyncIterator[Together]:
     one, two = await new_database(), await new_database()
-    consent = build_consent(settings(ConsentSettings, one, bootstrap_servers, topic_prefix))
+    consent = build_consent(settings(ConsentSettings, one, bootstrap_servers, own_topics))
     url = f"http://127.0.0.1:{consent.settings.port}"
-    service = build(settings(Settings, two, bootstrap_servers, topic_prefix, consent_url=url))
+    service = build(settings(Settings, two, bootstrap_servers, own_topics, consent_url=url))
     async with (
         running(service) as own_url,
         running(consent),
         httpx.AsyncClient(base_url=own_url, timeout=15) as http,
         AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all") as producer,
     ):
-        yield Together(World(service, http, producer, topic_prefix), consent, url)
+        yield Together(World(service, http, producer, own_topics), consent, url)
 
 
 async def test_claimed_cleared_and_a_second_case_of_the_same_person_goes_to_whom_she_has(
