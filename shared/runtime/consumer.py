@@ -98,9 +98,9 @@ class Consumer(ConsumerRebalanceListener):
             metadata_max_age_ms=30_000,
         )
         consumer.subscribe([self._broker.topic(t) for t in self._topics], listener=self)
-        await consumer.start()
         committing = asyncio.create_task(self._commit_for_show())
         try:
+            await consumer.start()
             self.connected = True
             while True:
                 fetched = await consumer.getmany(timeout_ms=500, max_records=MAX_BATCH)

@@ -125,8 +125,8 @@ async def _read(service: Service, topic: str, *, last_only: bool) -> AsyncIterat
     consumer = AIOKafkaConsumer(
         **service.broker.for_aiokafka(), enable_auto_commit=False, auto_offset_reset="earliest"
     )
-    await consumer.start()
     try:
+        await consumer.start()
         name = service.broker.topic(topic)
         partitions = [TopicPartition(name, p) for p in await service.topics.partitions(topic)]
         consumer.assign(partitions)

@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaProducer
 
 from deploy.local.postgres import on_same_server
 from deploy.local.stack import Stack
+from deploy.local.topics import delete_topics, topics_with
 from services.consent.service import build
 from services.consent.settings import Settings
 from shared.contracts.cases import CaseCleared, CaseProposed, ClearedParty, Limits, ProposedLead
@@ -248,6 +249,12 @@ async def a_world(database: str, bootstrap_servers: str, prefix: str, **more: ob
         await until(lambda: heard(service), seconds=30)
         await service.pool.execute("UPDATE clock SET shift = $1", tuesday_at_ten())
         yield World(service, http, producer, prefix)
+
+
+async def forget_topics(stack: Stack, prefix: str) -> None:
+    """Delete a test's topics: a broker with the topics of a thousand tests starts slowly."""
+    broker = stack.client_settings()
+    await asyncio.to_thread(lambda: delete_topics(broker, topics_with(broker, prefix)))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

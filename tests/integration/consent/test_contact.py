@@ -195,13 +195,13 @@ async def test_a_restriction_that_waits_behind_a_lost_event_is_in_force_and_the_
     assert kind(await world.ask(vera, c1)) == "parked"
     await world.publish(lost)
     await world.applied("people", vera)
+    await until(lambda: _is_held(world, vera, held=False))
     assert kind(await world.ask(vera, c1)) == "on-hold"
 
 
-async def _is_held(world: World, person: str) -> bool:
-    return bool(
-        await world.pool.fetchval("SELECT held FROM inbox WHERE topic = 'people' AND key = $1", person)
-    )
+async def _is_held(world: World, person: str, *, held: bool = True) -> bool:
+    sql = "SELECT held FROM inbox WHERE topic = 'people' AND key = $1"
+    return bool(await world.pool.fetchval(sql, person)) is held
 
 
 async def test_a_link_joins_two_people_and_their_no(world: World) -> None:

@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from deploy.local.stack import Stack
 from services.consent.gateways import close_the_door
 from shared.runtime.service import Service
-from tests.integration.consent.conftest import a_world, hub, kind
+from tests.integration.consent.conftest import a_world, forget_topics, hub, kind
 from tests.support.running import free_port, until
 
 
@@ -47,13 +49,20 @@ class FakeIntake:
         await serving
 
 
+@pytest.fixture
+async def prefix(stack: Stack, topic_prefix: str) -> AsyncIterator[str]:
+    """A prefix whose topics are deleted afterwards."""
+    yield topic_prefix
+    await forget_topics(stack, topic_prefix)
+
+
 async def test_closed_after_a_restore_until_intakes_releases_are_known(
-    database: str, bootstrap_servers: str, topic_prefix: str
+    database: str, bootstrap_servers: str, prefix: str
 ) -> None:
     intake = FakeIntake()
     async with (
         intake.running() as intake_url,
-        a_world(database, bootstrap_servers, topic_prefix, intake_url=intake_url) as world,
+        a_world(database, bootstrap_servers, prefix, intake_url=intake_url) as world,
     ):
         await world.lead("vera", "c1")
         await world.lead("rob", "c2")
@@ -77,10 +86,10 @@ async def is_open(service: Service) -> bool:
 
 
 async def test_what_the_topic_has_and_a_restored_database_lacks_is_put_back(
-    new_database: Callable[[], Awaitable[str]], bootstrap_servers: str, topic_prefix: str
+    new_database: Callable[[], Awaitable[str]], bootstrap_servers: str, prefix: str
 ) -> None:
     """A second consent on an empty database and the same topics: the extreme of a restore."""
-    async with a_world(await new_database(), bootstrap_servers, topic_prefix) as first:
+    async with a_world(await new_database(), bootstrap_servers, prefix) as first:
         await first.lead("vera", "c1")
         permit = await first.granted("vera", "c1")
         await first.redeem(permit)
@@ -88,7 +97,7 @@ async def test_what_the_topic_has_and_a_restored_database_lacks_is_put_back(
         await first.withdraw("rob")
         before = await first.events("vera")
         await until(lambda: told(first.service))
-    async with a_world(await new_database(), bootstrap_servers, topic_prefix) as second:
+    async with a_world(await new_database(), bootstrap_servers, prefix) as second:
         second.sequences = first.sequences
         assert await second.events("vera") == before
         await second.applied("people", "vera")
