@@ -282,8 +282,8 @@ async def _write_feed(connection: Connection, told: Sequence[Entry]) -> None:
         return
     entries = list(reversed(fresh.values()))
     counts = Counter(entry.agency for entry in entries)
-    ends = dict(await connection.fetch(_NUMBERS, list(counts), list(counts.values())))
-    following = {agency: ends[agency] - count for agency, count in counts.items()}
+    ends = await connection.fetch(_NUMBERS, list(counts), list(counts.values()))
+    following = {row["agency"]: row["last"] - counts[row["agency"]] for row in ends}
     numbered = []
     for e in entries:
         following[e.agency] += 1
