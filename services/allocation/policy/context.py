@@ -99,6 +99,7 @@ def view_of(partnership: Partnership, facts: CaseFacts, agencies: Agencies, conn
     flat = {
         "offence": (facts.offence,),
         "sensitive": facts.sensitive or ("none",),
+        "complex": (_yes(bool(facts.sensitive)),),
         "stage": (facts.stage,),
         "initiated_by": (facts.initiated_by,),
         "referred_by": (referrer,),

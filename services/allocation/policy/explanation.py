@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from services.allocation.policy.context import Match
-from services.allocation.policy.model import Rule
+from services.allocation.policy.model import Condition, Rule
 from services.allocation.policy.shapes import Section
 from shared.contracts.envelope import Hours
 
@@ -29,8 +29,12 @@ def passed_over(section: Section, rule: Rule, match: Match) -> str:
     """Say why not: `Delivery: not by 'panel': the stage is custody, and the rule is for non crime`."""
     if match.failed is None:
         raise ValueError("the rule applied: nothing failed")
-    condition = match.failed
-    return _passed_over(section.says, rule.id, condition.attribute.says, match.found, condition.written)
+    condition, found = match.failed, match.found
+    if len(found) == 1 and set(condition.written) <= YES_OR_NO.keys():
+        is_so = YES_OR_NO[found[0]][0].format(condition.attribute.says)
+    else:
+        is_so = f"{condition.attribute.says} {listed(found, 'and') if found else 'unknown'}"
+    return f"{section.says}: not by '{rule.id}': {is_so}, and the rule is for {asked(condition)}."
 
 
 @lru_cache(maxsize=1024)
@@ -62,10 +66,9 @@ def listed(words: Iterable[str], joint: str = "or") -> str:
     return f" {joint} ".join([", ".join(plain[:-1]), plain[-1]] if len(plain) > 1 else plain)
 
 
-@lru_cache(maxsize=16_384)
-def _passed_over(section: str, rule: str, says: str, found: tuple[str, ...], written: tuple[str, ...]) -> str:
-    if set(written) <= YES_OR_NO.keys() and len(found) == 1:
-        wanted = " or ".join(YES_OR_NO[word][1] for word in written)
-        return f"{section}: not by '{rule}': {YES_OR_NO[found[0]][0].format(says)}, and the rule is for when {wanted}."
-    value = listed(found, "and") if found else "unknown"
-    return f"{section}: not by '{rule}': {says} {value}, and the rule is for {listed(written)}."
+def asked(condition: Condition) -> str:
+    """What a condition is for: `custody or licence`, `anything but theft`, `when it is so`."""
+    if set(condition.written) <= YES_OR_NO.keys():
+        return "when " + " or ".join(YES_OR_NO[word][1] for word in condition.written)
+    words = listed(condition.written)
+    return f"anything but {words}" if condition.excepting else words

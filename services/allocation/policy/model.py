@@ -30,12 +30,16 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`attribute` must have one of `allowed`; `written` keeps the author's order for sentences."""
+    """`attribute` must have one of `allowed`.
+
+    `written` are the values that the author listed, in that order; with `excepting` they are those that are not allowed.
+    """
 
     attribute: Attribute
     allowed: frozenset[str]
     written: tuple[str, ...]
     line: int
+    excepting: bool = False
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):

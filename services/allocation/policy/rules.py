@@ -119,34 +119,41 @@ class RuleReader:
                 self.problems.append(
                     value.problem(f"there is no condition '{name}'", nearest(name, self.attributes))
                 )
-                continue
-            if name in not_yet or attribute.about in abouts:
-                self.problems.append(
-                    value.problem(
-                        f"'{name}' is not known here yet", "use it in a later section, or another condition"
-                    )
-                )
-                continue
-            words = value.items if value.items is not None else (value,)
-            written = tuple(word.text or "" for word in words)
-            for word in words:
-                if word.text not in attribute.values:
-                    self.problems.append(
-                        word.problem(
-                            f"'{word.text}' is no value of '{name}'",
-                            nearest(word.text or "", attribute.values),
-                        )
-                    )
-            if not written:
-                self.problems.append(
-                    value.problem(f"'{name}' lists nothing", "list the values that the rule is for")
-                )
-            if attribute.values and set(written) >= attribute.values:
-                self.problems.append(
-                    value.problem(f"'{name}' lists every value there is", "drop the condition")
-                )
-            conditions.append(Condition(attribute, frozenset(written), written, value.line))
+            elif name in not_yet or attribute.about in abouts:
+                remedy = "use it in a later section, or another condition"
+                self.problems.append(value.problem(f"'{name}' is not known here yet", remedy))
+            else:
+                conditions.append(self._condition(attribute, value))
         return tuple(conditions)
+
+    def _condition(self, attribute: Attribute, value: Node) -> Condition:
+        """A value, a list of values, or `{except: [values]}`."""
+        name = attribute.name
+        excepted = (
+            value.fields["except"] if value.fields is not None and value.fields.keys() == {"except"} else None
+        )
+        listed = excepted if excepted is not None else value
+        words = listed.items if listed.items is not None else (listed,)
+        for word in words:
+            if word.text is None:
+                remedy = "write a value, `[one, other]` or `{except: [one, other]}`"
+                self.problems.append(word.problem(f"'{name}' is not given by a list of words", remedy))
+            elif word.text not in attribute.values:
+                self.problems.append(
+                    word.problem(
+                        f"'{word.text}' is no value of '{name}'", nearest(word.text, attribute.values)
+                    )
+                )
+        written = tuple(word.text or "" for word in words)
+        if not written:
+            self.problems.append(
+                value.problem(f"'{name}' lists nothing", "list the values that the rule is for")
+            )
+        if attribute.values and set(written) >= attribute.values:
+            self.problems.append(value.problem(f"'{name}' lists every value there is", "drop the condition"))
+        if excepted is not None:
+            return Condition(attribute, attribute.values - set(written), written, value.line, excepting=True)
+        return Condition(attribute, frozenset(written), written, value.line)
 
     def _effect(self, section: Section, node: Node, rule: str) -> Effect | None:
         fields = node.fields or {}

@@ -65,7 +65,11 @@ class Run:
         for rule, _ in self.all("sensitive", self.view):
             assert isinstance(rule.effect, Word)  # noqa: S101  the section's shape
             words.append(rule.effect.word)
-        self.view = self.view.knowing({"sensitive": tuple(dict.fromkeys(words)) or ("none",)})
+        classes = {
+            "sensitive": tuple(dict.fromkeys(words)) or ("none",),
+            "complex": ("yes" if words else "no",),
+        }
+        self.view = self.view.knowing(classes)
         sides = []
         for side in self.view.responsible:
             if side.values["supervised_by"]:

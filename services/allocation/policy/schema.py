@@ -130,7 +130,16 @@ def _when(vocabulary: Vocabulary, areas: Areas) -> Schema:
         value: Schema = {"enum": sorted(attribute.values)} if source is None else {"type": "string"}
         if source == "areas":
             value = {"enum": sorted(areas.by_id)}
-        properties[name] = {"description": f"{attribute.says} …", "anyOf": [value, _list_of(value)]}
+        excepting = {
+            "type": "object",
+            "required": ["except"],
+            "additionalProperties": False,
+            "properties": {"except": _list_of(value)},
+        }
+        properties[name] = {
+            "description": f"{attribute.says} …",
+            "anyOf": [value, _list_of(value), excepting],
+        }
     return {"type": "object", "minProperties": 1, "additionalProperties": False, "properties": properties}
 
 

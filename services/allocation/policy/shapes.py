@@ -75,7 +75,7 @@ def _agency(symbols: str) -> dict[str, Shape]:
 SECTIONS: Final[tuple[Section, ...]] = (
     Section("sensitive", model.Word, {"is": Shape("word", "sensitive", required=True)}, "Sensitive class", mode="all",
             with_national="only", complete=False,
-            not_about=_DECIDED | _PARTY | {"sensitive", "supervised_by", "supervisor"}),
+            not_about=_DECIDED | _PARTY | {"sensitive", "complex", "supervised_by", "supervisor"}),
     Section("supervision", model.Word, {"is": Shape("word", "supervised_by", required=True)}, "Supervision", "responsible",
             with_national="only", not_about=_DECIDED | _PARTY | {"supervised_by", "supervisor"}),
     Section("coordinator", model.Choice, _agency("coordinator"), "Co-ordination", not_about=_DECIDED | _PARTY),

@@ -177,7 +177,5 @@ def _written(partnership: Partnership | None) -> dict[tuple[str, str], str]:
 
 
 def _sentence(rule: Rule) -> str:
-    when = (
-        "; ".join(f"{c.attribute.says} {explanation.listed(c.written)}" for c in rule.conditions) or "always"
-    )
+    when = "; ".join(f"{c.attribute.says} {explanation.asked(c)}" for c in rule.conditions) or "always"
     return f"{when} -> {explanation.outcome(rule.effect)} ({rule.because})"

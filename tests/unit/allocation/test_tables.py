@@ -90,10 +90,12 @@ def test_a_difference_names_the_rules_that_changed_and_a_version_that_was_not_ra
 
 def test_a_difference_shows_a_new_order_since_the_first_match_wins() -> None:
     text = FILES["thames-valley.yaml"].replace('version: "1"', 'version: "2"')
-    lines = text.split("\n")
-    at = next(number for number, line in enumerate(lines) if "rule: prison," in line)
-    lines[at], lines[at + 1] = lines[at + 1], lines[at]
-    table = tables.diff(policies(), policy.parse({**FILES, "thames-valley.yaml": "\n".join(lines)}))
+    before, prison, after = text.partition(
+        text[text.index("  - {rule: prison,") : text.index("  - {rule: probation,")]
+    )
+    probation = after[: after.index("  - {rule: otherwise,")]
+    swapped = before + probation + prison + after.removeprefix(probation)
+    table = tables.diff(policies(), policy.parse({**FILES, "thames-valley.yaml": swapped}))
     assert [(row[1], row[3]) for row in table.rows] == [("deliver", "reordered")]
 
 

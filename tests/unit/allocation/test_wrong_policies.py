@@ -112,6 +112,8 @@ RULES = [
     m("when: {programme: [special]}", "when: {stage: [prison]}", "'prison' is no value of 'stage'", "write one of"),
     m("when: {programme: [special]}", "when: {stage: []}", "'stage' lists nothing", "list the values"),
     m("when: {programme: [special]}", "when: {harmed_vulnerable: [yes, no]}", "'harmed_vulnerable' lists every value there is", "drop the condition"),
+    m("when: {programme: [special]}", "when: {stage: {but: [custody]}}", "'stage' is not given by a list of words", "write a value, `[one, other]`"),
+    m("when: {programme: [special]}", "when: {stage: {except: [prison]}}", "'prison' is no value of 'stage'", "write one of"),
     m("{rule: granted, payer: grant,", "{rule: granted,", "'granted' gives no 'payer'", "add `payer:`"),
     m(CHECK, "due: 5 working days", "'ask' must say who is asked", "give either `asks`"),
     m(CHECK, "asks: [care], asks_each: [care], due: 1 day", "'ask' must say who is asked", "or `asks_each`"),
