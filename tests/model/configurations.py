@@ -129,19 +129,19 @@ CONFIGURATIONS = (
         "restore",
         "consent's database restored from before a withdrawal",
         _contact(Features=names("withdraw", "restore"), MaxLog="1"),
-        small={"Features": names("alone", "withdraw", "restore"), "Agencies": names("A")},
+        small={"Features": names("alone", "withdraw", "restore"), "Agencies": names("A"), "MaxPermits": "1"},
     ),
     Configuration(
         "erasure",
         "erased, and referred again",
         _contact(Features=names("erase", "withdraw"), KeysMeet="TRUE"),
-        small={"MaxPermits": "1", "Agencies": names("A")},
+        small={"MaxPermits": "1", "Agencies": names("A"), "MaxLog": "2"},
     ),
     Configuration(
         "telephone",
         "two records that nobody has linked, with one telephone",
         _contact(Features=names("withdraw", "link"), OnePhone="TRUE", MaxLinks="1", MaxLog="2"),
-        small={"MaxPermits": "1"},
+        small={"MaxPermits": "1", "MaxLinks": "0", "MaxLog": "1"},
     ),
     Configuration(
         "convergence",
