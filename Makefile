@@ -54,6 +54,20 @@ model: .venv/.develop ## Model-check it exhaustively in the full bounds, and eve
 bench: .venv/.develop ## Measure cost and speed, as ratios within one run
 	$(PYTHON) -m benchmarks $(ARGS)
 
+# An environment of its own: Splink and pandas are for training and comparing, never for a service.
+.venv-identity/.identity: requirements/identity.txt .venv/.develop
+	@"$(UV)" venv --quiet --allow-existing --python .venv/bin/python .venv-identity
+	@"$(UV)" pip install --quiet --python .venv-identity/bin/python --require-hashes -r requirements/identity.txt
+	@touch $@
+
+.PHONY: train-identity
+train-identity: .venv-identity/.identity ## Train the identity model's weights with Splink, from labelled people
+	.venv-identity/bin/python -W ignore -m benchmarks.identity.train $(ARGS)
+
+.PHONY: bench-identity
+bench-identity: .venv-identity/.identity ## Measure who-is-who on people the model has not seen, beside other rules and Splink
+	.venv-identity/bin/python -W ignore -m benchmarks.identity $(ARGS)
+
 .PHONY: format
 format: .venv/.develop ## Format, and fix what can be fixed
 	$(PYTHON) -m ruff check --fix-only
@@ -68,4 +82,4 @@ lock: .venv/.develop ## Compile requirements/*.in again (ARGS=--upgrade for newe
 
 .PHONY: clean
 clean: ## Remove the environment and caches (the state in .onefriend stays: `onefriend reset`)
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-identity .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks.identity import data, measure, models, rivals, settings, stream
 from services.intake.matching import KINDS, blocking_keys, compare, kind_of, load, normalise
 from services.intake.matching.record import Record
+from services.intake.suppressions import suppression_texts
 
 STREAMS = 5
 WRONG = 5.0  # of 10,000 people taken for somebody else: the most that the issue allows
@@ -24,7 +25,7 @@ WRONG = 5.0  # of 10,000 people taken for somebody else: the most that the issue
 def main() -> None:
     """Run the settings asked for and print their tables; the same as JSON in --out."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="speed,keys,a,b,c,d", help="settings, by comma")
+    parser.add_argument("--only", default="speed,keys,suppression,a,b,c,d", help="settings, by comma")
     parser.add_argument(
         "--streams", type=int, default=STREAMS, help="how many times the two referrals are drawn anew"
     )
@@ -32,7 +33,7 @@ def main() -> None:
     parser.add_argument(
         "--historical",
         type=Path,
-        help="another file like historical_people_dev.csv, scored by the packaged model",
+        help="another file of that form, scored by the packaged model",
     )
     parser.add_argument("--out", type=Path, default=Path(".onefriend/bench-identity.json"))
     args = parser.parse_args()
@@ -120,6 +121,31 @@ class Bench:
             print(f"{kind:24}{row[0]:>18.1%}{row[1]:>19.2%}{row[2]:>20.2f}{bound:>7}")
         self.results["keys"] = table
 
+    def setting_suppression(self) -> None:
+        """Whether a later referral meets the "no" that was kept as keyed hashes; and how often a stranger's does."""
+        for title, records in (
+            ("names, birth date, postcode", self.records),
+            ("with contact details", settings.with_contacts(self.records, self.people, settings.Rates())),
+        ):
+            texts = [set(suppression_texts(record)) for record in records]
+            met = strangers = asked = 0
+            for order in self.orders:
+                kept: dict[str, int] = {}
+                for record in order:
+                    hits = {self.people[kept[text]] for text in texts[record] if text in kept}
+                    met += self.people[record] in hits
+                    strangers += bool(hits - {self.people[record]})
+                    kept.update(dict.fromkeys(texts[record], record))
+                asked += len(order) // 2
+            print(
+                f"\nSuppressed people ({title}): {met / asked:.1%} of second referrals meet the kept 'no';",
+                end=" ",
+            )
+            print(
+                f"{strangers / asked / 2 * 1e4:.0f} of 10,000 referrals meet a stranger's, and are held for a person to look at"
+            )
+            self.results[f"suppression {title}"] = [met / asked, strangers / asked / 2]
+
     def setting_a(self) -> None:
         """Hard: names, sex, birth date and postcode only."""
         ours = self._stream("a", "(a) hard: names, sex, birth date, postcode", self.records)
@@ -182,8 +208,9 @@ class Bench:
             arrivals = stream.run(
                 stream.Ours(records, self.people, self.folds), records, self.people, self.orders, step
             )
+        people = len(set(self.people))
         print(
-            f"\n{title}\n{len(set(self.people)):,} people, {len(self.orders)} streams of two referrals each; per 10,000 people"
+            f"\n{title}\n{people:,} people, {len(self.orders)} streams of two referrals each; per 10,000 people"
         )
         return self._curves(key, arrivals)
 

@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parents[2] / "tests" / "data" / "identity"
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One record, the human it is about, and the fields as they were written (for the rivals, which clean for themselves)."""
+    """One record, the human it is about, and the fields as written (for the rivals, which clean for themselves)."""
 
     person: str
     record: Record
@@ -25,7 +25,7 @@ def _rows(name: str) -> list[dict[str, str]]:
 
 
 def historical(other: Path | None = None) -> list[Labelled]:
-    """24,620 records of 2,519 people who existed: names, sex, birth date and postcode only. Or another file of that form."""
+    """24,620 records of 2,519 people who existed: names, sex, birth date, postcode. Or another file of that form."""
     rows = _rows("historical_people_dev")
     if other:
         with other.open(encoding="utf-8", newline="") as file:
@@ -47,7 +47,7 @@ def historical_person(row: dict[str, str]) -> Person:
 
 
 def febrl() -> list[Labelled]:
-    """5,000 invented Australian records of 2,000 people. Four-digit postcodes stand in for ours; state and suburb in the address."""
+    """5,000 invented Australian records of 2,000 people; their postcodes are put into the form of ours."""
     found = []
     for row in _rows("febrl_dataset3_dev"):
         person: Person = {

@@ -1,4 +1,4 @@
-"""What Onefriend's matcher is measured against, on the same streams: an exact rule, a police-style rule, Splink's own model."""
+"""What Onefriend's matcher is measured against, on the same streams: an exact rule, a police-style one, Splink's model."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -35,15 +35,18 @@ class Rules:
         self._keys = keys
 
     def begin(self) -> None:
+        """An empty store."""
         self._index: dict[tuple[str, ...], int] = {}
 
     def best(self, record: int) -> Best | None:
+        """The best candidate; None for nobody."""
         for key in self._keys[record]:
             if key in self._index:
                 return Best(self._index[key], 0.0)
         return None
 
     def add(self, record: int) -> None:
+        """Store it."""
         for key in self._keys[record]:
             self._index[key] = record
 
@@ -82,18 +85,21 @@ class Pairs:
             self._near[other].append((score, one))
 
     def begin(self) -> None:
+        """An empty store."""
         self._stored: set[int] = set()
 
     def best(self, record: int) -> Best | None:
+        """The best candidate; None for nobody."""
         found = [pair for pair in self._near.get(record, ()) if pair[1] in self._stored]
         return Best(max(found)[1], max(found)[0]) if found else None
 
     def add(self, record: int) -> None:
+        """Store it."""
         self._stored.add(record)
 
 
 def splink(labelled: Sequence[Labelled]) -> dict[tuple[int, int], float]:
-    """Splink's model, trained as its documentation shows for these data: u from random pairs, m by expectation maximisation."""
+    """Splink's own model, trained as its documentation shows: u from random pairs, m by expectation maximisation."""
     import duckdb  # noqa: PLC0415 - only in the identity environment
     import pandas as pd  # noqa: PLC0415
     import splink.comparison_library as cl  # noqa: PLC0415
@@ -128,7 +134,7 @@ def splink(labelled: Sequence[Labelled]) -> dict[tuple[int, int], float]:
             cl.ForenameSurnameComparison(
                 "first_name", "surname", forename_surname_concat_col_name="first_name_surname_concat"
             ),
-            # Not its comparison of birth dates, which takes a mistyped day (1858-10-81) for a missing one: this does better here.
+            # Not its comparison of birth dates, which takes a mistyped day (1858-10-81) for a missing one.
             cl.DamerauLevenshteinAtThresholds("dob", [1, 2]).configure(term_frequency_adjustments=True),
             cl.PostcodeComparison("postcode").configure(term_frequency_adjustments=True),
             cl.ExactMatch("gender"),

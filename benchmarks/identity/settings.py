@@ -30,7 +30,7 @@ class Rates:
 def with_contacts(
     records: Sequence[Record], people: Sequence[int], rates: Rates, seed: int = 11
 ) -> list[Record]:
-    """Setting (b): each person with telephones, an e-mail address and a number, each record with what that agency was given."""
+    """Setting (b): each person has telephones, e-mail addresses, a number; each record what that agency was given."""
     rng = random.Random(seed)
     everybody = sorted(set(people))
     partner = dict(zip(everybody, everybody[1::2] + everybody[::2], strict=False))

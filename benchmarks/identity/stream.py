@@ -17,7 +17,6 @@ from services.intake.matching.record import Record
 from services.intake.matching.rules import Rule, standing_rules
 from services.intake.matching.score import Rival, identity_incomplete, normalised, prior_odds, standing
 
-
 NOBODY = -99.0  # the score of no candidate at all
 
 
@@ -80,7 +79,7 @@ _ALONE = frozenset({Rule.NAME_AND_BIRTH_DATE, Rule.NAME_ALONE})
 
 
 class Ours:
-    """Onefriend's matcher: its keys, bounds, evidence, rules and normalised score, each pair by a model that has seen neither."""
+    """Onefriend's matcher: its keys, bounds, evidence, rules and score, each pair by a model that has seen neither."""
 
     def __init__(
         self, records: Sequence[Record], people: Sequence[int], folds: Folds, crowd: "Crowd | None" = None
@@ -91,12 +90,14 @@ class Ours:
         self.compared = self.looked_up = 0
 
     def begin(self) -> None:
+        """An empty store."""
         self._index: dict[tuple[int, int], dict[str, list[int]]] = {
             pair: defaultdict(list) for pair in self.folds.models
         }
         self._known: set[int] = set()
 
     def add(self, record: int) -> None:
+        """Store it."""
         for pair, index in self._index.items():
             for key in self.keys(record, pair):
                 index[key].append(record)
@@ -122,6 +123,7 @@ class Ours:
         return found
 
     def evidence(self, record: int, other: int) -> tuple[float, frozenset[Rule]]:
+        """Bits and rules of one pair, remembered."""
         pair = (record, other) if record < other else (other, record)
         found = self._seen.get(pair)
         if found is None:
@@ -132,6 +134,7 @@ class Ours:
         return found
 
     def best(self, record: int) -> Best | None:
+        """The best candidate; None for nobody."""
         self.looked_up += 1
         prior = prior_odds(len(self._known) + (self.crowd.people if self.crowd else 0))
         best: dict[int, tuple[float, int, frozenset[Rule]]] = {}

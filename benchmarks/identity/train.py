@@ -10,6 +10,7 @@ import argparse
 import json
 import random
 from collections import defaultdict
+from collections.abc import Callable
 from functools import lru_cache
 from math import log2
 from pathlib import Path
@@ -98,7 +99,7 @@ def _bits(field: str, level: str, m: float, u: float, same: Tally) -> float:
     return log2(m) if level == "same" or u * PAIRS < ENOUGH else log2(m / u) - same.mean_rarity(field)[level]
 
 
-def _linker(people: dict[str, list[Record]], raw: dict[str, Any], rng: random.Random, each: int) -> Any:
+def _linker(people: dict[str, list[Record]], raw: dict[str, Any], rng: random.Random, each: int) -> Any:  # noqa: ANN401 - Splink has no types
     records: list[Record] = []
     rows = []
     for person, of_one in sorted(people.items()):
@@ -132,7 +133,7 @@ class Levels:
         table = compare(self._records[one], self._records[other], self._model)
         return {line.field: (line.level, line.bits) for line in table.lines}
 
-    def of(self, field: str) -> Any:
+    def of(self, field: str) -> Callable[[int, int], int]:
         """The function of two record numbers that DuckDB calls."""
         numbers = {ABSENT: 0, **{level: number for number, level in enumerate(LEVELS[field], 1)}}
         return lambda one, other: numbers[self._compared(one, other)[field][0]]
@@ -149,7 +150,7 @@ def _comparison(field: str) -> dict[str, Any]:
     return {"output_column_name": field, "comparison_levels": levels}
 
 
-def waterfall(linker: Any, path: Path) -> None:
+def waterfall(linker: Any, path: Path) -> None:  # noqa: ANN401 - Splink has no types
     """Splink's chart of how a few pairs' weights add up. It shows records by number only."""
     pairs = linker.inference.predict(threshold_match_weight=0).as_record_list(limit=12)
     path.parent.mkdir(parents=True, exist_ok=True)

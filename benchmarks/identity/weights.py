@@ -1,7 +1,7 @@
 """From labelled people to a model: name tables, and the shares of each level among pairs of one human and of two.
 
-The counts are those of Splink's supervised estimators (m from the label column, u from random pairs); `train.py` runs Splink itself
-on the same levels and checks that they agree. Here they are counted directly, so that the benchmark can train many
+The counts are those of Splink's supervised estimators (m from the label column, u from random pairs); `train.py` runs
+Splink itself on the same levels and prints both. Here they are counted directly, so that the benchmark can train many
 times without the people it measures.
 """
 
@@ -30,7 +30,7 @@ UNSEEN_FORM = 0.003  # of the people of a name, who are written in a form that o
 UNSEEN_FORENAME, UNSEEN_SURNAME = 1 / 4_000, 1 / 4_000
 HOUSEHOLD = -6.0
 ENOUGH = 20  # strangers seen at a level, to count how often it comes by chance; below, rarity alone says it
-# Contact details and numbers are not in the labelled data: stated rates (docs/identity.md), to be replaced by an agency's own.
+# Contact details and numbers are not in the labelled data: stated weights (docs/identity.md), until there are real ones.
 STATED = {
     "address": {"same": 5.0, "similar": 3.0, "different": -1.0},
     "telephone": {"same": 14.0, "one_slip": 8.0, "different": -1.5},
@@ -52,7 +52,7 @@ def shares(counts: Mapping[str, float]) -> dict[str, float]:
 
 
 def public_names() -> tuple[dict[str, float], dict[str, float], dict[str, set[str]]]:
-    """Forename and surname frequencies (US census, and British lists of Faker) and nicknames, from the packages that hold them."""
+    """Forename and surname frequencies (US census, British lists of Faker) and nicknames, from their packages."""
     from faker.providers.person.en_GB import Provider  # noqa: PLC0415 - only where a model is trained
 
     folder = resources.files("names")

@@ -9,7 +9,7 @@ relation = same_incident(incident, other)    # one case, or two of one person
 from services.intake.matching.blocking import KINDS, Kind, blocking_keys, kind_of
 from services.intake.matching.evidence import Evidence, compare
 from services.intake.matching.incident import Incident, Relation, same_incident
-from services.intake.matching.model import Line, Model, load
+from services.intake.matching.model import Line, Model, build, load
 from services.intake.matching.record import Address, Person, Record, normalise
 from services.intake.matching.rules import Rule
 from services.intake.matching.score import Candidate, Decision, contradictions, decide, identity_incomplete
@@ -29,6 +29,7 @@ __all__ = [
     "Relation",
     "Rule",
     "blocking_keys",
+    "build",
     "compare",
     "contradictions",
     "decide",

@@ -16,12 +16,30 @@ ABSENT = "absent"
 # Every level that a field can have, beside "absent"; those in NAMED_BY_RARITY weigh more the rarer the name is.
 LEVELS: dict[str, tuple[str, ...]] = {
     "forename": (
-        *("same", "another_of_theirs", "form_of_it", "forms_of_one", "initial", "typing_slip", "one_letter", "similar"),
+        *(
+            "same",
+            "another_of_theirs",
+            "form_of_it",
+            "forms_of_one",
+            "initial",
+            "typing_slip",
+            "one_letter",
+            "similar",
+        ),
         *("same_beginning", "swapped", "odd", "different"),
     ),
     "other_forenames": ("same", "similar", "initial", "different"),
     "surname": (
-        *("same", "part_of_it", "former_name", "typing_slip", "one_letter", "form_of_it", "sounds_alike", "similar"),
+        *(
+            "same",
+            "part_of_it",
+            "former_name",
+            "typing_slip",
+            "one_letter",
+            "form_of_it",
+            "sounds_alike",
+            "similar",
+        ),
         *("different_woman", "different"),
     ),
     "date_of_birth": (
@@ -107,14 +125,16 @@ def _names(a: Record, b: Record, model: Model) -> tuple[Line, Line, Line]:
 
 
 def _crossed(given_a: str, given_b: str, family_a: str, family_b: str) -> bool:
-    """Whether one record has the other's forename as its surname and the other way round, one slip of the keyboard allowed."""
+    """Whether one record has the other's forename as its surname and the other way round, but for one slip."""
     if given_a == given_b or family_a == family_b:
         return False
     slips = (edits(given_a, family_b), edits(given_b, family_a))
     return sum(slips) <= 1 and min(len(given_a), len(given_b)) > 1
 
 
-def _alone(single: tuple[str, ...], given: tuple[str, ...], family: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+def _alone(
+    single: tuple[str, ...], given: tuple[str, ...], family: tuple[str, ...]
+) -> tuple[tuple[str, ...], ...]:
     """Names without a surname: one that looks like the other's surname and not like a forename is taken for one."""
     if any(name in given for name in single):
         return single, ()
@@ -128,7 +148,7 @@ def _weighed(field: str, level: str, rarity: float, model: Model) -> Line:
     return Line(field, level, model.lines[field][level].bits + rarity)
 
 
-def _forename(
+def _forename(  # noqa: PLR0911 - a ladder of levels, best first
     a: tuple[str, ...], b: tuple[str, ...], called_a: tuple[str, ...], called_b: tuple[str, ...], model: Model
 ) -> Line:
     if not a or not b:
@@ -184,7 +204,9 @@ def _further(a: tuple[str, ...], b: tuple[str, ...], model: Model) -> Line:
     return levels["different"]
 
 
-def _surname(a: Record, b: Record, mine: tuple[str, ...], theirs: tuple[str, ...], model: Model) -> Line:
+def _surname(  # noqa: PLR0911 - a ladder of levels, best first
+    a: Record, b: Record, mine: tuple[str, ...], theirs: tuple[str, ...], model: Model
+) -> Line:
     if not mine or not theirs:
         return _NOTHING["surname"]
     names = model.surnames
@@ -218,7 +240,7 @@ def _birth(a: str, b: str, model: Model) -> Line:
     return model.lines["date_of_birth"][_dates(a, b)]
 
 
-def _dates(a: str, b: str) -> str:
+def _dates(a: str, b: str) -> str:  # noqa: PLR0911 - a ladder of levels, best first
     # The first of January is what clerks enter for "some day of that year".
     vague = a.endswith("0101") and b.endswith("0101")
     if a == b:

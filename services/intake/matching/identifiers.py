@@ -58,7 +58,7 @@ UNIQUE = frozenset({"pnc", "cro", "noms"})
 
 
 def canonical(kind: str, text: str) -> str:
-    """The canonical form of one identifier; "" when it is empty, a placeholder or impossible. Unknown kinds are kept as typed."""
+    """The canonical form of one identifier; "" for an empty, placeholder or impossible one. Unknown kinds are kept."""
     text = "".join(text.upper().split())
     if not text or _PLACEHOLDER.fullmatch(text):
         return ""

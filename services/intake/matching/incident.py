@@ -49,7 +49,7 @@ def reference(text: str) -> str:
 
 
 def _other_reference(a: Incident, b: Incident) -> tuple[Relation, str]:
-    """Two references of one force are two crimes, unless everything else agrees: one incident can be recorded as two crimes."""
+    """Two references of one force are two crimes, unless all else agrees: one incident can be recorded as two."""
     relation, _ = _by_circumstances(a, b)
     return ("hold", "references_differ") if relation == "same" else ("different", "references_differ")
 

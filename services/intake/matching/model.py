@@ -26,10 +26,14 @@ class Line(NamedTuple):
 class Names:
     """How rare each name is, which names are forms of one name, and which known name a misspelt one is."""
 
-    def __init__(self, shares: Mapping[str, float], unseen: float, forms: Mapping[str, Mapping[str, float]]) -> None:
+    def __init__(
+        self, shares: Mapping[str, float], unseen: float, forms: Mapping[str, Mapping[str, float]]
+    ) -> None:
         self._rarity = {name: -log2(max(share, _RAREST)) for name, share in shares.items()}
         self._unseen = -log2(unseen)
-        self._forms = {(name, form): log2(share) for name, known in forms.items() for form, share in known.items()}
+        self._forms = {
+            (name, form): log2(share) for name, known in forms.items() for form, share in known.items()
+        }
         formal: dict[str, set[str]] = {name: {name} for name in forms}
         for name, form in self._forms:
             formal.setdefault(form, {form}).add(name)
@@ -55,7 +59,7 @@ class Names:
         return self._formal.get(name) or frozenset((name,))
 
     def form(self, a: str, b: str) -> float | None:
-        """Bits for one name being written as the other, over a stranger's bearing it; None if neither is a form of the other."""
+        """Bits for one name being written as the other, over a stranger's bearing it; None if neither is."""
         there, back = self._forms.get((a, b)), self._forms.get((b, a))
         if there is None and back is None:
             return None
@@ -69,10 +73,15 @@ class Names:
         return not self.formal(a).isdisjoint(self.formal(b))
 
     def _corrected(self, name: str) -> str:
-        """The commonest known name one slip away from an unknown one; the name itself when it is known or nothing is near."""
+        """The commonest known name one slip away from an unknown one; else the name itself."""
         if name in self._rarity or len(name) < _CORRECTABLE:
             return name
-        near = {other for shorter in _shortened(name) for other in self._near.get(shorter, ()) if edits(name, other) == 1}
+        near = {
+            other
+            for shorter in _shortened(name)
+            for other in self._near.get(shorter, ())
+            if edits(name, other) == 1
+        }
         return min(near, key=lambda other: (self._rarity[other], other), default=name)
 
     def _root(self, name: str) -> str:
@@ -109,7 +118,10 @@ def build(raw: Mapping[str, Any]) -> Model:
     thresholds = raw["thresholds"]
     return Model(
         version=raw["version"],
-        lines={field: {level: Line(field, level, bits) for level, bits in levels.items()} for field, levels in raw["bits"].items()},
+        lines={
+            field: {level: Line(field, level, bits) for level, bits in levels.items()}
+            for field, levels in raw["bits"].items()
+        },
         forenames=Names(**raw["forenames"]),
         surnames=Names(**raw["surnames"]),
         join_at=thresholds["join"],

@@ -7,27 +7,98 @@ from functools import lru_cache
 
 # What clerks type when they have no name, and what systems prefix. A record is not "like" another for sharing these.
 _JUNK = re.compile(
-    r"\b(?:not[\s_]*(?:known|entered|given|stated|recorded|provided|applicable|disclosed|supplied)|name[\s_]*(?:unknown|withheld)"
-    r"|un[\s_-]?known|unk|anon(?:ymous)?|withheld|refused|n/[ak]|tb[ac]|no[\s_]*(?:show|name|surname|forename)"
-    r"|duplicate|dupe|do[\s_]*not[\s_]*use|test[\s_]*(?:record|person)|delete[d]?|surname|forename|first[\s_]*name|last[\s_]*name"
-    r"|null|none|nan|undefined)(?=\b|_)_*",
+    r"\b(?:not[\s_]*(?:known|entered|given|stated|recorded|provided|applicable|disclosed|supplied)"
+    r"|name[\s_]*(?:unknown|withheld)|un[\s_-]?known|unk|anon(?:ymous)?|withheld|refused|n/[ak]|tb[ac]"
+    r"|no[\s_]*(?:show|name|surname|forename)|duplicate|dupe|do[\s_]*not[\s_]*use|test[\s_]*(?:record|person)|delete[d]?"
+    r"|surname|forename|first[\s_]*name|last[\s_]*name|null|none|nan|undefined)(?=\b|_)_*",
 )
 _TITLES = frozenset(
-    "mr mrs miss ms mx dr doctor sir dame lord lady rev reverend revd prof professor hon rt capt captain col colonel maj major"
-    " gen general lt lieutenant sgt pc cllr master admiral earl baron baronet bart bt viscount marquess duke the esq obe mbe cbe"
-    " qc kc jp aka".split()
+    (
+        *(
+            "mr",
+            "mrs",
+            "miss",
+            "ms",
+            "mx",
+            "dr",
+            "doctor",
+            "sir",
+            "dame",
+            "lady",
+            "rev",
+            "reverend",
+            "revd",
+            "prof",
+            "professor",
+        ),
+        *(
+            "hon",
+            "rt",
+            "capt",
+            "captain",
+            "col",
+            "colonel",
+            "maj",
+            "gen",
+            "lt",
+            "lieutenant",
+            "sgt",
+            "pc",
+            "cllr",
+            "admiral",
+        ),
+        *(
+            "baronet",
+            "bart",
+            "bt",
+            "viscount",
+            "marquess",
+            "esq",
+            "obe",
+            "mbe",
+            "cbe",
+            "qc",
+            "kc",
+            "jp",
+            "aka",
+        ),
+    )
 )
-_PARTICLES = frozenset("de du da di la le van von der den of of the bin ibn al el st saint y e".split())
+# Titles that are names as well: dropped only beside another name.
+_TITLES_OR_NAMES = frozenset(("lord", "major", "earl", "duke", "baron", "master", "general"))
+_PARTICLES = frozenset(
+    (
+        *(
+            "de",
+            "du",
+            "da",
+            "di",
+            "la",
+            "le",
+            "van",
+            "von",
+            "der",
+            "den",
+            "of",
+            "the",
+            "bin",
+            "ibn",
+            "al",
+            "el",
+            "st",
+            "saint",
+        ),
+        *("y", "e"),
+    )
+)
 _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)")
-_APOSTROPHES = str.maketrans("", "", "'’‘`´ʼ")
+_APOSTROPHES = str.maketrans("", "", "'\u2019\u2018`\u00b4\u02bc")
 _ODD_LETTERS = str.maketrans(
-    {"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ß": "ss", "ı": "i"}
+    {"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ß": "ss", "\u0131": "i"}
 )
 _MAC = re.compile(r"^mac(?=[bcdfgjlmnpqrtvwxyz]|[aiou][a-z]{3})(?=[a-z]{4})")
 _NEE = re.compile(r"\b(?:n[ée]e|formerly|previously|maiden name)\b")
-_LONGEST = (
-    40  # letters of one token, and as many tokens: a name of 200 letters must cost no more than a long one
-)
+_LONGEST = 40  # letters of one token: a name of 200 letters must cost no more than a long one
 
 
 def plain(text: str) -> str:
@@ -43,8 +114,9 @@ def tokens(text: str) -> tuple[str, ...]:
     kept = [
         word for word in words if word not in _TITLES and not word.isdigit() and not _ORDINAL.fullmatch(word)
     ]
-    # "de", "van": kept only where nothing else is left, because agencies drop them at will.
-    kept = [word for word in kept if word not in _PARTICLES] or kept
+    # "de", "van", "Major": kept only where nothing else is left, because agencies drop them at will.
+    for dispensable in (_TITLES_OR_NAMES, _PARTICLES):
+        kept = [word for word in kept if word not in dispensable] or kept
     return tuple(_MAC.sub("mc", word[:_LONGEST]) for word in kept[:12])
 
 
@@ -95,7 +167,7 @@ def edits(a: str, b: str) -> int:
 
 
 def _slips(a: str, b: str, allowed: int) -> int:
-    """Slips between two texts, or `allowed` + 1 when there are more: equal ends do not count, the first difference is one."""
+    """Slips between two texts, or `allowed` + 1 when there are more: equal ends are cut off, the first difference is one."""
     start = 0
     for one, other in zip(a, b, strict=False):
         if one != other:

@@ -15,7 +15,9 @@ _PLACEHOLDER_DATES = frozenset({"19000101", "19700101", "00010101", "99991231", 
 _POSTCODE = re.compile(r"[A-Z][A-HJ-Y]?\d[A-Z\d]?\d[A-Z]{2}|GIR0AA")
 _NO_PLACE = re.compile(r"\b(?:no fixed (?:abode|address)|nfa|not known|unknown|homeless|none|n/a|withheld)\b")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
-_NO_MAILBOX = frozenset("no none noemail nomail noreply na nil unknown notknown test donotreply".split())
+_NO_MAILBOX = frozenset(
+    ("no", "none", "noemail", "nomail", "noreply", "na", "nil", "unknown", "notknown", "test", "donotreply")
+)
 _PHONE = re.compile(r"\+\d{8,15}")
 _PLACEHOLDER_DIGITS = re.compile(r".*(\d)\1{6}")
 _MANY = 8  # values of one field that are looked at
@@ -111,7 +113,7 @@ def _names(person: Person) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]
 
 
 def birth_date(value: object) -> str:
-    """Eight digits, or "" for a missing, partial or placeholder date. Impossible days are kept: they are slips of one digit."""
+    """Eight digits, or "" for a missing, partial or placeholder date. Impossible days are kept: they are slips."""
     if isinstance(value, date):
         digits = value.strftime("%Y%m%d")
     else:
@@ -125,7 +127,7 @@ def birth_date(value: object) -> str:
 
 
 def postcode(text: str) -> str:
-    """ "sw1a 1aa" -> "SW1A1AA"; "" for what is no postcode, and for the two that mean "no fixed abode"."""
+    """Upper case without its space; "" for what is no postcode, and for the two that mean "no fixed abode"."""
     text = "".join(text.upper().split())[:8]
     return text if _POSTCODE.fullmatch(text) and text not in NO_FIXED_ABODE else ""
 

@@ -1,4 +1,4 @@
-"""The explicit rules: what no score may overrule. Each looks at a table of evidence only, and makes the answer more careful."""
+"""The explicit rules: what no score may overrule. Each looks at a table of evidence, and makes the answer more careful."""
 
 from collections.abc import Sequence
 from enum import Enum
@@ -8,7 +8,9 @@ from services.intake.matching.evidence import ABSENT, BY_RARITY, Evidence
 
 _NAME_AGREES = BY_RARITY["forename"] | {"initial", "same_beginning"}
 _SURNAME_AGREES = BY_RARITY["surname"]
-_BORN_ALIKE = frozenset({"same", "same_first_of_january", "day_and_month_swapped", "one_digit", "impossible_digit"})
+_BORN_ALIKE = frozenset(
+    {"same", "same_first_of_january", "day_and_month_swapped", "one_digit", "impossible_digit"}
+)
 _NEARBY = frozenset({"same", "one_slip", "same_sector", "same_district"})
 
 
@@ -41,7 +43,11 @@ class Rule(Enum):
     )
     TWINS = ("twins_or_siblings", "parts", "one surname and home, but two forenames")
     SHARED_CONTACT = ("shared_contact", "parts", "one telephone, e-mail address or home, but two forenames")
-    ODD_FORENAME = ("odd_forename", "stops", "one telephone, e-mail address or home, and a forename that no list knows")
+    ODD_FORENAME = (
+        "odd_forename",
+        "stops",
+        "one telephone, e-mail address or home, and a forename that no list knows",
+    )
     PARENT_AND_CHILD = ("parent_and_child", "parts", "one name and home, but birth dates a generation apart")
 
     def __init__(self, code: str, effect: str, words: str) -> None:
@@ -64,7 +70,7 @@ def standing_rules(evidence: Evidence) -> frozenset[Rule]:
     forename_agrees = level["forename"] in _NAME_AGREES
     surname_agrees = level["surname"] in _SURNAME_AGREES
     if level["date_of_birth"] == "far_apart":
-        # An identifier in common makes it a contradiction for a person to look at; without one they are a parent and a child.
+        # With a number in common it is a contradiction for a person to look at; without one, a parent and a child.
         generation = not identified and forename_agrees and surname_agrees
         found.add(Rule.PARENT_AND_CHILD if generation else Rule.BIRTH_DATES_FAR_APART)
     if level["forename"] in {"different", "odd"}:
@@ -108,7 +114,7 @@ _ANSWERS = {"join": "One human", "hold": "In doubt", "different": "Nobody known"
 
 
 def sentence(answer: str, reasons: Sequence[Rule], evidence: Evidence | None, ask: str) -> str:
-    """The answer in words, without any value of either record: "One human: … Forename the same; postcode same sector." """
+    """The answer in words, without any value of either record: which fields agree, how, and why that is (not) enough."""
     why = ", and ".join(rule.words for rule in reasons)
     text = f"{_ANSWERS[answer]}: {why}."
     if ask:

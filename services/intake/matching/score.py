@@ -30,7 +30,7 @@ _SETTLING = (("date_of_birth", "date_of_birth"), ("postcode", "postcodes"), ("te
 class Candidate:
     """One stored record and the person (or group of linked persons) that it belongs to.
 
-    `told_apart` is the evidence in bits at the time when a human decided "not the same" about this person; None if nobody did.
+    `told_apart` is the evidence in bits at the time when a human decided "not the same" of this person; None if nobody did.
     """
 
     person: str

@@ -33,7 +33,7 @@ def person(**changes: object) -> Person:
 
 
 def met(new: Person, *known: Person, people_in_store: int = 2_000, hot: tuple[str, ...] = ()) -> Decision:
-    """The decision about a new record, each known one being a person of its own: p0, p1, …"""
+    """The decision about a new record, each known one being a person of its own: p0, p1 and so on."""
     candidates = [Candidate(f"p{index}", normalise(one)) for index, one in enumerate(known)]
     return decide(normalise(new), candidates, people_in_store=people_in_store, hot=hot)
 
