@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.allocation.policy.agencies import Agencies
+from services.allocation.policy.answers import funding_of, lead_of, team_of
 from services.allocation.policy.context import view_of
 from services.allocation.policy.facts import CaseFacts
 from services.allocation.policy.model import Forms, Partnership, Queue
@@ -37,13 +38,13 @@ def decide(
     ]
     run.found[LEADING] = harmed[0][1][0]
     run.view = run.view.knowing({"led_by": tuple(dict.fromkeys(able[0] for _, able, _ in harmed))})
-    leads = [run.lead(side, able, rule, "harmed") for side, able, rule in harmed]
+    leads = [lead_of(run, side, able, rule, "harmed") for side, able, rule in harmed]
     # A party of both roles is led once, as harmed: what protects the harmed person comes first.
     for side in run.view.responsible:
         if side.party is not None and not side.party.harmed:
             able = run.choose("lead_responsible", run.of_responsible(side))
-            leads.append(run.lead(side, able, run.fired[-1], "responsible"))
-    team, funding, forms = run.team(), run.funding(), run.first("forms", Forms, run.view)
+            leads.append(lead_of(run, side, able, run.fired[-1], "responsible"))
+    team, funding, forms = team_of(run), funding_of(run), run.first("forms", Forms, run.view)
     queue = run.optional("queue", Queue)
     return Proposal(
         partnership=partnership.id,

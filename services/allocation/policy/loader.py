@@ -14,8 +14,9 @@ from typing import Final
 from services.allocation.policy import checker
 from services.allocation.policy.jurisdiction import BASES, Basis, Policies, holders_of
 from services.allocation.policy.model import Attribute, Partner, Partnership, Rules
+from services.allocation.policy.partners import read_partners
 from services.allocation.policy.problems import PolicyErrors, Problem, nearest
-from services.allocation.policy.rules import AGENCY_ID, RuleReader
+from services.allocation.policy.rules import RuleReader
 from services.allocation.policy.shapes import BY_NAME, SECTIONS
 from services.allocation.policy.source import Node, read
 from services.allocation.policy.vocabulary import Areas, Vocabulary, read_areas, read_vocabulary
@@ -26,7 +27,6 @@ NATIONAL: Final = "national.yaml"
 HEAD: Final = ("policy", "name", "version", "source")
 PARTNERSHIP_FIELDS: Final = (*HEAD, "areas", "agencies", "funds", "programmes")
 NATIONAL_FIELDS: Final = (*HEAD, "jurisdiction", "agencies")
-AGENCY_FIELDS: Final = ("kind", "name", "areas", "facilitators", "excludes")
 OTHER: Final = "other"
 
 
@@ -101,7 +101,7 @@ class _Reader:
         nothing: dict[str, frozenset[str]] = dict.fromkeys(
             ("agencies", "partners", "programmes", "areas"), frozenset()
         )
-        partners = self._agencies(root, {})
+        partners = read_partners(root, self.vocabulary, self.areas, {}, self.problems)
         rules = self._sections(NATIONAL, root, sections, self.vocabulary.for_policy(nothing), {}, frozenset())
         node = (root.fields or {}).get("jurisdiction")
         fields = (node.fields or {}) if node is not None else {}
@@ -140,7 +140,7 @@ class _Reader:
             "partners": frozenset(),
         }
         first = self.vocabulary.for_policy(known)  # exclusions of agencies cannot ask about agencies
-        partners = self._agencies(root, first)
+        partners = read_partners(root, self.vocabulary, self.areas, first, self.problems)
         known["partners"] = frozenset(partners)
         known["agencies"] = frozenset({OTHER, *partners})
         attributes = self.vocabulary.for_policy(known)
@@ -221,77 +221,6 @@ class _Reader:
             )
             return {}
         return {name: value.text or "" for name, value in node.fields.items()}
-
-    def _agencies(self, root: Node, attributes: Mapping[str, Attribute]) -> dict[str, Partner]:
-        node = (root.fields or {}).get("agencies")
-        if node is None or not node.fields:
-            self.problems.append(
-                (node or root).problem(
-                    "the policy names no agency",
-                    "list them: `agencies: {beacon: {kind: victim_care, name: Beacon}}`",
-                )
-            )
-            return {}
-        partners = {}
-        for agency_id, entry in node.fields.items():
-            partner = self._agency(agency_id, entry, attributes)
-            if partner is not None:
-                partners[agency_id] = partner
-        return partners
-
-    def _agency(self, agency_id: str, entry: Node, attributes: Mapping[str, Attribute]) -> Partner | None:
-        if not AGENCY_ID.fullmatch(agency_id):
-            self.problems.append(
-                entry.problem(
-                    f"'{agency_id}' is no agency id",
-                    "use lower-case letters, digits and hyphens: victim-support",
-                )
-            )
-        if entry.fields is None:
-            self.problems.append(
-                entry.problem(f"nothing is said of '{agency_id}'", "write `{kind: police, name: …}`")
-            )
-            return None
-        reader = RuleReader(
-            entry.file, agency_id, self.vocabulary, attributes, {}, frozenset(), self.problems
-        )
-        for name in entry.fields:
-            if name not in AGENCY_FIELDS:
-                self.problems.append(
-                    entry.problem(f"an agency has no '{name}'", nearest(name, AGENCY_FIELDS))
-                )
-        kind = entry.fields["kind"].text if "kind" in entry.fields else None
-        if kind not in self.vocabulary.words["kinds"]:
-            at = entry.fields.get("kind", entry)
-            self.problems.append(
-                at.problem(
-                    f"'{kind}' is no kind of agency", nearest(kind or "", self.vocabulary.words["kinds"])
-                )
-            )
-        areas = entry.fields["areas"].items or () if "areas" in entry.fields else ()
-        for item in areas:
-            if item.text not in self.areas.by_id:
-                self.problems.append(
-                    item.problem(f"unknown area '{item.text}'", nearest(item.text or "", self.areas.by_id))
-                )
-        number = entry.fields["facilitators"].text if "facilitators" in entry.fields else None
-        if number is not None and not number.isdigit():
-            self.problems.append(
-                entry.fields["facilitators"].problem(
-                    f"'{number}' is no number of facilitators", "write 0 or more"
-                )
-            )
-            number = None
-        title = entry.fields["name"].text if "name" in entry.fields else None
-        return Partner(
-            id=agency_id,
-            kind=kind or "",
-            name=title or agency_id,
-            line=entry.line,
-            areas=frozenset(item.text for item in areas if item.text),
-            facilitators=int(number) if number is not None else None,
-            excludes=reader.exclusions(entry.fields.get("excludes")),
-        )
 
     def _sections(
         self, file: str, root: Node, names: list[str], attributes: Mapping[str, Attribute],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import time
 from typing import Any, Final
@@ -17,7 +16,6 @@ from services.allocation.policy.values import CODE, ValueReader, Wrong
 from services.allocation.policy.vocabulary import Vocabulary
 from shared.contracts.envelope import Hours
 
-AGENCY_ID: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 RULE_FIELDS: Final = ("rule", "when", "because")
 
 

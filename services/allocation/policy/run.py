@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar
@@ -9,23 +10,17 @@ from typing import Final, NamedTuple, TypeVar
 from services.allocation.policy import explanation, strictest
 from services.allocation.policy.agencies import Agencies
 from services.allocation.policy.clocks import Due, due_at
-from services.allocation.policy.context import Match, Side, View, party_values
+from services.allocation.policy.context import Match, Side, View
 from services.allocation.policy.facts import CaseFacts
 from services.allocation.policy.model import (
     Choice,
     Effect,
-    Fund,
-    LimitRule,
     Partnership,
-    Path,
     Rule,
     Rules,
-    Team,
     Word,
-    Worker,
 )
 from services.allocation.policy.problems import FactsError
-from services.allocation.policy.proposal import Funding, Lead, TeamNeed, WorkerNeed
 from services.allocation.policy.shapes import BY_NAME, COORDINATOR, Section
 
 E = TypeVar("E", bound=Effect)
@@ -195,10 +190,9 @@ class Run:
         if ref == "referring-agency":
             return self.facts.referred_by
         responsible = [side for side in match.responsible or self.view.responsible if side.party is not None]
+        harmed = match.harmed or self.view.harmed
         if ref == "supervising-agency":
-            return next(
-                (found for side in responsible if (found := self._supervisor(side)) is not None), None
-            )
+            return next(filter(None, map(self._supervisor, responsible)), None)
         if ref == "custody-agency":
             return next(
                 (
@@ -209,7 +203,6 @@ class Run:
                 None,
             )
         if ref == "liaison-agency":
-            harmed = match.harmed or self.view.harmed
             return next(
                 (side.party.liaison_agency for side in harmed if side.party and side.party.liaison_agency),
                 None,
@@ -230,99 +223,11 @@ class Run:
         near = [partner for partner in of_kind if partner.areas & here] or [p for p in of_kind if not p.areas]
         return near[0].id if len(near) == 1 else None
 
-    def lead(self, side: Side, able: tuple[str, ...], rule: Rule, role: str) -> Lead:
-        """Everything about the lead of one party."""
-        agency = able[0]
-        party = side.party
-        if party is None:
-            raise FactsError("parties: nobody leads for a party that is not known")
-        view = (self.of_harmed(side) if role == "harmed" else self.of_responsible(side)).knowing(
-            party_values(party, role)
+    def today(self, agencies: Iterable[str | None]) -> tuple[str, ...]:
+        """These agencies, or who succeeded them, each once."""
+        return tuple(
+            dict.fromkeys(self.agencies.current(agency) for agency in agencies if agency is not None)
         )
-        path = self.first("hand_over", Path, view)
-        steps = [self.agency(ref, Match((), ()), view) for ref in path.to]
-        limits = self.first("limits", LimitRule, view)
-        worker = self.first("worker", Worker, view)
-        return Lead(
-            party=party.id,
-            role=party.role,
-            agency=self.agencies.current(agency),
-            options=tuple(
-                dict.fromkeys(self.agencies.current(other) for other in (*able, self.found[COORDINATOR]))
-            ),
-            rule=rule.id,
-            team=typed(rule.effect, Choice).team,
-            worker=WorkerNeed(
-                roles=worker.roles,
-                training=worker.training or "none",
-                language=party.language,
-                hours=worker.work_hours or 0,
-                not_workers=self.not_neutral(worker.neutral_to)[0],
-            ),
-            hand_over=tuple(
-                dict.fromkeys(
-                    self.agencies.current(step) for step in steps if step not in {None, agency} and step
-                )
-            ),
-            duty=self.first("duty", Word, view).word if role == "harmed" else None,
-            limits=strictest.contract_limits(limits),
-            sessions=limits.sessions,
-        )
-
-    def team(self) -> TeamNeed:
-        """Who is needed to deliver."""
-        team = self.first("team", Team, self.view)
-        workers, agencies = self.not_neutral(team.neutral_to)
-        nothing = Match((), ())
-        groups = [[self.agency(ref, nothing, self.view) for ref in group] for group in team.one_from_each]
-        return TeamNeed(
-            facilitators=team.facilitators or 1,
-            different_agencies=bool(team.different_agencies),
-            one_from_each=tuple(
-                tuple(self.agencies.current(a) for a in group if a is not None) for group in groups
-            ),
-            training=team.training or "none",
-            experience=team.experience or "any",
-            supervision=team.supervision or "none",
-            specialism=team.specialism,
-            languages=tuple(dict.fromkeys(party.language for party in self.facts.parties if party.language)),
-            not_workers=workers,
-            not_agencies=agencies,
-            travel_km=team.travel_km,
-        )
-
-    def not_neutral(self, relations: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Workers and agencies that stand in one of these relations to a party of the case."""
-        parties = self.facts.parties
-        workers: list[str | None] = []
-        if "own_caseworker" in relations:
-            workers += [party.caseworker for party in parties]
-        if "own_liaison_officer" in relations:
-            workers += [party.liaison_officer for party in parties]
-        agencies = (
-            [party.supervising_agency for party in parties] if "own_supervisor_agency" in relations else []
-        )
-        return _given(workers), _given(agencies)
-
-    def funding(self) -> Funding:
-        """Who pays."""
-        section = BY_NAME["fund"]
-        hit = self.search(section, self.partnership.plan["fund"], self.view)
-        if hit is None:
-            raise FactsError("fund has no rule for this case: the policy was not checked")
-        rule, match = hit
-        fund = typed(rule.effect, Fund)
-        payers = [
-            ref if ref in self.partnership.funds else self.agency(ref, match, self.view) for ref in fund.payer
-        ]
-        payer = next((payer for payer in payers if payer is not None), fund.payer[-1])
-        extras = fund.extras and (
-            fund.extras
-            if fund.extras in self.partnership.funds
-            else self.agency(fund.extras, match, self.view)
-        )
-        self.say(section, rule, self.name(payer))
-        return Funding(payer=payer, basis=fund.basis, extras=extras)
 
     def name(self, agency: str) -> str:
         """What a co-ordinator calls it."""
@@ -353,7 +258,3 @@ def typed(effect: Effect, expected: type[E]) -> E:
     if not isinstance(effect, expected):
         raise TypeError(f"a rule with {type(effect).__name__} where {expected.__name__} belongs")
     return effect
-
-
-def _given(ids: list[str | None]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(item for item in ids if item is not None))
