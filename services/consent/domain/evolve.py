@@ -165,12 +165,14 @@ def _lead_assigned(state: PersonState, e: LeadAssigned) -> PersonState:
         lead=lead,
         suspended=None,
         tenures=max(state.tenures, tenure),
+        claims=add(state.claims, (f"{e.claim}:{e.party}",)),
         agencies=add(state.agencies, (e.agency,)),
     )
 
 
 def _lead_refused(state: PersonState, e: LeadRefused) -> PersonState:
-    return replace(state, agencies=add(state.agencies, (e.agency,)))
+    claims = add(state.claims, (f"{e.claim}:{e.party}",))
+    return replace(state, claims=claims, agencies=add(state.agencies, (e.agency,)))
 
 
 def _lead_ended(state: PersonState, e: LeadEnded) -> PersonState:

@@ -38,6 +38,9 @@ def _name(d: Decision, case: str, incident: str, wanted: ProposedLead) -> None:
 def _claim(
     d: Decision, case: str, claim_id: str, wanted: ProposedLead, proposed_at: datetime, context: Context
 ) -> None:
+    # Decided once, whatever has become of the lead since: after a restore old claims are read again.
+    if f"{claim_id}:{wanted.party}" in d.person(wanted.person).claims:
+        return
     ids = d.group(wanted.person)
     lead = lead_of(d, ids)
     reason = None
@@ -52,9 +55,6 @@ def _claim(
             claim=claim_id, case=case, party=wanted.party, agency=wanted.agency, reason=reason
         )
         d.tell(wanted.person, refused)
-        return
-    own = d.person(wanted.person).lead
-    if own is not None and (case, wanted.party) in own.covers and own.claim == claim_id:
         return
     d.tell(
         wanted.person,

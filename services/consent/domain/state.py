@@ -161,7 +161,8 @@ class PersonState:
 
     `known`: intake has told of this person. `lead` and what follows belong to whoever is spoken to. `suspended`: a lead
     that ended only because a link showed another; an unlink gives it back. `fence` and `tenures` count up. `unresolved`:
-    attempts that a person has to look into before anything else happens. `agencies`: those that may know of this person.
+    attempts that a person has to look into before anything else happens. `claims` have been decided, as "claim:party".
+    `agencies`: those that may know of this person.
     """
 
     known: bool = False
@@ -173,6 +174,7 @@ class PersonState:
     exceptions: tuple[str, ...] = ()
     not_before: date | None = None
     agreements: tuple[Agreed, ...] = ()
+    claims: tuple[str, ...] = ()
     lead: Lead | None = None
     suspended: Lead | None = None
     tenures: int = 0

@@ -53,11 +53,16 @@ class Witness:
     passed: set[tuple[str, str]] = field(default_factory=set)
     withdrawn: dict[str, set[str]] = field(default_factory=dict)
     story: list[str] = field(default_factory=list)
+    claims: int = 0
 
     # --- steps
 
     def ask(self, record: str, agency: str) -> None:
         self.world.ask(record, CASES[record], agency)
+
+    def claim(self, record: str, case: str, agency: str) -> None:
+        self.claims += 1
+        self.world.claim(record, case, agency=agency, claim=f"claim-{self.claims}")
 
     def redeem(self, record: str) -> None:
         before = self.world.people[record].permit
@@ -177,7 +182,7 @@ def steps(w: Witness) -> list[tuple[str, Callable[[], object]]]:
         ]
         for agency in AGENCIES:
             found += [
-                (f"{agency} claims {record}", partial(w.world.claim, record, case, agency=agency)),
+                (f"{agency} claims {record}", partial(w.claim, record, case, agency)),
                 (f"{agency} asks for {record}", partial(w.ask, record, agency)),
                 (f"{record} handed over to {agency}", partial(w.hand_over, record, agency)),
             ]

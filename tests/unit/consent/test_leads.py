@@ -41,6 +41,12 @@ def test_the_same_claim_twice_is_one(world: World) -> None:
     assert not told(world.claim(), LeadAssigned)
 
 
+def test_a_claim_that_was_decided_is_not_decided_again_when_it_is_read_again(world: World) -> None:
+    world.restrict("reassign", person="vera")
+    assert not told(world.claim(), LeadAssigned)
+    assert told(world.claim(claim="c1.2"), LeadAssigned)
+
+
 def test_a_lead_ends_with_the_last_of_its_cases_and_the_next_one_has_the_next_number(world: World) -> None:
     world.claim(case="c2")
     assert not told(world.close("c1"), LeadEnded)
