@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import date
 
 from services.allocation.domain import agencies, route
-from services.allocation.domain.evolve import Story, evolve
+from services.allocation.domain.evolve import Placed, Story, evolve
 from services.allocation.domain.route import Staffing
 from services.allocation.domain.state import CaseState, is_known
 from services.allocation.handlers.planning import propose
@@ -89,7 +89,9 @@ def save(
     if not is_known(after):
         return
     payloads = [one for one in story.told if isinstance(one, Payload)]
-    rows.stage_rows(work, case, before, after, payloads, registry.agency_of)
+    # One party of several is answered: nothing that is searched for has changed yet.
+    quiet = all(isinstance(one, Placed) for one in story.told)
+    rows.stage_rows(work, case, before, after, payloads, registry.agency_of, quiet=quiet)
     _stage_hours(work, before, after, registry, picked)
     for key, check in after.checks.items():
         was = before.checks.get(key)

@@ -165,14 +165,19 @@ def stage_rows(
     after: CaseState,
     told: Iterable[object],
     agency_of: Mapping[str, str],
+    *,
+    quiet: bool = False,
 ) -> None:
-    """Stage the rows that differ between a case as it was and as it is."""
-    work.write(save_cases, case_row(case, after, work.now))
+    """Stage the rows that differ between a case as it was and as it is. `quiet`: only where a party stands has changed."""
+    if not quiet:
+        work.write(save_cases, case_row(case, after, work.now))
     for key, party in after.parties.items():
         if before.parties.get(key) != party:
             work.write(
                 save_parties, (case, key, party.person, party.role, party.place, party.agency, party.worker)
             )
+    if quiet and not after.told:
+        return
     was, now_is = relations(before, agency_of), relations(after, agency_of)
     for agency, relation in sorted(was ^ now_is):
         work.write(relate, (agency, case, relation, (agency, relation) in now_is))
