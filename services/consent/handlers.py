@@ -11,10 +11,11 @@ from typing import Any
 from services.consent import store
 from services.consent.domain import cases, leads, outcomes, people, permits
 from services.consent.domain.decision import Decision, Situation
-from services.consent.domain.evolve import evolve, evolve_case
+from services.consent.domain.evolve import evolve
 from services.consent.domain.facts import Context, Paused
 from services.consent.domain.standing import start_of
 from services.consent.domain.state import CaseState, PersonState
+from services.consent.domain.taking_in import evolve_case
 from shared.contracts import agencies as agency_events
 from shared.contracts import cases as case_events
 from shared.contracts import consent as own

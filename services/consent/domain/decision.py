@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
-from services.consent.domain.evolve import evolve, evolve_case
+from services.consent.domain.evolve import evolve
 from services.consent.domain.facts import CaseFact
 from services.consent.domain.state import CaseState, PersonState
+from services.consent.domain.taking_in import evolve_case
 from shared.contracts.consent import PermitEnded
 from shared.contracts.envelope import Payload, datetime
 

@@ -5,39 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from services.consent.domain.facts import (
-    CaseFact,
-    CaseOver,
-    Cleared,
-    Closed,
-    Joined,
-    Linked,
-    Named,
-    Paused,
-    Resumed,
-    Unlinked,
-    WorkerNamed,
-)
 from services.consent.domain.state import (
     Agreed,
     Approach,
     Attempt,
-    CaseState,
     Hold,
     Lead,
-    Link,
-    Member,
-    Part,
-    Pause,
     Permit,
     PersonState,
-    Role,
     add,
     drop,
     find,
     put,
     replace,
 )
+from services.consent.domain.taking_in import TAKEN_IN, part_in
 from shared.contracts.consent import (
     AgreementRecorded,
     AttemptOverdue,
@@ -58,100 +40,12 @@ from shared.contracts.consent import (
     StandingTightened,
 )
 from shared.contracts.envelope import datetime
-from shared.contracts.people import PersonChanged, PersonErased, PersonHeld, PersonHoldLifted, PersonReferred
 
 # A person's own no, as the reason of a standing. Other reasons (a hold, a link, a pause) are told to agencies, but what
 # they follow from is a fact of its own, so that it can end by itself.
 NO = frozenset({"declined", "prior_no", "prior_not_now_undated", "withdrawn", "carried_over"})
 UNSAFE = "unsafe"
 EARLIEST = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-
-
-def _part(state: PersonState, case: str) -> Part:
-    return find(state.parts, case) or Part(case)
-
-
-def _role(known: Role, told: Role) -> Role:
-    if known in {"contact", told}:
-        return told
-    return known if told == "contact" else "both"
-
-
-def _referred(state: PersonState, e: PersonReferred) -> PersonState:
-    part = _part(state, e.case)
-    heard = (f"{e.referral}:{e.prior_contact.answer}",) if e.prior_contact else ()
-    part = replace(
-        part,
-        incident=e.incident,
-        role=_role(part.role, e.role),
-        speaks_for=add(part.speaks_for, e.speaks_for),
-        contact_persons=add(part.contact_persons, e.contact_persons),
-        heard=add(part.heard, heard),
-    )
-    return replace(
-        state,
-        known=True,
-        safety=e.safety,
-        parts=put(state.parts, part),
-        agencies=add(state.agencies, (e.referrer,)),
-    )
-
-
-def _named(state: PersonState, e: Named) -> PersonState:
-    part = _part(state, e.case)
-    part = replace(
-        part,
-        incident=part.incident or e.incident,
-        role=_role(part.role, e.role),
-        speaks_for=add(part.speaks_for, e.speaks_for),
-        contact_persons=add(part.contact_persons, e.contact_persons),
-    )
-    return replace(state, parts=put(state.parts, part), agencies=add(state.agencies, (e.agency,)))
-
-
-def _changed(state: PersonState, e: PersonChanged) -> PersonState:
-    # New details: a number that was wrong may be right now. An unsafe contact is another thing, and stays held.
-    return replace(state, safety=e.safety, blocked=())
-
-
-def _held(state: PersonState, e: PersonHeld) -> PersonState:
-    return replace(state, holds=put(state.holds, Hold(e.hold, e.reason, e.until, e.case)))
-
-
-def _hold_lifted(state: PersonState, e: PersonHoldLifted) -> PersonState:
-    return replace(state, holds=drop(state.holds, e.hold))
-
-
-def _erased(state: PersonState, _: PersonErased) -> PersonState:
-    return replace(state, closed="erased", exceptions=(), agreements=())
-
-
-def _linked(state: PersonState, e: Linked) -> PersonState:
-    link = find(state.links, e.other) or Link(e.other)
-    link = replace(link, here=True) if e.here else replace(link, there=True)
-    return replace(state, links=put(state.links, link))
-
-
-def _unlinked(state: PersonState, e: Unlinked) -> PersonState:
-    link = find(state.links, e.other)
-    if link is None:
-        return state
-    link = replace(link, here=False) if e.here else replace(link, there=False)
-    return replace(
-        state, links=put(state.links, link) if link.here or link.there else drop(state.links, e.other)
-    )
-
-
-def _cleared(state: PersonState, e: Cleared) -> PersonState:
-    return replace(state, parts=put(state.parts, replace(_part(state, e.case), limits=e.limits)))
-
-
-def _case_over(state: PersonState, e: CaseOver) -> PersonState:
-    return replace(state, parts=put(state.parts, replace(_part(state, e.case), over=True)))
-
-
-def _worker_named(state: PersonState, e: WorkerNamed) -> PersonState:
-    return replace(state, lead=replace(state.lead, worker=e.worker)) if state.lead else state
 
 
 def _lead_assigned(state: PersonState, e: LeadAssigned) -> PersonState:
@@ -203,7 +97,7 @@ def _tightened(state: PersonState, e: StandingTightened) -> PersonState:
 
 
 def _close(state: PersonState, case: str, reason: str) -> PersonState:
-    part = replace(_part(state, case), closed=reason)
+    part = replace(part_in(state, case), closed=reason)
     return replace(
         state,
         parts=put(state.parts, part),
@@ -267,7 +161,7 @@ def _attempt_recorded(state: PersonState, e: AttemptRecorded) -> PersonState:
     if e.outcome in {"wrong_number", "returned"}:
         state = replace(state, blocked=add(state.blocked, (e.channel,)))
     if e.purpose == "feedback" and e.outcome not in {"no_answer", "voicemail", "wrong_number", "returned"}:
-        state = replace(state, parts=put(state.parts, replace(_part(state, e.case), feedback=True)))
+        state = replace(state, parts=put(state.parts, replace(part_in(state, e.case), feedback=True)))
     return replace(state, permit=None) if state.permit and state.permit.id == e.permit else state
 
 
@@ -292,7 +186,7 @@ def _reached(state: PersonState, e: PersonReached) -> PersonState:
     )
     if e.began == "agency" and not any(a.attempts for a in approaches):
         # An answer given to the referrer: its approach is on record, and the call-back belongs to it.
-        part = _part(state, e.case)
+        part = part_in(state, e.case)
         asked = Approach(f"prior:{e.case}", e.agency or "", at, add((), (part.incident,)), (), e.answer, at)
         approaches = put(approaches, asked)
     return replace(state, approaches=approaches, not_before=e.not_before if e.answer == "not_now" else None)
@@ -329,17 +223,7 @@ def _unchanged(state: PersonState, _: PermitRefused) -> PersonState:
 
 
 _PERSON: dict[type, Callable[[PersonState, Any], PersonState]] = {
-    PersonReferred: _referred,
-    PersonChanged: _changed,
-    PersonHeld: _held,
-    PersonHoldLifted: _hold_lifted,
-    PersonErased: _erased,
-    Linked: _linked,
-    Unlinked: _unlinked,
-    Named: _named,
-    Cleared: _cleared,
-    CaseOver: _case_over,
-    WorkerNamed: _worker_named,
+    **TAKEN_IN,
     LeadAssigned: _lead_assigned,
     LeadRefused: _lead_refused,
     LeadEnded: _lead_ended,
@@ -363,19 +247,3 @@ _PERSON: dict[type, Callable[[PersonState, Any], PersonState]] = {
 def evolve(state: PersonState, event: object) -> PersonState:
     """Return the ledger after this event or fact. Raises KeyError for one that no ledger takes in."""
     return _PERSON[type(event)](state, event)
-
-
-def evolve_case(state: CaseState, fact: object) -> CaseState:
-    """Return what is known of a case after this fact."""
-    told: CaseFact = fact  # type: ignore[assignment]
-    match told:
-        case Joined(person, role):
-            old = find(state.members, person)
-            member = Member(person, _role(old.role, role) if old else role)
-            return state if member == old else replace(state, members=put(state.members, member))
-        case Paused(pause, reason, until):
-            return replace(state, pauses=put(state.pauses, Pause(pause, reason, until)))
-        case Resumed(pause):
-            return replace(state, pauses=drop(state.pauses, pause) if pause else ())
-        case Closed(reason):
-            return replace(state, closed=state.closed or reason)

@@ -1,0 +1,155 @@
+"""What a ledger takes in from others: intake's word about people, allocation's about cases. Nothing of it is told again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from services.consent.domain.facts import (
+    CaseFact,
+    CaseOver,
+    Cleared,
+    Closed,
+    Joined,
+    Linked,
+    Named,
+    Paused,
+    Resumed,
+    Unlinked,
+    WorkerNamed,
+)
+from services.consent.domain.state import (
+    CaseState,
+    Hold,
+    Link,
+    Member,
+    Part,
+    Pause,
+    PersonState,
+    Role,
+    add,
+    drop,
+    find,
+    put,
+    replace,
+)
+from shared.contracts.people import PersonChanged, PersonErased, PersonHeld, PersonHoldLifted, PersonReferred
+
+
+def part_in(state: PersonState, case: str) -> Part:
+    """Return what this id is in a case; a blank part if it is nothing yet."""
+    return find(state.parts, case) or Part(case)
+
+
+def _role(known: Role, told: Role) -> Role:
+    if known in {"contact", told}:
+        return told
+    return known if told == "contact" else "both"
+
+
+def _referred(state: PersonState, e: PersonReferred) -> PersonState:
+    part = part_in(state, e.case)
+    heard = (f"{e.referral}:{e.prior_contact.answer}",) if e.prior_contact else ()
+    part = replace(
+        part,
+        incident=e.incident,
+        role=_role(part.role, e.role),
+        speaks_for=add(part.speaks_for, e.speaks_for),
+        contact_persons=add(part.contact_persons, e.contact_persons),
+        heard=add(part.heard, heard),
+    )
+    return replace(
+        state,
+        known=True,
+        safety=e.safety,
+        parts=put(state.parts, part),
+        agencies=add(state.agencies, (e.referrer,)),
+    )
+
+
+def _named(state: PersonState, e: Named) -> PersonState:
+    part = part_in(state, e.case)
+    part = replace(
+        part,
+        incident=part.incident or e.incident,
+        role=_role(part.role, e.role),
+        speaks_for=add(part.speaks_for, e.speaks_for),
+        contact_persons=add(part.contact_persons, e.contact_persons),
+    )
+    return replace(state, parts=put(state.parts, part), agencies=add(state.agencies, (e.agency,)))
+
+
+def _changed(state: PersonState, e: PersonChanged) -> PersonState:
+    # New details: a number that was wrong may be right now. An unsafe contact is another thing, and stays held.
+    return replace(state, safety=e.safety, blocked=())
+
+
+def _held(state: PersonState, e: PersonHeld) -> PersonState:
+    return replace(state, holds=put(state.holds, Hold(e.hold, e.reason, e.until, e.case)))
+
+
+def _hold_lifted(state: PersonState, e: PersonHoldLifted) -> PersonState:
+    return replace(state, holds=drop(state.holds, e.hold))
+
+
+def _erased(state: PersonState, _: PersonErased) -> PersonState:
+    return replace(state, closed="erased", exceptions=(), agreements=())
+
+
+def _linked(state: PersonState, e: Linked) -> PersonState:
+    link = find(state.links, e.other) or Link(e.other)
+    link = replace(link, here=True) if e.here else replace(link, there=True)
+    return replace(state, links=put(state.links, link))
+
+
+def _unlinked(state: PersonState, e: Unlinked) -> PersonState:
+    link = find(state.links, e.other)
+    if link is None:
+        return state
+    link = replace(link, here=False) if e.here else replace(link, there=False)
+    return replace(
+        state, links=put(state.links, link) if link.here or link.there else drop(state.links, e.other)
+    )
+
+
+def _cleared(state: PersonState, e: Cleared) -> PersonState:
+    return replace(state, parts=put(state.parts, replace(part_in(state, e.case), limits=e.limits)))
+
+
+def _case_over(state: PersonState, e: CaseOver) -> PersonState:
+    return replace(state, parts=put(state.parts, replace(part_in(state, e.case), over=True)))
+
+
+def _worker_named(state: PersonState, e: WorkerNamed) -> PersonState:
+    return replace(state, lead=replace(state.lead, worker=e.worker)) if state.lead else state
+
+
+TAKEN_IN: dict[type, Callable[[PersonState, Any], PersonState]] = {
+    PersonReferred: _referred,
+    PersonChanged: _changed,
+    PersonHeld: _held,
+    PersonHoldLifted: _hold_lifted,
+    PersonErased: _erased,
+    Linked: _linked,
+    Unlinked: _unlinked,
+    Named: _named,
+    Cleared: _cleared,
+    CaseOver: _case_over,
+    WorkerNamed: _worker_named,
+}
+
+
+def evolve_case(state: CaseState, fact: object) -> CaseState:
+    """Return what is known of a case after this fact."""
+    told: CaseFact = fact  # type: ignore[assignment]
+    match told:
+        case Joined(person, role):
+            old = find(state.members, person)
+            member = Member(person, _role(old.role, role) if old else role)
+            return state if member == old else replace(state, members=put(state.members, member))
+        case Paused(pause, reason, until):
+            return replace(state, pauses=put(state.pauses, Pause(pause, reason, until)))
+        case Resumed(pause):
+            return replace(state, pauses=drop(state.pauses, pause) if pause else ())
+        case Closed(reason):
+            return replace(state, closed=state.closed or reason)
