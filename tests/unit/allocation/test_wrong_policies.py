@@ -243,14 +243,19 @@ def test_other_sections_cannot_be_loosened_either(section: str, what: str) -> No
         ({"shire.yaml": ""}, "the file is empty", "begin with `policy:`"),
         ({"shire.yaml": "- a\n"}, "a policy is a map of sections", "begin with `policy:`"),
         ({"shire.yaml": "x" * 200_001}, "the file is longer than 200000 characters", "split or shorten it"),
-        ({"shire.yaml": "[" * 5000}, "the file is nested too deeply", "no more than six levels"),
+        (
+            {"shire.yaml": "[" * 50_000 + "]" * 50_000},
+            "the file is nested too deeply",
+            "no more than six levels",
+        ),
+        ({"shire.yaml": "- " * 50_000 + "a"}, "the file is nested too deeply", "no more than six levels"),
         (
             {"shire.yaml": SOUND.split("agencies:", maxsplit=1)[0]},
             "the policy names no agency",
             "list them: `agencies:",
         ),
     ],
-    ids=["empty", "a list", "too long", "too deep", "no agencies"],
+    ids=["empty", "a list", "too long", "too deep", "too deep in blocks", "no agencies"],
 )
 def test_a_file_that_is_no_policy_is_told_as_such(files: dict[str, str], what: str, remedy: str) -> None:
     found = [p for p in problems({**SHIPPED, **files}) if what in p.what]
