@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends
 
 from services.intake.crypto import Keyring
-from services.intake.doorstep import Doorstep
 from services.intake.domain import (
     CaseFileState,
     PersonState,
     evolve_case_file,
     evolve_person,
 )
+from services.intake.doorstep import Doorstep
 from services.intake.settings import Settings
 from shared.runtime.service import Service, current_service
 from shared.runtime.stream import Stream
@@ -57,9 +57,8 @@ def intake_of(service: Service) -> Intake:
     return service
 
 
-def _current(service: Annotated[Any, Depends(current_service)]) -> Intake:
-    assert isinstance(service, Intake)  # noqa: S101 - routes of intake are served by intake
-    return service
+def _current(service: Annotated[Service, Depends(current_service)]) -> Intake:
+    return intake_of(service)
 
 
 Current = Annotated[Intake, Depends(_current)]

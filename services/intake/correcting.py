@@ -1,4 +1,4 @@
-"""Details of a person corrected by an agency that has to do with them; a hub's undoing of links and joins is in `parting`."""
+"""Details of a person, corrected by an agency that has to do with them."""
 
 from __future__ import annotations
 

@@ -81,8 +81,10 @@ class Keyring:
         try:
             lines = path.read_text(encoding="ascii").split()
         except (OSError, UnicodeDecodeError) as error:
-            raise BadMasterKey(f"the master key cannot be read from {path}: {type(error).__name__}. "
-                               "Without it nothing that is stored can be read: restore it from its own backup") from None  # fmt: skip
+            raise BadMasterKey(
+                f"the master key cannot be read from {path}: {type(error).__name__}. "
+                "Without it nothing that is stored can be read: restore it from its own backup"
+            ) from None
         try:
             return cls([base64.b64decode(line, validate=True) for line in lines])
         except binascii.Error:

@@ -1,4 +1,4 @@
-"""Which details are handed out for one contact: those of the permit's channel that are safe, and the rules for using them."""
+"""Which details are handed out for one contact: the safe ones of the permit's channel, and the rules for using them."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class PersonState:
 
     links: tuple[str, ...] = ()
     holds: Mapping[str, Hold] = field(default_factory=dict)
-    safety: Safety = Safety()
+    safety: Safety = Safety()  # noqa: RUF009 - immutable
     erased: bool = False
 
 
@@ -87,7 +87,7 @@ class CaseFileState:
 # ------------------------------------------------------------------------------------------------------------- a person
 
 
-def evolve_person(state: PersonState, event: Payload) -> PersonState:
+def evolve_person(state: PersonState, event: Payload) -> PersonState:  # noqa: PLR0911 - one for each kind of event
     """Return the person after one event."""
     match event:
         case PersonReferred(safety=safety) | PersonChanged(safety=safety):

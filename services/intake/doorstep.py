@@ -25,7 +25,6 @@ from services.intake.store.arrivals import Arrival, PartyRow, Stored, arrive
 from shared.runtime.errors import Unavailable
 from shared.runtime.identifiers import new_id
 from shared.runtime.telemetry import current_traceparent
-from shared.runtime.work import Work
 
 BATCH: Final = 500
 LINGER: Final = 0.010

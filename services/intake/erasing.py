@@ -7,7 +7,7 @@ they asked to be forgotten.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -89,27 +89,38 @@ async def export(work: Work, service: Intake, person: str) -> dict[str, Any]:
         "person": person,
         "ids": group,
         "as_sent": [
-            {"referral": one.referral, "agency": one.agency, "role": one.role, "person": one.person, "sent": one.sent}
+            {
+                "referral": one.referral,
+                "agency": one.agency,
+                "role": one.role,
+                "person": one.person,
+                "sent": one.sent,
+            }
             for one in held
         ],
         "referrals": await _referrals(work, service, sorted({one.referral for one in held})),
         "corrections": {one: correction.fields for one, correction in corrected.items()},
-        "holds": await _plain(work, "SELECT id, reason, until, set_at, lifted_at, lift_reason FROM hold WHERE person = ANY($1::text[])", group),
-        "withdrawals": await _plain(
-            work, "SELECT id, state, scope, case_id, by_whom, agency, recorded_at, in_force_at FROM withdrawal WHERE person = ANY($1::text[])", group
-        ),
-        "releases": await _plain(
-            work, "SELECT permit, agency, worker, case_id, state, handed_out_at FROM release WHERE person = ANY($1::text[])", group
-        ),
-        "read_by": await _plain(work, "SELECT at, agency, worker, what FROM read_log WHERE person = ANY($1::text[]) ORDER BY id", group),
-    }  # fmt: skip
+        **{name: await _plain(work, query, group) for name, query in _PLAIN.items()},
+    }
+
+
+_PLAIN: Final = {
+    "holds": "SELECT id, reason, until, set_at, lifted_at, lift_reason FROM hold WHERE person = ANY($1::text[])",
+    "withdrawals": """SELECT id, state, scope, case_id, by_whom, agency, recorded_at, in_force_at FROM withdrawal
+                      WHERE person = ANY($1::text[])""",
+    "releases": """SELECT permit, agency, worker, case_id, state, handed_out_at FROM release
+                   WHERE person = ANY($1::text[])""",
+    "read_by": "SELECT at, agency, worker, what FROM read_log WHERE person = ANY($1::text[]) ORDER BY id",
+}
 
 
 async def _referrals(work: Work, service: Intake, referrals: list[str]) -> list[dict[str, Any]]:
     found = []
     rows = await work.fetch(
-        """SELECT r.id::text AS id, r.agency, r.reference_tag, v.version, v.key, v.sealed, v.notes_key, v.notes, v.received_at
-           FROM referral AS r JOIN referral_version AS v ON v.referral = r.id WHERE r.id = ANY($1::uuid[]) ORDER BY v.received_at""",
+        """SELECT r.id::text AS id, r.agency, r.reference_tag, v.version, v.key, v.sealed, v.notes_key, v.notes,
+                  v.received_at
+           FROM referral AS r JOIN referral_version AS v ON v.referral = r.id
+           WHERE r.id = ANY($1::uuid[]) ORDER BY v.received_at""",
         referrals,
     )
     for row in rows:

@@ -1,8 +1,8 @@
-"""From a referral to what the other services may know of it: facts for routing and for safe contact, never a detail. Pure."""
+"""From a referral to what the other services may know: facts for routing and for safe contact, never a detail. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -27,7 +27,7 @@ _EXPLICIT_CLASSES: Final = frozenset({"sexual", "domestic_abuse", "homicide", "r
 
 
 def known_birth_date(text: str | None, today: date) -> date | None:
-    """Return the date of birth if it can be one; None if it is missing, impossible, a placeholder, in the future or too long ago."""
+    """Return the date of birth; None if it is missing, impossible, a placeholder, in the future or too long ago."""
     digits = birth_date(text)
     try:
         born = date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))

@@ -15,7 +15,6 @@ from shared.contracts.envelope import Channel, Purpose
 from shared.runtime.errors import Unavailable
 from shared.runtime.identifiers import new_id
 
-
 T = TypeVar("T")
 
 

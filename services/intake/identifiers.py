@@ -1,7 +1,7 @@
 """Identifiers of people, cases and places: anchored patterns, check letters, one normal form each.
 
-Every function takes what was sent and returns the normal form, or raises ValueError with what is wrong and what would be right
-(never the value itself: error texts travel into answers and logs). What was sent is kept elsewhere, encrypted.
+Every function takes what was sent and returns the normal form, or raises ValueError with what is wrong and what would be
+right (never the value itself: error texts travel into answers and logs). What was sent is kept elsewhere, encrypted.
 """
 
 from __future__ import annotations
@@ -27,13 +27,29 @@ _FORCE = re.compile(r"\d{2}", re.ASCII)
 _POLICE_AREA = re.compile(r"(E23|W15)\d{6}", re.ASCII)
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\"<>()\[\],;:\\]{1,64}@([a-z0-9-]{1,63}\.)+[a-z0-9-]{2,63}")
 
+_LONGEST_EMAIL: Final = 254  # RFC 5321
+_SHORT_YEAR: Final = 2
+
 NO_FIXED_ABODE: Final = frozenset({"NF1 1NF", "NF1 1FA"})
 PLACEHOLDER_BIRTH_DATES: Final = frozenset({"1900-01-01", "1970-01-01"})
 
 # Home Office codes: 43 territorial forces and British Transport Police. Others exist; an unknown one is warned about.
 FORCES: Final = frozenset(
-    "01 03 04 05 06 07 10 11 12 13 14 16 17 20 21 22 23 30 31 32 33 34 35 36 37 40 41 42 43 44 45 46 47 48 "
-    "50 52 53 54 55 60 61 62 63 93".split()
+    f"{code:02}"
+    for first, last in (
+        (1, 1),
+        (3, 7),
+        (10, 14),
+        (16, 17),
+        (20, 23),
+        (30, 37),
+        (40, 48),
+        (50, 50),
+        (52, 55),
+        (60, 63),
+        (93, 93),
+    )
+    for code in range(first, last + 1)
 )
 
 
@@ -59,7 +75,7 @@ def pnc(text: str, *, this_year: int | None = None) -> str:
         raise ValueError("not a PNC number; it looks like 79/163001B or 2002/0073319Z")
     year, serial, letter = (group for group in match.groups() if group is not None)
     _check(year[-2:] + serial.zfill(7), letter, "PNC number")
-    if len(year) == 2:
+    if len(year) == _SHORT_YEAR:
         now = this_year or time.gmtime().tm_year
         year = f"{now // 100 if int(year) <= now % 100 else now // 100 - 1}{year}"
     return f"{year}/{serial.zfill(7)}{letter}"
@@ -129,7 +145,7 @@ def postcode(text: str) -> str:
 
 def district(normal_postcode: str) -> str | None:
     """Return the outward half of a postcode (SG1), which routing may know; None for no fixed abode."""
-    return None if normal_postcode in NO_FIXED_ABODE else normal_postcode.split(" ")[0]
+    return None if normal_postcode in NO_FIXED_ABODE else normal_postcode.split(" ", maxsplit=1)[0]
 
 
 def telephone(text: str) -> str:
@@ -155,6 +171,6 @@ def is_mobile(e164: str) -> bool:
 def email(text: str) -> str:
     """Return an e-mail address in lower case."""
     tidy = text.strip().lower()
-    if len(tidy) > 254 or _EMAIL.fullmatch(tidy) is None:
+    if len(tidy) > _LONGEST_EMAIL or _EMAIL.fullmatch(tidy) is None:
         raise ValueError("not an e-mail address; it looks like name@example.org")
     return tidy

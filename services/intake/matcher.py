@@ -78,7 +78,7 @@ class Matcher:
             return await self.service.transact(self._match, BATCH, None)
         except (Unavailable, *INFRASTRUCTURE):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the referrals are now tried one by one
+        except Exception as error:
             log.warning("batch failed; one by one", extra={"error": type(error).__name__}, exc_info=True)
         rows = await self.service.pool.fetch(
             "SELECT referral::text AS id FROM to_match WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT $1",
@@ -91,10 +91,10 @@ class Matcher:
             return await self.service.transact(self._match, 1, referral)
         except (Unavailable, *INFRASTRUCTURE):
             raise
-        except Exception as error:  # noqa: BLE001 - this referral's fault, whatever it is
+        except Exception as error:
             attempts = await self.service.transact(store.put_off, referral)
             extra = {"referral": referral, "error": type(error).__name__, "attempt": attempts}
-            log.error("referral cannot be matched", extra=extra, exc_info=True)
+            log.exception("referral cannot be matched", extra=extra)
             DELAYED.add(1)
             return 1
 

@@ -31,13 +31,13 @@ async def split(
     The new id starts with what the referral said. The machine does not join the two again.
     """
     row = await work.fetchrow(
-        """SELECT id::text AS id FROM party WHERE referral = $1 AND position = $2 AND contact = $3 AND person = $4 AND current
-           AND key IS NOT NULL""",
+        """SELECT id::text AS id FROM party
+           WHERE referral = $1 AND position = $2 AND contact = $3 AND person = $4 AND current AND key IS NOT NULL""",
         referral, position, contact, person,
     )  # fmt: skip
     if row is None:
         raise not_found("party of this person")
-    held = [one for one in await store.held_about(work, service.keyring, [person])]
+    held = list(await store.held_about(work, service.keyring, [person]))
     moved = next(one for one in held if one.party == row["id"])
     cases = await work.fetch(
         "SELECT case_id, position, facts, harmed FROM referral_case WHERE referral = $1", referral
@@ -68,12 +68,12 @@ def _names(case: Any, person: str) -> bool:  # noqa: ANN401 - a record
 
 async def _move(
     work: Work,
-    case: Any,
+    case: Any,  # noqa: ANN401 - a record
     referral: str,
     person: str,
     new: str,
     fresh: str | None,
-    moved: Held,  # noqa: ANN401 - a record
+    moved: Held,
 ) -> None:
     """Tell of one case that its party is somebody else. A harmed party takes the referral into a case of its own."""
     before = msgspec.json.decode(case["facts"], type=ReferralFacts)

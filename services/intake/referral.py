@@ -227,7 +227,7 @@ class Agreement(Part):
 
 
 class Human(Part):
-    """What is known of a human being. Nothing is required but something: a name, or an identifier, or a way to reach them."""
+    """What is known of a human being. Something is required: a name, or an identifier, or a way to reach them."""
 
     name: Name | None = None
     aliases: tuple[Name, ...] = Field(default=(), max_length=20)

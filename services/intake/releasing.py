@@ -43,7 +43,7 @@ _TITLES = {
     "behind": "Something about this person has just changed. Try again in a moment.",
     "changed": "Something about this person changed meanwhile. Ask for a new permit.",
     "unsafe": "There is no safe way to contact this person by this channel.",
-    "contact-point": "Somebody else's approach, or somebody else's no, is at the same contact point. A person must look at it.",
+    "contact-point": "Somebody else's approach, or no, is at the same contact point. A person must look at it.",
     "already-redeemed": "This permit was used before. A release is never repeated.",
     "withdrawn": "This person takes part no longer.",
     "on-hold": "Contact with this person is on hold.",

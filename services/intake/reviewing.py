@@ -25,8 +25,8 @@ from shared.runtime.problems import FieldError, Problem, invalid, not_found
 from shared.runtime.work import Work
 
 Answer = Literal["same", "different", "cannot_tell"]
-COLUMNS: Final = """id::text AS id, kind, person, candidates, case_id, candidate_cases, reasons, sentence, score, evidence, ask,
-  model, hold, agency, referral::text AS referral, opened_at, version, answer, decided_with, decided_at"""
+COLUMNS: Final = """id::text AS id, kind, person, candidates, case_id, candidate_cases, reasons, sentence, score, evidence,
+  ask, model, hold, agency, referral::text AS referral, opened_at, version, answer, decided_with, decided_at"""
 _INCIDENT = msgspec.json.Decoder(Incident)
 
 

@@ -1,8 +1,8 @@
 """People who ask for themselves: public, unverified until they have replied, and answered alike whatever is known of them.
 
-What they send is sealed and waits. A message to the e-mail address that they gave carries a code; only when that comes back is
-it a referral, by the agency `self`. Without an e-mail address the hub confirms it after speaking to them. Unconfirmed ones
-are destroyed when their time is over.
+What they send is sealed and waits. A message to the e-mail address that they gave carries a code; only when that comes
+back is it a referral, by the agency `self`. Without an e-mail address the hub confirms it after speaking to them.
+Unconfirmed ones are destroyed when their time is over.
 """
 
 from __future__ import annotations

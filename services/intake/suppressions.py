@@ -1,5 +1,4 @@
-"""What is kept of a "no" when the person is erased or not known yet: narrow composites, as keyed hashes, that a later
-referral meets."""
+"""What is kept of the "no" of somebody erased, or not known yet: narrow composites that a later referral meets."""
 
 from __future__ import annotations
 
@@ -10,8 +9,8 @@ from services.intake.matching.names import sound
 def suppression_texts(record: Record) -> list[str]:
     """Return the composites: name with birth date and postcode; each telephone, e-mail and identifier.
 
-    Names as they sound and by their formal form, so that "Liz Smyth" meets Elizabeth Smith's "no". A hit holds a referral for
-    a human to look at; it never decides.
+    Names as they sound and by their formal form, so that "Liz Smyth" meets Elizabeth Smith's "no". A hit holds a referral
+    for a human to look at; it never decides.
     """
     root = model.load().forenames.root
     texts = [f"phone:{number}" for number in record.phones]

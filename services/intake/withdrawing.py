@@ -1,8 +1,8 @@
 """A person takes part no longer: recorded here at once, so that no release gets through, then put in force by consent.
 
 The row is committed before consent is asked. A crash, or consent being away, leaves it `recorded`; `withdraw_loop` repeats
-the call under the same key until it is answered. Who is meant may be unclear: then every candidate is blocked and a person at
-the hub decides; nobody known: it stays as a suppression, which a later referral meets.
+the call under the same key until it is answered. Who is meant may be unclear: then every candidate is blocked and a
+person at the hub decides; nobody known: it stays as a suppression, which a later referral meets.
 """
 
 from __future__ import annotations
@@ -111,9 +111,11 @@ async def _by_details(
     """Find who is meant. One human: as if named. Several possible: all are blocked. Nobody: a suppression remains."""
     record_ = matching.normalise(comparable(human, agency))
     tags = frozenset(service.keyring.tag("suppression", text) for text in suppression_texts(record_))
+    keys = blocking_tags(service.keyring, record_)
     one = Someone(
-        "", 0, False, "harmed", b"", _as_party(human), record_, blocking_tags(service.keyring, record_), tags
-    )  # noqa: FBT003
+        party="", position=0, contact=False, role="harmed", key=b"", human=_as_party(human), record=record_, keys=keys,
+        suppression=tags,
+    )  # fmt: skip
     crowd = Crowd(
         RecordCache(service.keyring), await work.fetchval("SELECT count(*) FROM stream WHERE kind = 'person'")
     )

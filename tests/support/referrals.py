@@ -3,11 +3,43 @@
 import random
 from typing import Any
 
-_FORENAMES = "Ada Beryl Clive Dennis Edith Fatima Gareth Hilda Imran Joyce Kwame Lena Moses Nadia Owen Priya Ruth Stan Tariq Una".split()
-_SURNAMES = "Ackroyd Bhatt Crowther Dunmore Eccles Fairfax Gupta Hargreave Ivanov Jessop".split()
+_FORENAMES = [
+    "Ada",
+    "Beryl",
+    "Clive",
+    "Dennis",
+    "Edith",
+    "Fatima",
+    "Gareth",
+    "Hilda",
+    "Imran",
+    "Joyce",
+    "Kwame",
+    "Lena",
+    "Moses",
+    "Nadia",
+    "Owen",
+    "Priya",
+    "Ruth",
+    "Stan",
+    "Tariq",
+    "Una",
+]
+_SURNAMES = [
+    "Ackroyd",
+    "Bhatt",
+    "Crowther",
+    "Dunmore",
+    "Eccles",
+    "Fairfax",
+    "Gupta",
+    "Hargreave",
+    "Ivanov",
+    "Jessop",
+]
 
 
-def party(role: str = "harmed", **fields: Any) -> dict[str, Any]:
+def party(role: str = "harmed", **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of JSON
     """Return one party: Mary Wells, known by everything, unless told otherwise."""
     known: dict[str, Any] = {
         "name": {"forenames": "Mary Ann", "surname": "Wells"},
@@ -20,7 +52,7 @@ def party(role: str = "harmed", **fields: Any) -> dict[str, Any]:
     return {"role": role, **known, **fields}
 
 
-def offender(**fields: Any) -> dict[str, Any]:
+def offender(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of JSON
     """Return a responsible party: Frank Dole."""
     known: dict[str, Any] = {
         "name": {"forenames": "Frank", "surname": "Dole"},
@@ -31,7 +63,7 @@ def offender(**fields: Any) -> dict[str, Any]:
     return {"role": "responsible", **known, **fields}
 
 
-def referral(reference: str = "R-1", **fields: Any) -> dict[str, Any]:
+def referral(reference: str = "R-1", **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of JSON
     """Return a referral about a burglary of Mary Wells by Frank Dole."""
     document: dict[str, Any] = {
         "reference": reference,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from services.intake import batches, importing
 from services.intake.api.common import field_errors
@@ -43,12 +46,25 @@ async def post_batch(
         if kind == "text/csv"
         else _ndjson(service, caller.agency, source)
     )
-    return StreamingResponse(_encoded(found), media_type=NDJSON)
+    return Answered(_encoded(found), media_type=NDJSON)
+
+
+class Answered(StreamingResponse):
+    """Answers while the request is still being read.
+
+    Starlette's own would listen for a hang-up by reading the request itself, and swallow lines of it.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the signature is ASGI's
+        """Send the answers."""
+        await self.stream_response(send)
 
 
 async def _encoded(found: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
-    async for answer in found:
-        yield msgspec.json.encode(answer) + b"\n"
+    # Whoever hangs up half-way sends the rest again: what was stored is answered as seen.
+    with suppress(ClientDisconnect):
+        async for answer in found:
+            yield msgspec.json.encode(answer) + b"\n"
 
 
 def _ndjson(service: Intake, agency: str, source: AsyncIterator[Line]) -> AsyncIterator[dict[str, Any]]:
@@ -66,9 +82,10 @@ async def _table(
     async def documents() -> AsyncIterator[Line]:
         async for number, text in batches.records(source, line_most=limit):
             # What is wrong with a record travels to its answer as a line that cannot be JSON.
+            if text is None:
+                yield number, b"\x00it is not UTF-8; save the file as CSV in UTF-8"
+                continue
             try:
-                if text is None:
-                    raise BadTable("it is not UTF-8; save the file as CSV in UTF-8")
                 if not found:
                     found.append(Table(text))
                     continue
@@ -112,7 +129,7 @@ async def import_register(
     service: Current,
     caller: Caller = scope("operator"),  # noqa: ARG001 - the declaration is the check
 ) -> Response:
-    """Import an older system's register (NDJSON): who leads, who was approached, who said no. The same line again is known."""
+    """Import an older system's register (NDJSON): who leads, who was approached, who said no. Lines may be sent again."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (NDJSON, "application/ndjson", "application/jsonl"):
         field = FieldError("Content-Type", "not NDJSON", f"Send {NDJSON} in UTF-8.")
@@ -126,4 +143,4 @@ async def import_register(
             return {"line": number, **invalid(field_errors(bad.faults)).body()}
         return await _one(service, agency, number, document, lax=False, register=True)
 
-    return StreamingResponse(_encoded(batches.answers(source, handle)), media_type=NDJSON)
+    return Answered(_encoded(batches.answers(source, handle)), media_type=NDJSON)

@@ -6,14 +6,16 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, TypeVar
 
 import msgspec
-from fastapi import Path
+from fastapi import Depends, Path
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
 from services.intake.remedies import Fault, faults
+from shared.runtime.idempotency import idempotency_key
 from shared.runtime.problems import FieldError, invalid
 
 M = TypeVar("M", bound=BaseModel)
+Key = Annotated[str, Depends(idempotency_key)]
 PathId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, Field
 from starlette.responses import Response
 
 from services.intake import holding
-from services.intake.api.common import PathId, json_response, parse
+from services.intake.api.common import Key, PathId, json_response, parse
 from services.intake.core import Current
 from services.intake.referral import Part
 from services.intake.store import holds as store
 from services.intake.store import reading
 from shared.runtime.auth import Caller, scope
 from shared.runtime.http import etag, required_version
-from shared.runtime.idempotency import Answer, idempotency_key
+from shared.runtime.idempotency import Answer
 from shared.runtime.problems import not_found
 from shared.runtime.work import Work
 
@@ -50,7 +50,7 @@ async def retract(
     request: Request,
     referral: PathId,
     service: Current,
-    key: str = Depends(idempotency_key),
+    key: Key,
     caller: Caller = scope("referrals.write"),
 ) -> Response:
     """Take back a referral that was posted in error."""
@@ -77,7 +77,7 @@ async def set_hold(
     request: Request,
     referral: PathId,
     service: Current,
-    key: str = Depends(idempotency_key),
+    key: Key,
     caller: Caller = scope("hub"),
 ) -> Response:
     """Hold a referral's cases."""

@@ -10,7 +10,8 @@ from typing import Any, Final
 from starlette.responses import HTMLResponse
 
 _STYLE: Final = (
-    "body{font:1.2rem/1.5 Arial,Helvetica,sans-serif;color:#0b0c0c;background:#fff;margin:0 auto;max-width:38rem;padding:1.5rem}"
+    "body{font:1.2rem/1.5 Arial,Helvetica,sans-serif;color:#0b0c0c;background:#fff;"
+    "margin:0 auto;max-width:38rem;padding:1.5rem}"
     "h1{font-size:1.9rem;line-height:1.2}fieldset{border:0;margin:0;padding:0}legend{font-weight:bold;padding:0}"
     "label{display:block;padding:.6rem 0}input{width:1.4rem;height:1.4rem;vertical-align:middle;margin-right:.6rem}"
     "button{font:inherit;font-weight:bold;color:#fff;background:#00703c;border:0;border-bottom:3px solid #002d18;"
@@ -51,7 +52,7 @@ def withdraw_form(*, has_case: bool) -> HTMLResponse:
 def withdrawn(state: dict[str, Any]) -> HTMLResponse:
     """Return the page that says how it stands."""
     if state.get("outcome") == "in_flight":
-        under_way = "<p>One message or call was already on its way and can no longer be stopped. After that there will be none.</p>"
+        under_way = "<p>One message or call was already on its way. It cannot be stopped; after it there will be none.</p>"
     else:
         under_way = ""
     return _page(

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
 from services.intake import correcting, erasing, parting, reviewing
-from services.intake.api.common import PathId, json_response, parse
+from services.intake.api.common import Key, PathId, json_response, parse
 from services.intake.core import PERSON, Current, Intake
 from services.intake.correcting import Corrected
 from services.intake.referral import Part
 from services.intake.store import reading
 from shared.runtime.auth import Caller, scope
 from shared.runtime.http import etag, required_version
-from shared.runtime.idempotency import Answer, idempotency_key
+from shared.runtime.idempotency import Answer
 from shared.runtime.problems import FieldError, invalid
 from shared.runtime.work import Work
 
@@ -105,7 +105,7 @@ async def split(
     request: Request,
     person: PathId,
     service: Current,
-    key: str = Depends(idempotency_key),
+    key: Key,
     caller: Caller = scope("hub"),
 ) -> Response:
     """Undo a join: a referral's party becomes a person of their own (a second person confirms)."""
@@ -134,7 +134,7 @@ async def erase(
     request: Request,
     person: PathId,
     service: Current,
-    key: str = Depends(idempotency_key),
+    key: Key,
     caller: Caller = scope("hub"),
 ) -> Response:
     """Destroy the keys of everything held about a person (a second person confirms). A suppression remains."""
@@ -172,7 +172,8 @@ async def reads(
 ) -> Response:
     """Return who read what about a person, the oldest first."""
     rows = await service.pool.fetch(
-        "SELECT id, at, agency, worker, what, referral, permit FROM read_log WHERE person = $1 AND id > $2 ORDER BY id LIMIT 500",
+        """SELECT id, at, agency, worker, what, referral, permit FROM read_log
+           WHERE person = $1 AND id > $2 ORDER BY id LIMIT 500""",
         person,
         after,
     )
@@ -193,7 +194,8 @@ async def neighbours(person: PathId, service: Current, caller: Caller = scope("h
         """SELECT DISTINCT o.person, l.live, l.refused,
              EXISTS (SELECT FROM contact_point_cleared AS k WHERE k.person = $1 AND k.other = o.person) AS cleared
            FROM contact_point AS p JOIN contact_point AS o ON o.tag = p.tag AND o.person <> p.person
-           JOIN ledger AS l ON l.person = o.person WHERE p.person = $1 AND (l.live OR l.refused) ORDER BY o.person LIMIT 100""",
+           JOIN ledger AS l ON l.person = o.person WHERE p.person = $1 AND (l.live OR l.refused)
+           ORDER BY o.person LIMIT 100""",
         person,
     )
     await service.transact(reading.note_read, caller.agency, caller.worker, "person.contact_points", person)

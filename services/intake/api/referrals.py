@@ -18,7 +18,10 @@ from shared.runtime.problems import FieldError, Problem, invalid, not_found
 
 router = APIRouter(prefix="/v1/referrals", tags=["referrals"])
 
-_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": Referral.model_json_schema(ref_template="#/components/schemas/Referral/$defs/{model}")}}}}  # fmt: skip
+_SCHEMA = Referral.model_json_schema(
+    ref_template="#/paths/~1v1~1referrals/post/requestBody/content/application~1json/schema/$defs/{model}"
+)
+_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}}
 
 
 def answer_of(stored: Stored, reference: str | None = None) -> tuple[int, dict[str, Any]]:

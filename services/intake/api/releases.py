@@ -30,8 +30,8 @@ async def post_release(
 ) -> Response:
     """Redeem a permit and hand out the contact details and safe-contact rules, once.
 
-    409 with a typed reason: behind (try again), changed, unsafe, contact-point, already-redeemed, withdrawn, on-hold. 503 means:
-    do not contact.
+    409 with a typed reason: behind (try again), changed, unsafe, contact-point, already-redeemed, withdrawn, on-hold.
+    503 means: do not contact.
     """
     body = parse(Ask, await request.body())
     holder = releasing.Holder.of(caller, request.headers.get(releasing.BEHALF, ""))

@@ -38,7 +38,7 @@ async def list_reviews(
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     kind: Annotated[Literal["identity", "incident"] | None, Query()] = None,
-    open_only: Annotated[bool, Query()] = True,
+    state: Annotated[Literal["open", "all"], Query()] = "open",
     caller: Caller = scope("hub"),  # noqa: ARG001 - the declaration is the check
 ) -> Response:
     """Return the reviews, the oldest first: why there is doubt, the evidence, who might be meant. No details."""
@@ -46,7 +46,7 @@ async def list_reviews(
     query = f"""SELECT {reviewing.COLUMNS} FROM match_review WHERE ($1::uuid IS NULL OR id > $1)
                 AND ($2::text IS NULL OR kind = $2) AND (answer IS NULL OR NOT $3) ORDER BY id LIMIT $4"""  # noqa: S608 - constants
     last = reading.as_uuid(after[0]) if after else None
-    rows = await service.pool.fetch(query, last, kind, open_only, limit)
+    rows = await service.pool.fetch(query, last, kind, state == "open", limit)
     found = [reviewing.body_of(row) for row in rows]
     following = encode_cursor(found[-1]["id"]) if len(found) == limit else None
     return json_response({"reviews": found, "next": following})

@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from services.intake import selfreferring
 from services.intake.api import pages
-from services.intake.api.common import PathId, json_response, parse
+from services.intake.api.common import Key, PathId, json_response, parse
 from services.intake.core import Current, Intake
 from services.intake.selfreferring import SelfReferral
 from services.intake.store import reading
 from shared.runtime.auth import Caller, public, scope
-from shared.runtime.idempotency import Answer, idempotency_key
+from shared.runtime.idempotency import Answer
 from shared.runtime.problems import FieldError, invalid, not_found
 from shared.runtime.work import Work
 
@@ -26,9 +26,7 @@ _NOBODY = Caller("public", None, frozenset(), "person", 0.0)
 @router.post(
     "", status_code=202, dependencies=[Depends(public("people ask for themselves; verified by their reply"))]
 )
-async def post_self_referral(
-    request: Request, service: Current, key: str = Depends(idempotency_key)
-) -> Response:
+async def post_self_referral(request: Request, service: Current, key: Key) -> Response:
     """Take in what somebody asks for themselves. 202: they are written to, and nothing else happens before they reply."""
     raw = await request.body()
     sent = parse(SelfReferral, raw)

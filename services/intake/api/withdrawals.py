@@ -10,14 +10,14 @@ from starlette.responses import Response
 
 from services.intake import withdrawing
 from services.intake.api import pages
-from services.intake.api.common import PathId, json_response, parse
+from services.intake.api.common import Key, PathId, json_response, parse
 from services.intake.core import Current, Intake
 from services.intake.referral import Code, Human, Part, Reference, wrong
 from services.intake.store import reading
 from services.intake.store import withdrawals as store
 from services.intake.store.withdrawals import IN_FORCE, Withdrawal
 from shared.runtime.auth import Caller, public, scope
-from shared.runtime.idempotency import Answer, idempotency_key
+from shared.runtime.idempotency import Answer
 from shared.runtime.problems import not_found
 from shared.runtime.work import Work
 
@@ -27,7 +27,7 @@ Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 
 
 class Withdraw(Part):
-    """Who withdraws, from what, and who says so. A proxy may withdraw for a person; a withdrawal is never refused for form."""
+    """Who withdraws, from what, and who says so. A proxy may withdraw for a person."""
 
     person: Id | None = None
     case: Id | None = None
@@ -58,7 +58,7 @@ class Withdraw(Part):
 async def withdraw(
     request: Request,
     service: Current,
-    key: str = Depends(idempotency_key),
+    key: Key,
     caller: Caller = scope("withdrawals.write"),
 ) -> Response:
     """Withdraw a person: 201 in force (clean, or in_flight with what was already under way); 202 recorded, not yet in force.

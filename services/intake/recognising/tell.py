@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -19,7 +18,7 @@ from services.intake.referral import Party
 from services.intake.store.matching import Result
 from shared.contracts.envelope import Actor
 from shared.contracts.people import PersonReferred, Safety
-from shared.contracts.referrals import PartyFact, ReferralFacts
+from shared.contracts.referrals import ReferralFacts
 from shared.runtime.identifiers import new_id
 from shared.runtime.telemetry import span
 from shared.runtime.work import Work
@@ -64,7 +63,7 @@ class Teller:
                     self._tell_case(pending, place, said, other_safety)
                 self._dropped_cases(pending, places)
                 for one in pending.people:
-                    self._keep(pending, one, said[one.party])
+                    self._keep(one, said[one.party])
         finally:
             work.actor = service
         self.rows.done.append((due.id, due.version))
@@ -182,7 +181,7 @@ class Teller:
         assert isinstance(harmed.human, Party)  # noqa: S101 - as above
         missing = facts.agreement_missing(pending.referral, harmed.human)
         self._case_hold(pending, place, f"{base}:agreement", "agreement_to_share_missing", missing)
-        ask = self._asked(pending, harmed)
+        ask = self._asked(harmed)
         self._case_hold(pending, place, f"{base}:identity", "identity_incomplete", ask)
         if place.doubt:
             hold = f"{base}:incident"
@@ -217,7 +216,7 @@ class Teller:
                 self.rows.lifted.append((hold, "answered"))
         self._work.record(CASE_FILE, place.case, *events)
 
-    def _asked(self, pending: Pending, one: Someone) -> tuple[str, ...]:
+    def _asked(self, one: Someone) -> tuple[str, ...]:
         """Return the paths of what the agency is asked for, because it alone would say who this is."""
         decision = one.decision
         if decision is None or not one.identified or decision.answer != "hold" or not decision.ask:
@@ -230,7 +229,7 @@ class Teller:
         if not one.identified or decision is None:
             return
         base = f"{pending.due.id}:{one.position}{'c' if one.contact else ''}"
-        asked = bool(self._asked(pending, one))
+        asked = bool(self._asked(one))
         doubtful = decision.answer == "hold" and not asked
         shared = facts.shared_with_responsible(pending.referral, one.human)
         responsible = {p.person for p in pending.people if p.role == "responsible"}
@@ -259,7 +258,7 @@ class Teller:
             )
             if events:
                 self.rows.holds.append((hold, one.person, place.case, pending.due.id, reason, None))
-        elif reason in domain.ANSWERABLE or one.link_to is not None and reason == "identity_doubtful":
+        elif reason in domain.ANSWERABLE or (one.link_to is not None and reason == "identity_doubtful"):
             events = domain.lift_person(state, hold, "answered")
             if events:
                 self.rows.lifted.append((hold, "answered"))
@@ -282,7 +281,7 @@ class Teller:
 
     # --- rows of each human
 
-    def _keep(self, pending: Pending, one: Someone, said: Safety) -> None:
+    def _keep(self, one: Someone, said: Safety) -> None:
         """Stage what is kept of one human: who they are, how to find them again, how they may be reached."""
         if not one.identified:
             self.rows.parties.append((one.party, None, None, None, None))

@@ -108,29 +108,23 @@ async def arrive(work: Work, batch: Sequence[Arrival]) -> list[Stored]:
         for a in batch
         for p in a.parties
     ]
-    rows = await work.fetch(
-        _ARRIVE,
-        *_columns(
-            [
-                (
-                    a.id,
-                    a.agency,
-                    a.reference_tag,
-                    a.version,
-                    a.content_tag,
-                    a.key,
-                    a.sealed,
-                    a.notes_key,
-                    a.notes,
-                    a.warnings,
-                    a.trace,
-                )
-                for a in batch
-            ],
-            11,
-        ),  # fmt: skip
-        *_columns(people, 8),
-    )
+    versions = [
+        (
+            a.id,
+            a.agency,
+            a.reference_tag,
+            a.version,
+            a.content_tag,
+            a.key,
+            a.sealed,
+            a.notes_key,
+            a.notes,
+            a.warnings,
+            a.trace,
+        )
+        for a in batch
+    ]
+    rows = await work.fetch(_ARRIVE, *_columns(versions, 11), *_columns(people, 8))
     fresh = {row["id"]: row["received_at"] for row in rows}
     answers = []
     for one in batch:

@@ -57,7 +57,8 @@ async def read(work: Work, hold: str) -> HoldRow | None:
 async def insert(work: Work, row: HoldRow) -> None:
     """Store a hold set by a person."""
     await work.execute(
-        "INSERT INTO hold (id, person, case_id, referral, reason, until, set_by, set_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        """INSERT INTO hold (id, person, case_id, referral, reason, until, set_by, set_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)""",
         row.id, row.person, row.case_id, row.referral, row.reason, row.until, actor_json(work), row.set_at,
     )  # fmt: skip
 
@@ -65,7 +66,8 @@ async def insert(work: Work, row: HoldRow) -> None:
 async def lift(work: Work, hold: str, reason: str) -> None:
     """Mark a hold as lifted."""
     await work.execute(
-        "UPDATE hold SET lifted_at = $2, lifted_by = $3, lift_reason = $4, version = version + 1 WHERE id = $1 AND lifted_at IS NULL",
+        """UPDATE hold SET lifted_at = $2, lifted_by = $3, lift_reason = $4, version = version + 1
+           WHERE id = $1 AND lifted_at IS NULL""",
         hold,
         work.now,
         actor_json(work),

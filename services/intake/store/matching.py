@@ -1,4 +1,4 @@
-"""What the matcher reads and writes: candidates by keyed hashes, records under their keys, and one statement for the result."""
+"""What the matcher reads and writes: candidates by keyed hashes, records under their keys, one statement for the result."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ WHERE q.due_at <= clock_timestamp() AND ($2::uuid IS NULL OR q.referral = $2)
 ORDER BY q.due_at LIMIT $1 FOR UPDATE OF q, r SKIP LOCKED
 """
 _SENT: Final = """
-SELECT v.referral::text AS referral, v.version, v.key AS version_key, v.sealed AS version_sealed, p.id::text AS id, p.position,
-       p.contact, p.role, p.key, p.sealed
+SELECT v.referral::text AS referral, v.version, v.key AS version_key, v.sealed AS version_sealed, p.id::text AS id,
+       p.position, p.contact, p.role, p.key, p.sealed
 FROM unnest($1::uuid[], $2::int[]) AS w(referral, version)
 JOIN referral_version AS v USING (referral, version) JOIN party AS p USING (referral, version)
 ORDER BY v.referral, p.position, p.contact

@@ -10,8 +10,8 @@ import msgspec
 
 from services.intake import domain
 from services.intake.crypto import Keyring
-from services.intake.doorstep import party_owner
 from services.intake.domain import PersonState
+from services.intake.doorstep import party_owner
 from services.intake.referral import ContactPerson, Human, Party
 from shared.contracts.people import Safety
 from shared.runtime.stream import Stream

@@ -22,7 +22,8 @@ SELECT r.id::text AS referral, r.agency, r.version, r.status, r.reason, r.receiv
   (SELECT json_agg(json_build_object('case', c.case_id, 'status', coalesce(s.status, 'matched'), 'reason', s.reason,
       'until', s.until) ORDER BY c.position)
    FROM referral_case AS c LEFT JOIN case_status AS s USING (case_id) WHERE c.referral = r.id) AS cases,
-  (SELECT json_agg(json_build_object('hold', h.id, 'reason', h.reason, 'until', h.until, 'since', h.set_at) ORDER BY h.set_at)
+  (SELECT json_agg(json_build_object('hold', h.id, 'reason', h.reason, 'until', h.until, 'since', h.set_at)
+                   ORDER BY h.set_at)
    FROM hold AS h WHERE h.referral = r.id AND h.lifted_at IS NULL) AS holds,
   (SELECT c.facts ->> 'sharing_agreement' FROM referral_case AS c WHERE c.referral = r.id LIMIT 1) AS agreement,
   (SELECT v.warnings FROM referral_version AS v WHERE v.referral = r.id AND v.version = r.version) AS warnings

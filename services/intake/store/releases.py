@@ -38,8 +38,8 @@ WHERE c.person = ANY($1::text[]) AND w.state IN ('recorded', 'needs_person', 'in
 _ASK: Final = """
 INSERT INTO release (permit, fence, person, party, case_id, agency, worker, seen, state, asked_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8::json, 'asked', $9)
-ON CONFLICT (permit) DO UPDATE SET seen = excluded.seen, fence = excluded.fence, asked_at = excluded.asked_at, worker = excluded.worker,
-  state = 'asked', reason = NULL
+ON CONFLICT (permit) DO UPDATE SET seen = excluded.seen, fence = excluded.fence, asked_at = excluded.asked_at,
+  worker = excluded.worker, state = 'asked', reason = NULL
 WHERE release.state IN ('asked', 'refused')
 RETURNING true
 """
@@ -99,7 +99,8 @@ async def hand_out(work: Work, permit: str, redeemed: object) -> bool:
 async def give_up(work: Work, permit: str, reason: str) -> bool:
     """Decide that nothing is handed out for a permit that consent has redeemed; consent is to be told. False: too late."""
     given_up = await work.fetchval(
-        "UPDATE release SET state = 'given_up', reason = $2, told = false WHERE permit = $1 AND state = 'asked' RETURNING true",
+        """UPDATE release SET state = 'given_up', reason = $2, told = false
+           WHERE permit = $1 AND state = 'asked' RETURNING true""",
         permit,
         reason,
     )

@@ -86,7 +86,8 @@ async def record(
         worker, withdrawal.person, *(sealed or (None, None)), withdrawal.recorded_at,
     )  # fmt: skip
     await work.execute(
-        "INSERT INTO withdrawal_candidate (withdrawal, person, case_id) SELECT $1, person, $3 FROM unnest($2::text[]) AS person",
+        """INSERT INTO withdrawal_candidate (withdrawal, person, case_id)
+           SELECT $1, person, $3 FROM unnest($2::text[]) AS person""",
         withdrawal.id,
         sorted(set(candidates)),
         withdrawal.case_id,

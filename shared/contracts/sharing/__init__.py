@@ -1,7 +1,7 @@
 """Information sharing agreements: one YAML file each, saying what a referring agency may see, and why.
 
-Whoever leads, delivers or co-ordinates sees what its part needs; these files are about the agencies that referred. Without an
-agreement an agency sees that its referral was received and whether it is still open, and nothing else.
+Whoever leads, delivers or co-ordinates sees what its part needs; these files are about the agencies that referred. Without
+an agreement an agency sees that its referral was received and whether it is still open, and nothing else.
 """
 
 from __future__ import annotations

@@ -1,8 +1,12 @@
 """A running intake on the real database and broker, and referrals to post to it."""
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
 import httpx
 import pytest
 
+from services.intake.core import Intake
 from services.intake.crypto import make_master_key
 from services.intake.service import build
 from services.intake.settings import Settings
@@ -11,21 +15,22 @@ from tests.support.tokens import bearer
 
 
 @pytest.fixture
-async def intake(new_database, bootstrap_servers, topic_prefix, tmp_path):
-    """Give the running service; its `url` is where it answers."""
+async def intake(
+    new_database: Callable[[], Awaitable[str]], bootstrap_servers: str, topic_prefix: str, tmp_path: Path
+) -> AsyncIterator[Intake]:
+    """Give the running service."""
     key = tmp_path / "master.key"
     make_master_key(key)
     more = {"master_key_file": key, "consent_url": "http://consent.test"}
     service = build(settings(Settings, await new_database(), bootstrap_servers, topic_prefix, **more))
-    async with running(service) as url:
-        service.url = url
+    async with running(service):
         yield service
 
 
 @pytest.fixture
-async def client(intake):
+async def client(intake: Intake) -> AsyncIterator[httpx.AsyncClient]:
     """Give an HTTP client of intake without a token."""
-    async with httpx.AsyncClient(base_url=intake.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{intake.settings.port}", timeout=30) as http:
         yield http
 
 

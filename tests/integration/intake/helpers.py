@@ -4,20 +4,24 @@ from typing import Any
 
 import httpx
 
+from services.intake.core import Intake
 from tests.support.running import until
 
+Headers = dict[str, str]
 
-async def matched(intake: Any, count: int) -> None:
+
+async def matched(intake: Intake, count: int) -> None:
     """Wait until this many referrals are matched."""
 
     async def done() -> bool:
-        return await intake.pool.fetchval("SELECT count(*) FROM referral WHERE status <> 'received'") >= count
+        known = await intake.pool.fetchval("SELECT count(*) FROM referral WHERE status <> 'received'")
+        return bool(known >= count)
 
     await until(done, seconds=30)
 
 
 async def posted(
-    intake: Any, client: httpx.AsyncClient, headers: dict[str, str], document: dict[str, Any]
+    intake: Intake, client: httpx.AsyncClient, headers: dict[str, str], document: dict[str, Any]
 ) -> str:
     """Post a referral, wait until it is matched, and return its id."""
     answer = await client.post("/v1/referrals", json=document, headers=headers)
@@ -27,21 +31,22 @@ async def posted(
         waiting = await intake.pool.fetchval(
             "SELECT count(*) FROM to_match WHERE referral = $1", answer.json()["referral"]
         )
-        return waiting == 0
+        return bool(waiting == 0)
 
     await until(done, seconds=30)
     return str(answer.json()["referral"])
 
 
-async def harmed(intake: Any, referral: str) -> tuple[str, str]:
+async def harmed(intake: Intake, referral: str) -> tuple[str, str]:
     """Return (person, case) of a referral's first harmed party."""
     row = await intake.pool.fetchrow(
         "SELECT harmed, case_id FROM referral_case WHERE referral = $1 ORDER BY position LIMIT 1", referral
     )
+    assert row is not None
     return row["harmed"], row["case_id"]
 
 
-async def events(intake: Any, topic: str) -> list[tuple[str, str]]:
+async def events(intake: Intake, topic: str) -> list[tuple[str, str]]:
     """Return (key, type without version) of everything recorded for a topic."""
     rows = await intake.pool.fetch("SELECT key, type FROM journal WHERE topic = $1 ORDER BY position", topic)
     return [(row["key"], row["type"].rpartition(".v")[0]) for row in rows]

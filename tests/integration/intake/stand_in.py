@@ -1,4 +1,4 @@
-"""A stand-in for consent at the edge, so that a test can say what it answers, and when; the real one is tested end to end."""
+"""A stand-in for consent at the edge, so that a test can say what it answers, and when."""
 
 import asyncio
 import json
@@ -6,11 +6,13 @@ from typing import Any
 
 import httpx
 
+from services.intake.core import Intake
+
 
 class StandIn:
     """Answers intake's calls to consent; `away` makes it not answer. Keeps what it was asked."""
 
-    def __init__(self, service: Any) -> None:
+    def __init__(self, service: Intake) -> None:
         self.permits: dict[str, dict[str, Any]] = {}
         self.redeemed: set[str] = set()
         self.refuse: str | None = None
@@ -21,9 +23,7 @@ class StandIn:
         self.reached_redemption = asyncio.Event()
         service.http = httpx.AsyncClient(transport=httpx.MockTransport(self.answer))
 
-    def permit(
-        self, number: str, person: str, case: str, agency: str, channel: str = "phone", **more: Any
-    ) -> str:
+    def permit(self, number: str, person: str, case: str, agency: str, channel: str = "phone") -> str:
         """Have a permit."""
         fact = {
             "permit": number,
@@ -33,7 +33,7 @@ class StandIn:
             "agency": agency,
             "channel": channel,
         }
-        self.permits[number] = {**fact, "state": "granted", "purpose": "approach", "worker": "w1", **more}
+        self.permits[number] = {**fact, "state": "granted", "purpose": "approach", "worker": "w1"}
         return number
 
     def called(self, method: str, part: str) -> list[Any]:

@@ -2,11 +2,16 @@
 
 import asyncio
 
-from tests.integration.intake.helpers import events, kind, matched
+import httpx
+
+from services.intake.core import Intake
+from tests.integration.intake.helpers import Headers, events, kind, matched
 from tests.support.referrals import offender, party, referral, strangers
 
 
-async def test_a_referral_becomes_people_and_a_case(intake, client, police):
+async def test_a_referral_becomes_people_and_a_case(
+    intake: Intake, client: httpx.AsyncClient, police: Headers
+) -> None:
     answer = await client.post("/v1/referrals", json=referral(), headers=police)
     assert answer.status_code == 202, answer.text
     await matched(intake, 1)
@@ -18,7 +23,9 @@ async def test_a_referral_becomes_people_and_a_case(intake, client, police):
     assert len(told.json()["cases"]) == 1
 
 
-async def test_two_agencies_about_one_incident_are_one_person_and_one_case(intake, client, police, care):
+async def test_two_agencies_about_one_incident_are_one_person_and_one_case(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers
+) -> None:
     await client.post("/v1/referrals", json=referral(), headers=police)
     await client.post("/v1/referrals", json=referral("VC-9", parties=[party()]), headers=care)
     await matched(intake, 2)
@@ -28,7 +35,9 @@ async def test_two_agencies_about_one_incident_are_one_person_and_one_case(intak
     assert len({key for key, _ in await events(intake, "referrals")}) == 1
 
 
-async def test_the_same_new_person_posted_at_once_by_two_agencies_is_one_person(intake, client, police, care):
+async def test_the_same_new_person_posted_at_once_by_two_agencies_is_one_person(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers
+) -> None:
     posts = []
     for n, someone in enumerate(strangers(200)):
         incident = {"offence_class": "burglary", "reference": f"41/{n}/26", "force": "41", "on": "2026-03-02"}
@@ -45,7 +54,9 @@ async def test_the_same_new_person_posted_at_once_by_two_agencies_is_one_person(
     assert dict(rows[0]) == {"people": 200, "cases": 200}
 
 
-async def test_every_repetition_has_its_answer(intake, client, police, care):
+async def test_every_repetition_has_its_answer(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers
+) -> None:
     first = await client.post("/v1/referrals", json=referral(), headers=police)
     again = await client.post("/v1/referrals", json=referral(), headers=police)
     assert (again.status_code, again.json()) == (200, first.json())
@@ -64,7 +75,9 @@ async def test_every_repetition_has_its_answer(intake, client, police, care):
     assert hidden.status_code == 404
 
 
-async def test_bad_fields_are_all_named_at_once(intake, client, police):
+async def test_bad_fields_are_all_named_at_once(
+    intake: Intake, client: httpx.AsyncClient, police: Headers
+) -> None:
     document = referral(
         version="1", parties=[party(), offender(identifiers={"pnc": "2001/0171310S"})], surprise=1
     )

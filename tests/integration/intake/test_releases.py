@@ -2,9 +2,11 @@
 
 import asyncio
 
+import httpx
 import pytest
 
-from tests.integration.intake.helpers import harmed, kind, posted
+from services.intake.core import Intake
+from tests.integration.intake.helpers import Headers, harmed, kind, posted
 from tests.integration.intake.stand_in import StandIn
 from tests.support.referrals import offender, party, referral
 from tests.support.running import until
@@ -12,21 +14,23 @@ from tests.support.tokens import bearer
 
 
 @pytest.fixture
-def consent(intake):
+def consent(intake: Intake) -> StandIn:
     return StandIn(intake)
 
 
 @pytest.fixture
-async def victim(intake, client, police):
+async def victim(intake: Intake, client: httpx.AsyncClient, police: Headers) -> tuple[str, str]:
     """Give (person, case) of Mary Wells, referred by the police."""
     return await harmed(intake, await posted(intake, client, police, referral()))
 
 
-async def release(client, headers, permit: str, fence: int = 1):
+async def release(client: httpx.AsyncClient, headers: Headers, permit: str, fence: int = 1) -> httpx.Response:
     return await client.post("/v1/releases", json={"permit": permit, "fence": fence}, headers=headers)
 
 
-async def test_a_permit_gives_the_details_of_its_channel_once(client, care, consent, victim):
+async def test_a_permit_gives_the_details_of_its_channel_once(
+    client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
     consent.permit("p1", *victim, "victim-care")
     answer = await release(client, care, "p1")
     assert answer.status_code == 200, answer.text
@@ -41,12 +45,16 @@ async def test_a_permit_gives_the_details_of_its_channel_once(client, care, cons
     assert [entry["permit"] for entry in told.json()["releases"]] == ["p1"]
 
 
-async def test_a_permit_of_another_agency_is_not_found(client, police, consent, victim):
+async def test_a_permit_of_another_agency_is_not_found(
+    client: httpx.AsyncClient, police: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
     consent.permit("p1", *victim, "victim-care")
     assert (await release(client, police, "p1")).status_code == 404
 
 
-async def test_consent_away_means_do_not_contact(client, care, consent, victim):
+async def test_consent_away_means_do_not_contact(
+    client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
     consent.permit("p1", *victim, "victim-care")
     consent.away = True
     answer = await release(client, care, "p1")
@@ -54,7 +62,9 @@ async def test_consent_away_means_do_not_contact(client, care, consent, victim):
     assert "retry-after" in answer.headers
 
 
-async def test_behind_leaves_the_permit_to_be_tried_again(client, care, consent, victim):
+async def test_behind_leaves_the_permit_to_be_tried_again(
+    client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
     consent.permit("p1", *victim, "victim-care")
     consent.refuse = "behind"
     answer = await release(client, care, "p1")
@@ -64,8 +74,13 @@ async def test_behind_leaves_the_permit_to_be_tried_again(client, care, consent,
 
 
 async def test_a_withdrawal_between_redemption_and_release_wins(
-    intake, client, care, police, consent, victim
-):
+    intake: Intake,
+    client: httpx.AsyncClient,
+    care: Headers,
+    police: Headers,
+    consent: StandIn,
+    victim: tuple[str, str],
+) -> None:
     consent.permit("p1", *victim, "victim-care")
     consent.before_redemption = asyncio.Event()
     releasing = asyncio.create_task(release(client, care, "p1"))
@@ -82,7 +97,9 @@ async def test_a_withdrawal_between_redemption_and_release_wins(
     assert await intake.pool.fetchval("SELECT count(*) FROM release WHERE state = 'handed_out'") == 0
 
 
-async def test_what_was_redeemed_but_never_handed_out_is_told_as_not_made(client, care, consent, victim):
+async def test_what_was_redeemed_but_never_handed_out_is_told_as_not_made(
+    client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
     consent.permit("p1", *victim, "victim-care")
     consent.refuse = "behind"
     await release(client, care, "p1")
@@ -95,7 +112,9 @@ async def test_what_was_redeemed_but_never_handed_out_is_told_as_not_made(client
     assert kind(await release(client, care, "p1")) == "already-redeemed"
 
 
-async def test_fifty_tries_at_once_hand_out_at_most_once(intake, client, care, consent, victim):
+async def test_fifty_tries_at_once_hand_out_at_most_once(
+    intake: Intake, client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
     consent.permit("p1", *victim, "victim-care")
     answers = await asyncio.gather(*(release(client, care, "p1") for _ in range(50)))
     assert [a.status_code for a in answers].count(200) <= 1
@@ -105,8 +124,13 @@ async def test_fifty_tries_at_once_hand_out_at_most_once(intake, client, care, c
 
 
 async def test_another_persons_live_approach_at_the_same_telephone_needs_a_human(
-    intake, client, police, care, consent, victim
-):
+    intake: Intake,
+    client: httpx.AsyncClient,
+    police: Headers,
+    care: Headers,
+    consent: StandIn,
+    victim: tuple[str, str],
+) -> None:
     neighbour = party(
         name={"forenames": "Gwendolyn", "surname": "Thackeray"},
         date_of_birth="1950-07-01",
@@ -124,7 +148,9 @@ async def test_another_persons_live_approach_at_the_same_telephone_needs_a_human
     assert (answer.status_code, kind(answer)) == (409, "contact-point")
 
 
-async def test_the_number_of_the_one_responsible_is_never_handed_out(intake, client, police, care, consent):
+async def test_the_number_of_the_one_responsible_is_never_handed_out(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers, consent: StandIn
+) -> None:
     together = referral(
         parties=[
             party(phones=[{"number": "07700 900555"}, {"number": "07700 900777"}]),
@@ -139,6 +165,7 @@ async def test_the_number_of_the_one_responsible_is_never_handed_out(intake, cli
     row = await intake.pool.fetchrow(
         "SELECT id, referral::text AS referral FROM hold WHERE reason = 'unsafe_contact'"
     )
+    assert row is not None
     path = f"/v1/referrals/{row['referral']}/holds/{row['id']}/release"
     lifted = await client.post(path, json={"reason": "checked"}, headers={**hub, "If-Match": '"1"'})
     assert lifted.status_code == 200, lifted.text
@@ -146,7 +173,9 @@ async def test_the_number_of_the_one_responsible_is_never_handed_out(intake, cli
     assert answer.json()["phones"] == ["+447700900777"]
 
 
-async def test_a_channel_without_a_safe_way_is_refused(intake, client, police, care, consent):
+async def test_a_channel_without_a_safe_way_is_refused(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers, consent: StandIn
+) -> None:
     unsafe = referral(parties=[party(phones=[{"number": "07700 900123", "safe": False}])])
     person, case = await harmed(intake, await posted(intake, client, police, unsafe))
     consent.permit("p1", person, case, "victim-care")

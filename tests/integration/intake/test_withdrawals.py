@@ -1,8 +1,12 @@
 """A "no" is in force for releases at once, and reaches consent however long that takes."""
 
+from typing import Any
+
+import httpx
 import pytest
 
-from tests.integration.intake.helpers import harmed, kind, posted
+from services.intake.core import Intake
+from tests.integration.intake.helpers import Headers, harmed, kind, posted
 from tests.integration.intake.stand_in import StandIn
 from tests.support.referrals import party, referral
 from tests.support.running import until
@@ -10,12 +14,12 @@ from tests.support.tokens import bearer
 
 
 @pytest.fixture
-def consent(intake):
+def consent(intake: Intake) -> StandIn:
     return StandIn(intake)
 
 
 @pytest.fixture
-async def victim(intake, client, police):
+async def victim(intake: Intake, client: httpx.AsyncClient, police: Headers) -> tuple[str, str]:
     return await harmed(intake, await posted(intake, client, police, referral()))
 
 
@@ -31,7 +35,9 @@ DETAILS = {
 }
 
 
-async def test_a_withdrawal_by_person_is_clean(client, care, consent, victim):
+async def test_a_withdrawal_by_person_is_clean(
+    client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
     answer = await client.post("/v1/withdrawals", json={"person": victim[0]}, headers=key(care, "1"))
     assert (answer.status_code, answer.json()["outcome"]) == (201, "clean")
     again = await client.post("/v1/withdrawals", json={"person": victim[0]}, headers=key(care, "1"))
@@ -39,7 +45,9 @@ async def test_a_withdrawal_by_person_is_clean(client, care, consent, victim):
     assert len(consent.called("POST", "withdrawals")) == 1
 
 
-async def test_what_was_under_way_is_named(client, care, consent, victim):
+async def test_what_was_under_way_is_named(
+    client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
     consent.in_flight = [{"permit": "p9", "channel": "phone"}]
     answer = await client.post(
         "/v1/withdrawals", json={"case": victim[1], "scope": "case"}, headers=key(care, "1")
@@ -53,8 +61,8 @@ async def test_what_was_under_way_is_named(client, care, consent, victim):
 
 
 async def test_with_consent_away_it_is_recorded_bars_releases_and_is_repeated(
-    client, police, care, consent, victim
-):
+    client: httpx.AsyncClient, police: Headers, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
     consent.permit("p1", *victim, "victim-care")
     consent.away = True
     answer = await client.post("/v1/withdrawals", json={"reference": "R-1"}, headers=key(police, "1"))
@@ -65,22 +73,24 @@ async def test_with_consent_away_it_is_recorded_bars_releases_and_is_repeated(
 
     async def in_force() -> bool:
         state = await client.get(answer.headers["location"], headers=police)
-        return state.json()["state"] == "in_force"
+        return bool(state.json()["state"] == "in_force")
 
     await until(in_force)
     sent = consent.called("POST", "/withdrawals")
     assert {body["withdrawal"] for body in sent} == {answer.json()["withdrawal"]}
 
 
-async def test_by_details_that_are_clearly_hers(client, care, consent, victim):
+async def test_by_details_that_are_clearly_hers(
+    client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
     answer = await client.post("/v1/withdrawals", json={"identifiers": DETAILS}, headers=key(care, "1"))
     assert (answer.status_code, answer.json()["outcome"]) == (201, "clean")
     assert consent.asked[-1][1] == f"/v1/people/{victim[0]}/withdrawals"
 
 
 async def test_by_details_that_may_be_hers_a_person_decides_and_nobody_approaches_meanwhile(
-    client, care, consent, victim
-):
+    client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
     unsure = {"name": {"forenames": "Mary", "surname": "Wells"}, "date_of_birth": "1971-03-09"}
     answer = await client.post("/v1/withdrawals", json={"identifiers": unsure}, headers=key(care, "1"))
     assert (answer.status_code, answer.json()["state"]) == (202, "needs_person")
@@ -98,7 +108,9 @@ async def test_by_details_that_may_be_hers_a_person_decides_and_nobody_approache
     ).status_code == 200
 
 
-async def test_a_no_of_somebody_not_known_yet_holds_the_later_referral(intake, client, police, care, consent):
+async def test_a_no_of_somebody_not_known_yet_holds_the_later_referral(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers, consent: StandIn
+) -> None:
     answer = await client.post("/v1/withdrawals", json={"identifiers": DETAILS}, headers=key(care, "1"))
     assert (answer.status_code, answer.json()["state"]) == (202, "recorded")
     person, case = await harmed(intake, await posted(intake, client, police, referral(parties=[party()])))
@@ -109,7 +121,9 @@ async def test_a_no_of_somebody_not_known_yet_holds_the_later_referral(intake, c
     assert kind(refused) == "on-hold"
 
 
-async def test_the_link_in_a_message_shows_on_get_and_acts_on_post(client, consent, victim):
+async def test_the_link_in_a_message_shows_on_get_and_acts_on_post(
+    client: httpx.AsyncClient, consent: StandIn, victim: tuple[str, str]
+) -> None:
     internal = bearer("notifications", "internal", kind="service")
     made = await client.post(f"/v1/people/{victim[0]}/withdrawal-link?case={victim[1]}", headers=internal)
     path = "/v1" + made.json()["url"].partition("/v1")[2]
@@ -127,7 +141,9 @@ async def test_the_link_in_a_message_shows_on_get_and_acts_on_post(client, conse
 @pytest.mark.parametrize(
     "body", [{}, {"person": "a", "reference": "b"}, {"identifiers": {}}, {"person": "a", "scope": "case"}]
 )
-async def test_who_withdraws_must_be_said_once(client, care, consent, body):
+async def test_who_withdraws_must_be_said_once(
+    client: httpx.AsyncClient, care: Headers, consent: StandIn, body: dict[str, Any]
+) -> None:
     answer = await client.post("/v1/withdrawals", json=body, headers=key(care, "1"))
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["remedy"]

@@ -3,6 +3,8 @@
 import base64
 import os
 import stat
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -14,14 +16,14 @@ def keyring() -> Keyring:
     return Keyring([os.urandom(32)])
 
 
-def test_what_was_sealed_for_a_row_opens_for_that_row(keyring):
+def test_what_was_sealed_for_a_row_opens_for_that_row(keyring: Keyring) -> None:
     key, wrapped = keyring.new_key("party:1")
     sealed = key.seal(b"Mary Wells", "party:1")
     assert keyring.unwrap(wrapped, "party:1").open(sealed, "party:1") == b"Mary Wells"
     assert b"Mary" not in sealed
 
 
-def test_moved_to_another_row_it_does_not_open(keyring):
+def test_moved_to_another_row_it_does_not_open(keyring: Keyring) -> None:
     key, wrapped = keyring.new_key("party:1")
     sealed = key.seal(b"Mary Wells", "party:1")
     with pytest.raises(Unreadable):
@@ -30,16 +32,16 @@ def test_moved_to_another_row_it_does_not_open(keyring):
         keyring.unwrap(wrapped, "party:2")
 
 
-def test_parts_of_a_row_are_not_run_together(keyring):
+def test_parts_of_a_row_are_not_run_together(keyring: Keyring) -> None:
     key, _ = keyring.new_key("x")
     with pytest.raises(Unreadable):
         key.open(key.seal(b"a", "ab", "c"), "a", "bc")
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda b: b[:-1], lambda b: b[:5], lambda b: b"", lambda b: b[:-1] + bytes([b[-1] ^ 1])]
+    "damage", [lambda b: b[:-1], lambda b: b[:5], lambda _: b"", lambda b: b[:-1] + bytes([b[-1] ^ 1])]
 )
-def test_damaged_bytes_do_not_open(keyring, damage):
+def test_damaged_bytes_do_not_open(keyring: Keyring, damage: Callable[[bytes], bytes]) -> None:
     key, wrapped = keyring.new_key("x")
     with pytest.raises(Unreadable):
         key.open(damage(key.seal(b"Mary Wells", "x")), "x")
@@ -47,7 +49,7 @@ def test_damaged_bytes_do_not_open(keyring, damage):
         keyring.unwrap(damage(wrapped), "x")
 
 
-def test_without_its_wrapped_key_nothing_opens(keyring):
+def test_without_its_wrapped_key_nothing_opens(keyring: Keyring) -> None:
     # Erasure destroys the wrapped key: the master key alone is no use.
     key, _ = keyring.new_key("x")
     other, _ = keyring.new_key("x")
@@ -55,13 +57,13 @@ def test_without_its_wrapped_key_nothing_opens(keyring):
         other.open(key.seal(b"Mary Wells", "x"), "x")
 
 
-def test_keyed_hashes_meet_within_one_use_and_one_master_key(keyring):
+def test_keyed_hashes_meet_within_one_use_and_one_master_key(keyring: Keyring) -> None:
     assert keyring.tag("blocking", "smith") == keyring.tag("blocking", "smith")
     assert keyring.tag("blocking", "smith") != keyring.tag("suppression", "smith")
     assert keyring.tag("blocking", "smith") != Keyring([os.urandom(32)]).tag("blocking", "smith")
 
 
-def test_a_new_master_key_wraps_the_new_and_still_opens_the_old():
+def test_a_new_master_key_wraps_the_new_and_still_opens_the_old() -> None:
     old, new = os.urandom(32), os.urandom(32)
     before = Keyring([old])
     key, wrapped = before.new_key("x")
@@ -74,7 +76,7 @@ def test_a_new_master_key_wraps_the_new_and_still_opens_the_old():
         before.unwrap(later, "x")
 
 
-def test_the_master_keys_file_is_its_owners_alone_and_never_overwritten(tmp_path):
+def test_the_master_keys_file_is_its_owners_alone_and_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "keys" / "master.key"
     make_master_key(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -84,7 +86,7 @@ def test_the_master_keys_file_is_its_owners_alone_and_never_overwritten(tmp_path
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not base64!", base64.b64encode(b"short"), b"\xff\xfe"])
-def test_a_missing_or_malformed_master_key_says_so(tmp_path, content):
+def test_a_missing_or_malformed_master_key_says_so(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "master.key"
     if content is not None:
         path.write_bytes(content)

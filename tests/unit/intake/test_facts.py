@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, date, datetime
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,24 +10,25 @@ import pytest
 from services.intake import facts
 from services.intake.facts import Posted
 from services.intake.referral import Referral
+from shared.contracts.people import Safety
 from tests.support.referrals import offender, party, referral
 
 TODAY = date(2026, 11, 21)
 
 
-def sent(*parties, **fields) -> Referral:
+def sent(*parties: dict[str, Any], **fields: Any) -> Referral:  # noqa: ANN401 - fields of JSON
     return Referral.model_validate_json(
         json.dumps(referral(parties=list(parties) or [party(), offender()], **fields))
     )
 
 
-def said(human: dict, *others: dict):
+def said(human: dict[str, Any], *others: dict[str, Any]) -> Safety:
     document = sent(human, *others)
     victim = document.parties[0]
     return facts.safety_said(victim, facts.shared_with_responsible(document, victim), TODAY)
 
 
-def test_a_channel_is_possible_when_there_is_a_detail_for_it():
+def test_a_channel_is_possible_when_there_is_a_detail_for_it() -> None:
     assert said(party()).channels == ("phone", "text", "email", "letter", "visit", "video")
     assert said(party(phones=[{"number": "01632 960001"}], emails=[], addresses=[])).channels == (
         "phone",
@@ -46,16 +48,16 @@ def test_a_channel_is_possible_when_there_is_a_detail_for_it():
         ({"addresses": [{"postcode": "SG1 2AB", "kind": "previous"}]}, {"letter", "visit"}),
     ],
 )
-def test_what_is_unsafe_is_no_channel(change, gone):
+def test_what_is_unsafe_is_no_channel(change: dict[str, Any], gone: set[str]) -> None:
     assert set(said(party()).channels) - set(said(party(**change)).channels) == gone
 
 
-def test_a_number_that_also_reaches_the_one_responsible_is_no_channel():
+def test_a_number_that_also_reaches_the_one_responsible_is_no_channel() -> None:
     shared = [{"number": "07700 900123"}]
     assert "phone" not in said(party(phones=shared), offender(phones=shared)).channels
 
 
-def test_a_home_shared_with_the_one_responsible_is_living_together():
+def test_a_home_shared_with_the_one_responsible_is_living_together() -> None:
     home = [{"lines": ["4 Mill Lane"], "postcode": "SG1 2AB"}]
     merged = said(party(addresses=home), offender(addresses=home))
     assert "letter" not in merged.channels
@@ -73,16 +75,16 @@ def test_a_home_shared_with_the_one_responsible_is_living_together():
         ("1970-01-01", False, "unknown"),
     ],
 )
-def test_age_is_reckoned_from_a_known_birth_date_only(born, minor, band):
+def test_age_is_reckoned_from_a_known_birth_date_only(born: str, minor: bool, band: str) -> None:
     assert said(party(date_of_birth=born)).minor is minor
     assert facts.age_band(facts.known_birth_date(born, TODAY), TODAY) == band
 
 
-def test_who_was_born_on_a_leap_day_comes_of_age_on_the_first_of_march():
+def test_who_was_born_on_a_leap_day_comes_of_age_on_the_first_of_march() -> None:
     assert facts.birthday(date(2008, 2, 29), 18) == date(2026, 3, 1)
 
 
-def test_facts_hold_nothing_that_says_who_somebody_is():
+def test_facts_hold_nothing_that_says_who_somebody_is() -> None:
     secret = party(
         name={"forenames": "Zebedee", "surname": "Quillfeather"},
         needs="Zebedee cannot hear",
@@ -115,10 +117,12 @@ def test_facts_hold_nothing_that_says_who_somebody_is():
         assert personal not in text
 
 
-def test_prior_contact_of_the_referral_speaks_of_whoever_was_harmed():
+def test_prior_contact_of_the_referral_speaks_of_whoever_was_harmed() -> None:
     document = sent(prior_contact={"by": "police", "answer": "no", "on": "2026-03-05"})
     victim, responsible = document.parties
-    assert facts.prior_contact_of(document, victim).answer == "no"
+    prior = facts.prior_contact_of(document, victim)
+    assert prior is not None
+    assert prior.answer == "no"
     assert facts.prior_contact_of(document, responsible) is None
 
 
@@ -130,12 +134,14 @@ def test_prior_contact_of_the_referral_speaks_of_whoever_was_harmed():
         ({"incident": {"offence_class": "theft", "sensitive": ["bereaved"]}}, ("agreement",)),
     ],
 )
-def test_some_offences_need_explicit_agreement_to_share(fields, missing):
+def test_some_offences_need_explicit_agreement_to_share(
+    fields: dict[str, Any], missing: tuple[str, ...]
+) -> None:
     document = sent(**fields)
     assert facts.agreement_missing(document, document.parties[0]) == missing
 
 
-def test_evidence_is_part_of_an_explicit_agreement():
+def test_evidence_is_part_of_an_explicit_agreement() -> None:
     agreement = {
         "scope": ["share"],
         "wording": "2026-1",
@@ -150,7 +156,7 @@ def test_evidence_is_part_of_an_explicit_agreement():
     assert facts.agreement_missing(document, document.parties[0]) == ()
 
 
-def test_each_harmed_party_is_a_case_of_its_own_and_a_quarrel_is_one():
+def test_each_harmed_party_is_a_case_of_its_own_and_a_quarrel_is_one() -> None:
     assert facts.cases_of(sent(party(), offender(), party())) == [[0, 1], [2, 1]]
     assert facts.cases_of(sent(party("both"), party("both"))) == [[0, 1]]
     assert facts.cases_of(sent(offender(), party("both"))) == [[1, 0]]

@@ -1,5 +1,7 @@
 """Identifiers: one normal form each, and a wrong check letter is refused with what would be right."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,11 +21,11 @@ from services.intake import identifiers
         ("20020073319Z", "2002/0073319Z"),
     ],
 )
-def test_a_pnc_number_is_normalised(sent, normal):
+def test_a_pnc_number_is_normalised(sent: str, normal: str) -> None:
     assert identifiers.pnc(sent, this_year=2026) == normal
 
 
-def test_a_two_digit_year_up_to_the_current_one_is_of_this_century():
+def test_a_two_digit_year_up_to_the_current_one_is_of_this_century() -> None:
     assert identifiers.pnc("02/73319Z", this_year=2001).startswith("1902/")
 
 
@@ -40,7 +42,7 @@ def test_a_two_digit_year_up_to_the_current_one_is_of_this_century():
         "79/163001B\n9",
     ],
 )
-def test_what_is_no_pnc_number_is_refused_without_repeating_it(sent):
+def test_what_is_no_pnc_number_is_refused_without_repeating_it(sent: str) -> None:
     with pytest.raises(ValueError, match=r";") as wrong:
         identifiers.pnc(sent)
     assert not sent or sent not in str(wrong.value)
@@ -50,12 +52,12 @@ def test_what_is_no_pnc_number_is_refused_without_repeating_it(sent):
     ("sent", "normal"),
     [("65656/91H", "065656/91H"), ("SF83/50058Z", "SF83/50058Z"), ("sf05/482703j", "SF05/482703J")],
 )
-def test_a_cro_number_is_normalised(sent, normal):
+def test_a_cro_number_is_normalised(sent: str, normal: str) -> None:
     assert identifiers.cro(sent) == normal
 
 
 @pytest.mark.parametrize("sent", ["85227/65G", "SF83/50058A", "SF83/050058Z", "1234567/91H", "65656/91"])
-def test_what_is_no_cro_number_is_refused(sent):
+def test_what_is_no_cro_number_is_refused(sent: str) -> None:
     # The serial of the SF form is checked as written: SF83/050058Z is not SF83/50058Z padded.
     with pytest.raises(ValueError, match="CRO"):
         identifiers.cro(sent)
@@ -95,7 +97,9 @@ def test_what_is_no_cro_number_is_refused(sent):
         ),
     ],
 )
-def test_every_identifier_knows_right_from_wrong(check, right, wrong):
+def test_every_identifier_knows_right_from_wrong(
+    check: Callable[[str], str], right: list[str], wrong: list[str]
+) -> None:
     for text in right:
         assert check(text)
     for text in wrong:
@@ -103,19 +107,19 @@ def test_every_identifier_knows_right_from_wrong(check, right, wrong):
             check(text)
 
 
-def test_postcodes_have_one_form_and_no_fixed_abode_no_district():
+def test_postcodes_have_one_form_and_no_fixed_abode_no_district() -> None:
     assert identifiers.postcode("sg12ab") == "SG1 2AB"
     assert identifiers.district("SG1 2AB") == "SG1"
     assert [identifiers.district(code) for code in ("NF1 1NF", "NF1 1FA")] == [None, None]
 
 
-def test_texts_reach_mobiles_only():
+def test_texts_reach_mobiles_only() -> None:
     numbers = ["+447700900123", "+441632960001", "+447012345678", "+12025550101"]
     assert [identifiers.is_mobile(number) for number in numbers] == [True, False, False, True]
 
 
 @given(year=st.integers(0, 99), serial=st.integers(0, 9_999_999))
-def test_exactly_one_letter_fits_the_digits_of_a_pnc_number(year, serial):
+def test_exactly_one_letter_fits_the_digits_of_a_pnc_number(year: int, serial: int) -> None:
     fitting = 0
     for letter in identifiers.CHECK_LETTERS:
         try:
@@ -127,7 +131,7 @@ def test_exactly_one_letter_fits_the_digits_of_a_pnc_number(year, serial):
 
 
 @given(st.text())
-def test_no_text_whatever_breaks_a_check(text):
+def test_no_text_whatever_breaks_a_check(text: str) -> None:
     for check in (
         identifiers.pnc,
         identifiers.cro,

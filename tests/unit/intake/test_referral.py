@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from typing import Any
 
 import msgspec
 import pytest
@@ -25,15 +26,25 @@ def refused(document: object) -> list[Fault]:
     return faults(wrong.value)
 
 
+def faults_of(document: dict[str, Any]) -> list[Fault]:
+    """Return the faults of a document, and none for one that is accepted: then its warnings must be sayable."""
+    try:
+        sent = Referral.model_validate_json(json.dumps(document))
+    except ValidationError as error:
+        return faults(error)
+    msgspec.json.encode([fault._asdict() for fault in warnings(sent, TODAY)])
+    return []
+
+
 def accepted(document: object) -> Referral:
     return Referral.model_validate_json(json.dumps(document))
 
 
-def without(document: dict, field: str) -> dict:
+def without(document: dict[str, Any], field: str) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key != field}
 
 
-def test_a_full_referral_is_accepted_and_normalised():
+def test_a_full_referral_is_accepted_and_normalised() -> None:
     sent = accepted(referral(parties=[party(addresses=[{"postcode": "sg12ab"}]), offender()]))
     assert sent.parties[0].addresses[0].postcode == "SG1 2AB"
     assert sent.parties[0].phones[0].number == "+447700900123"
@@ -43,7 +54,7 @@ def test_a_full_referral_is_accepted_and_normalised():
 @pytest.mark.parametrize(
     "field", ["reference", "incident", "parties", "stage", "initiated_by", "prior_contact"]
 )
-def test_what_is_missing_is_named(field):
+def test_what_is_missing_is_named(field: str) -> None:
     assert Fault(field, "it is missing", "add it") in refused(without(referral(), field))
 
 
@@ -84,13 +95,13 @@ def test_what_is_missing_is_named(field):
         ({"lawful_basis": None}, "(the whole document)"),
     ],
 )
-def test_each_bad_field_is_named_with_a_remedy(change, path):
+def test_each_bad_field_is_named_with_a_remedy(change: dict[str, Any], path: str) -> None:
     found = refused({**referral(), **change})
     assert path in {fault.path for fault in found}, found
     assert all(fault.what and fault.remedy for fault in found)
 
 
-def test_all_bad_fields_are_named_at_once():
+def test_all_bad_fields_are_named_at_once() -> None:
     bad = referral(
         version="x", stage="y", parties=[party(phones=[{"number": "1"}]), offender(identifiers={"pnc": "1"})]
     )
@@ -114,13 +125,13 @@ def test_all_bad_fields_are_named_at_once():
         b'"\x00"',
     ],
 )
-def test_bytes_that_are_no_referral_are_refused(raw):
+def test_bytes_that_are_no_referral_are_refused(raw: bytes) -> None:
     found = refused(raw)
     assert found
     assert all(fault.remedy for fault in found)
 
 
-def test_no_error_repeats_what_was_sent():
+def test_no_error_repeats_what_was_sent() -> None:
     secret = "Zebedee Quillfeather"
     bad = referral(
         reference=secret * 10,
@@ -138,14 +149,14 @@ def test_no_error_repeats_what_was_sent():
         {"forenames": "O", "surname": "Ng"},
         {"full": "李小龍"},
         {"full": "محمد بن سلمان"},
-        {"surname": "MacDonald-O’Neill"},
+        {"surname": "MacDonald-O\u2019Neill"},
         {"full": "Ana 🌻 Flor"},
         {"surname": "a" * 200},
         {"full": "NOT KNOWN"},
         {"full": "DUPLICATE_Smith"},
     ],
 )
-def test_odd_names_are_names(name):
+def test_odd_names_are_names(name: dict[str, str]) -> None:
     sent = accepted(referral(parties=[party(name=name)]))
     assert sent.parties[0].name is not None
 
@@ -164,19 +175,19 @@ def test_odd_names_are_names(name):
         "९९९९",
     ],
 )
-def test_an_impossible_birth_date_is_accepted_and_warned_about(born):
+def test_an_impossible_birth_date_is_accepted_and_warned_about(born: str) -> None:
     sent = accepted(referral(parties=[party(date_of_birth=born)]))
     assert sent.parties[0].date_of_birth == born
     assert [fault.path for fault in warnings(sent, TODAY)] == ["parties[0].date_of_birth"]
     assert born == "unknown" or born not in repr(warnings(sent, TODAY))
 
 
-def test_no_more_than_a_name_is_accepted_and_warned_about():
+def test_no_more_than_a_name_is_accepted_and_warned_about() -> None:
     bare = {"role": "harmed", "name": {"full": "Mary Wells"}}
     assert [fault.path for fault in warnings(accepted(referral(parties=[bare])), TODAY)] == ["parties[0]"]
 
 
-def test_an_offender_whom_nobody_has_identified_needs_no_name():
+def test_an_offender_whom_nobody_has_identified_needs_no_name() -> None:
     accepted(referral(parties=[party(), {"role": "responsible", "identified": False}]))
 
 
@@ -189,11 +200,9 @@ _JSON = st.recursive(
 
 @settings(max_examples=150, deadline=None)
 @given(field=st.sampled_from(sorted(referral())), value=_JSON)
-def test_whatever_stands_in_a_field_is_accepted_or_refused_with_a_remedy(field, value):
-    try:
-        Referral.model_validate_json(json.dumps({**referral(), field: value}))
-    except ValidationError as error:
-        assert all(fault.remedy for fault in faults(error))
+def test_whatever_stands_in_a_field_is_accepted_or_refused_with_a_remedy(field: str, value: object) -> None:
+    found = faults_of({**referral(), field: value})
+    assert all(fault.remedy for fault in found)
 
 
 @settings(max_examples=150, deadline=None)
@@ -203,11 +212,6 @@ def test_whatever_stands_in_a_field_is_accepted_or_refused_with_a_remedy(field, 
     ),
     value=_JSON,
 )
-def test_whatever_stands_in_a_party_is_accepted_or_refused_with_a_remedy(field, value):
-    document = referral(parties=[party(**{field: value}) if field != "role" else {**party(), "role": value}])
-    try:
-        sent = Referral.model_validate_json(json.dumps(document))
-    except ValidationError as error:
-        assert all(fault.remedy for fault in faults(error))
-    else:
-        msgspec.json.encode([fault._asdict() for fault in warnings(sent, TODAY)])
+def test_whatever_stands_in_a_party_is_accepted_or_refused_with_a_remedy(field: str, value: object) -> None:
+    document = referral(parties=[{**party(), field: value}])
+    assert all(fault.remedy for fault in faults_of(document))

@@ -25,11 +25,11 @@ def written(folder: Path, text: str) -> Path:
     return file
 
 
-def test_every_shipped_agreement_is_sound():
+def test_every_shipped_agreement_is_sound() -> None:
     assert {"hertfordshire-2026", "northumbria-2026", "sussex-2026", "status-only"} <= set(agreements())
 
 
-def test_an_agreement_holds_between_its_days(tmp_path):
+def test_an_agreement_holds_between_its_days(tmp_path: Path) -> None:
     agreement = read(written(tmp_path, GOOD))
     assert [agreement.in_force(date(year, 7, 1)) for year in (2025, 2026, 2027)] == [False, True, False]
 
@@ -45,7 +45,7 @@ def test_an_agreement_holds_between_its_days(tmp_path):
         ("", "the file"),
     ],
 )
-def test_a_wrong_file_is_refused_by_name_and_field(tmp_path, text, named):
+def test_a_wrong_file_is_refused_by_name_and_field(tmp_path: Path, text: str, named: str) -> None:
     with pytest.raises(BadAgreement, match=named) as wrong:
         read(written(tmp_path, text))
     assert "x-2026.yaml" in str(wrong.value)

@@ -1,7 +1,7 @@
 """The runtime's tables, and intake's own: who was referred, who is who, what was released, who withdrew.
 
-Everything that could identify a person is sealed (`sealed`, `record`, `notes`) under a key of its own row, or is a keyed hash
-(`tag`). Ids of people are text, because they are keys of streams; everything else has the type that it is.
+Everything that could identify a person is sealed (`sealed`, `record`, `notes`) under a key of its own row, or is a keyed
+hash (`tag`). Ids of people are text, because they are keys of streams; everything else has the type that it is.
 """
 
 from alembic import op
@@ -192,7 +192,8 @@ TABLES = (
         changed_at timestamptz NOT NULL)""",
     """CREATE TABLE self_referral (
         id uuid PRIMARY KEY, code_tag bytea NOT NULL, key bytea, sealed bytea, state text NOT NULL,
-        tries integer NOT NULL DEFAULT 0, received_at timestamptz NOT NULL, expires_at timestamptz NOT NULL, referral uuid)""",
+        tries integer NOT NULL DEFAULT 0, received_at timestamptz NOT NULL,
+        expires_at timestamptz NOT NULL, referral uuid)""",
     "CREATE TABLE succession (agency text PRIMARY KEY, successor text NOT NULL, since timestamptz NOT NULL)",
     # Who read what about whom. Append-only.
     """CREATE TABLE read_log (
