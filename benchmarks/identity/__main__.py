@@ -141,9 +141,7 @@ class Bench:
                 f"\nSuppressed people ({title}): {met / asked:.1%} of second referrals meet the kept 'no';",
                 end=" ",
             )
-            print(
-                f"{strangers / asked / 2 * 1e4:.0f} of 10,000 referrals meet a stranger's, and are held for a person to look at"
-            )
+            print(f"{strangers / asked / 2 * 1e4:.0f} of 10,000 referrals meet a stranger's and are held")
             self.results[f"suppression {title}"] = [met / asked, strangers / asked / 2]
 
     def setting_a(self) -> None:
@@ -226,7 +224,20 @@ class Bench:
         for curve in curves:
             self._print(key, curve)
         print(f"held by the service's rules alone: {curves[-1].held_by_rule:.1%} of referrals")
+        self._concentration(arrivals, packaged_at)
         return curves
+
+    @staticmethod
+    def _concentration(arrivals: Sequence[stream.Arrival], threshold: float) -> None:
+        """How few pairs of people the wrong joins are about: namesakes that no field of the setting tells apart."""
+        wrong = Counter(
+            tuple(sorted((a.person, a.whom)))
+            for a in arrivals
+            if a.score >= threshold and not a.right and not a.stopped
+        )
+        if wrong:
+            five = sum(count for _, count in wrong.most_common(5)) / wrong.total()
+            print(f"wrong joins are about {len(wrong)} pairs of people; five of them make {five:.0%}")
 
     def _print(self, key: str, curve: measure.Curve, *, held: bool = True) -> None:
         shown = [str(figure) for figure in curve.twice.values()] if held else [str(curve.twice[0.0])]

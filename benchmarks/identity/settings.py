@@ -17,14 +17,15 @@ from services.intake.matching.rules import Rule, standing_rules
 class Rates:
     """How contact details reach agencies. Nobody publishes such rates: these are stated, so that they can be disputed."""
 
-    has_phone: float = 0.90
-    has_email: float = 0.60
-    has_number: float = 0.35  # a PNC number: suspects and known victims
-    given: float = 0.75  # an agency that could have it does
+    has_phone: float = 0.97
+    has_email: float = 0.80
+    has_number: float = 0.35  # a PNC number: suspects, and victims who were once
+    given_phone: float = 0.92  # an agency that could have it does: few referrals can be worked without one
+    given_email: float = 0.60
     given_number: float = 0.50
-    current: float = 0.80  # …and it is the one that other agencies have
-    partners: float = 0.08  # …or it is the partner's, who is in the store too
-    mistyped: float = 0.04
+    current: float = 0.85  # ...and it is the one that other agencies have, not an older one
+    partners: float = 0.06  # ...or it is the partner's, who is in the store too
+    mistyped: float = 0.03
 
 
 def with_contacts(
@@ -52,8 +53,8 @@ def with_contacts(
     found = []
     for record, person in zip(records, people, strict=True):
         extra = {
-            "phones": _given(phones, person, partner, rates, rng),
-            "emails": _given(emails, person, partner, rates, rng),
+            "phones": _given(phones, rates.given_phone, person, partner, rates, rng),
+            "emails": _given(emails, rates.given_email, person, partner, rates, rng),
         }
         number = numbers.get(person) if rng.random() < rates.given_number else None
         identifiers = (("pnc", number),) if number else ()
@@ -62,9 +63,14 @@ def with_contacts(
 
 
 def _given(
-    values: dict[int, list[str]], person: int, partner: dict[int, int], rates: Rates, rng: random.Random
+    values: dict[int, list[str]],
+    given: float,
+    person: int,
+    partner: dict[int, int],
+    rates: Rates,
+    rng: random.Random,
 ) -> tuple[str, ...]:
-    if person not in values or rng.random() >= rates.given:
+    if person not in values or rng.random() >= given:
         return ()
     draw = rng.random()
     if draw < rates.partners:

@@ -23,8 +23,9 @@ NOBODY = -99.0  # the score of no candidate at all
 class Arrival(NamedTuple):
     """One referral of a stream: the best answer that it could get.
 
-    `right`: the best candidate is the same human; `second`: that human was known; `stopped`: a rule keeps it from being
-    joined (never from being held); `alone`: the rule that a name, or a name and a birth date, alone never join would.
+    `whom`: the person of the best candidate, -1 for nobody or an invented one; `right`: it is the same human; `second`: that
+    human was known; `stopped`: a rule keeps it from being joined (never from being held); `alone`: the rule that a name, or
+    a name and a birth date, alone never join would.
     """
 
     stream: int
@@ -34,6 +35,7 @@ class Arrival(NamedTuple):
     second: bool
     stopped: bool
     alone: bool
+    whom: int
 
 
 class Best(NamedTuple):
@@ -206,11 +208,10 @@ def run(
             person = people[record]
             found = matcher.best(record)
             found = found or Best(-1, NOBODY)
-            right = found.record >= 0 and people[found.record] == person
+            whom = people[found.record] if found.record >= 0 else -1
             alone = found.alone or identity_incomplete(records[record])
-            arrivals.append(
-                Arrival(number, person, found.score, right, known[person] > 0, found.stopped, alone)
-            )
+            right, second = whom == person, known[person] > 0
+            arrivals.append(Arrival(number, person, found.score, right, second, found.stopped, alone, whom))
             matcher.add(record)
             known[person] += 1
         step()

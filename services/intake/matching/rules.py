@@ -102,7 +102,8 @@ def _alone(level: dict[str, str], *, named: bool) -> set[Rule]:
         "one_slip",
         "same_mailbox",
     }
-    if not named:
+    unnamed = level["forename"] == level["surname"] == ABSENT
+    if not named and not (unnamed and level["date_of_birth"] in _BORN_ALIKE):
         return {Rule.NO_NAME}
     if near or reached:
         return set()

@@ -34,6 +34,7 @@ from services.intake.matching.names import edits, sound, tokens
         ("Smith-Jones", ("smith", "jones")),
         ("van der Berg", ("berg",)),
         ("Zoë", ("zoe",)),
+        ("E. B.", ("e", "b")),
         ("Major", ("major",)),
         ("Major Tom", ("tom",)),
         ("NOT KNOWN", ()),

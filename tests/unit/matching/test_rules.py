@@ -87,6 +87,11 @@ def test_twins_with_one_telephone_are_two_people() -> None:
     assert met(twin, ANNA).answer == "different"
 
 
+def test_a_telephone_without_a_name_is_nobody() -> None:
+    decision = met({"phones": ["07700 900123"], "addresses": [{"postcode": "LS6 2AB"}]}, ANNA)
+    assert (decision.answer, decision.reasons) == ("hold", ("no_name_in_common",))
+
+
 def test_siblings_are_two_people() -> None:
     brother = person(forenames="Mark", date_of_birth="1987-11-02", sex="male", emails=None, identifiers=None)
     assert met(brother, ANNA).answer == "different"
