@@ -79,11 +79,6 @@ def runtime_tables(op: Operations) -> None:
         op.execute(statement)
 
 
-def folder_of(service: str) -> Path:
-    """Return where a service keeps its migrations."""
-    return Path(__file__).parents[2] / "services" / service / "migrations"
-
-
 def migrate(folder: Path, database_url: str) -> None:
     """Bring a service's database up to date. Raises sqlalchemy.exc.OperationalError while the server is away."""
     url = make_url(database_url).set(drivername="postgresql+asyncpg")

@@ -20,7 +20,6 @@ import uvicorn
 import uvloop
 from confluent_kafka import KafkaException
 from fastapi import APIRouter, FastAPI, Request
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from shared.contracts.envelope import Actor, Payload, Topic
 from shared.runtime import crash, telemetry
@@ -31,11 +30,11 @@ from shared.runtime.errors import Unavailable
 from shared.runtime.handlers import Handlers
 from shared.runtime.http import application
 from shared.runtime.idempotency import Answer, once
-from shared.runtime.migrations import folder_of, migrate
 from shared.runtime.outbox import Outbox
 from shared.runtime.quarantine import Exits
 from shared.runtime.repair import repair_held_keys, source_of
 from shared.runtime.restoration import reconcile
+from shared.runtime.schema import bring_up_to_date, folder_of
 from shared.runtime.settings import OWNERS, RuntimeSettings
 from shared.runtime.stream import Stream
 from shared.runtime.telemetry import current_traceparent
@@ -204,10 +203,10 @@ class Service:
         url = self.settings.database_url.get_secret_value()
         while True:
             try:
-                await asyncio.to_thread(migrate, self.migrations or folder_of(self.name), url)
+                await bring_up_to_date(self.migrations or folder_of(self.name), url)
                 self.pool = await connect_pool(url, name=self.name, size=self.settings.database_pool)
                 break
-            except (OperationalError, InterfaceError, *INFRASTRUCTURE) as error:
+            except INFRASTRUCTURE as error:
                 log.warning("waiting for the database", extra={"error": type(error).__name__})
                 await asyncio.sleep(0.5)
         self.outbox = Outbox(self.pool, self.broker, self.source) if "relay" in parts else None

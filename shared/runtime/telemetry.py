@@ -15,8 +15,6 @@ from typing import Any, Final
 
 import msgspec
 from opentelemetry import metrics, trace
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
@@ -166,6 +164,10 @@ def configure(service: str, *, sample: float, otlp_endpoint: str | None, level: 
     tracers = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(sample)))
     readers: list[MetricReader] = [PrometheusMetricReader()]
     if otlp_endpoint:
+        # A second of CPU to import, and most stacks have no collector.
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+
         tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{otlp_endpoint}/v1/traces")))
         readers.append(PeriodicExportingMetricReader(OTLPMetricExporter(f"{otlp_endpoint}/v1/metrics")))
     trace.set_tracer_provider(tracers)

@@ -62,7 +62,7 @@ class Lead:
             for entry in answer.json()["entries"]:
                 self._after = max(self._after, entry["number"])
                 new = entry["kind"] == "case.allocated" and entry["party"] not in self.cases
-                if new and entry["data"]["role"] == "harmed":
+                if new and entry["data"].get("role") == "harmed":
                     self.cases[entry["party"]] = entry
                     task = asyncio.create_task(self._approach(entry))
                     self._busy.add(task)
@@ -110,7 +110,7 @@ class Lead:
                 if reason not in PASSING:
                     break
                 await asyncio.sleep(0.5)
-            if reason != "channel":
+            if reason != "channel-unsafe":
                 break
         self.witness.refusals[f"permit: {reason}"] += 1
         return None

@@ -31,7 +31,7 @@ WORKER = "demo-worker"
 ACCEPTED, REFUSED = 202, 422
 KILLED = "allocation"
 SETTLED_SECONDS = 120
-QUIET_SECONDS = 6  # longer than a killed service takes to be back
+QUIET_SECONDS = 2
 # What the display counts, from the services' own databases. The table at the end is made from answers and records instead.
 COUNTS = {
     "accepted": ("intake", "SELECT count(*) FROM referral"),
@@ -40,6 +40,11 @@ COUNTS = {
     "cases": ("intake", "SELECT count(DISTINCT case_id) FROM referral_case"),
     "proposed": ("allocation", "SELECT count(DISTINCT key) FROM journal WHERE type = 'case.proposed.v1'"),
     "allocated": ("allocation", "SELECT count(DISTINCT key) FROM journal WHERE type = 'case.allocated.v1'"),
+    "undecided": (
+        "allocation",
+        """SELECT count(DISTINCT key) FROM journal WHERE type = 'case.needs_decision.v1'
+        AND key NOT IN (SELECT key FROM journal WHERE type = 'case.allocated.v1')""",
+    ),
     "fed": ("notifications", "SELECT count(DISTINCT case_id) FROM feed WHERE kind = 'case.allocated'"),
     "refused": ("consent", "SELECT count(*) FROM journal WHERE type = 'permit.refused.v1'"),
 }
@@ -69,11 +74,10 @@ class Demo:
             days=(1 - now.weekday()) % 7 or 7
         )
         operator = self.client("operator")
-        for service in services.SERVICES if hasattr(services, "SERVICES") else self.pools:
-            if service in self.pools:
-                await operator.call(
-                    service, "PUT", "/v1/clock", json={"seconds": (tuesday - now).total_seconds()}
-                )
+        for service in self.pools:
+            await operator.call(
+                service, "PUT", "/v1/clock", json={"seconds": (tuesday - now).total_seconds()}
+            )
 
     async def post_all(self, all_of_them: Sequence[Posting]) -> None:
         """Post every referral, twelve at a time; kill a service in the middle."""
@@ -89,7 +93,8 @@ class Demo:
                 if answer.status_code in {OK, ACCEPTED}:
                     self.posted[answer.json()["referral"]] = (client, posting)
                 else:
-                    self.board.say(f"a referral was refused: {answer.status_code} {answer.text[:200]}")
+                    fields = ", ".join(error["field"] for error in answer.json().get("errors", []))
+                    self.board.say(f"a referral was refused: {answer.status_code} {fields}")
                     self.lost += 1
                 self.board.counts["posted"] = self.board.counts.get("posted", 0) + 1
 
@@ -98,7 +103,9 @@ class Demo:
     async def _post(self, client: Client, posting: Posting) -> httpx.Response:
         """Post a referral; refused for a field, do as the answer says: send it again without that field's bad value."""
         answer = await client.call("intake", "POST", "/v1/referrals", json=posting.document)
-        if answer.status_code == REFUSED and all("postcode" in e["field"] for e in answer.json()["errors"]):
+        if answer.status_code == REFUSED and all(
+            error["field"].startswith("parties[0].addresses") for error in answer.json()["errors"]
+        ):
             document = copy.deepcopy(posting.document)
             document["parties"][0].pop("addresses")
             answer = await client.call("intake", "POST", "/v1/referrals", json=document)
@@ -129,9 +136,16 @@ class Demo:
             now = (tuple(sorted(self.board.counts.items())), len(self.witness.contacts))
             if now != last:
                 last, since = now, time.monotonic()
-            if time.monotonic() - since > QUIET_SECONDS and all(lead.idle for lead in leads):
+            done = self._decided() and all(lead.idle for lead in leads)
+            if done and time.monotonic() - since > QUIET_SECONDS:
                 return
             await asyncio.sleep(0.2)
+
+    def _decided(self) -> bool:
+        """Say whether every referral was recognised and every case has a lead, or waits for the hub to find one."""
+        counts = {stage: self.board.counts.get(stage, 0) for stage in (*COUNTS, "posted")}
+        allocated = counts["allocated"] + counts["undecided"] >= counts["cases"]
+        return counts["recognised"] >= len(self.posted) and allocated and counts["fed"] >= counts["allocated"]
 
     async def outcomes(self) -> list[Outcome]:
         """Ask intake, as each agency, what became of each of its referrals. One that it does not know is lost."""
@@ -161,16 +175,17 @@ class Demo:
         await other.call("intake", "POST", "/v1/referrals", json=referral("STORY-2"))
         case = await self._case_of(police, first.json()["referral"])
         for lead in leads:
-            answer = await lead.client.call("notifications", "GET", "/v1/feed?after=0&limit=1000")
+            answer = await lead.client.call("notifications", "GET", "/v1/feed?after=0&limit=200")
             while answer.status_code == OK and answer.json()["entries"]:
                 found = answer.json()["entries"]
                 for entry in found:
                     mine = entry["case"] == case and entry["kind"] == "case.allocated"
-                    if mine and entry["data"]["role"] == "harmed":
+                    if mine and entry["data"].get("role") == "harmed":
                         return await Story(police, lead.client, other).tell(entry)
                 last = found[-1]["number"]
-                answer = await lead.client.call("notifications", "GET", f"/v1/feed?after={last}&limit=1000")
-        return ["her case reached no lead agency's feed"]
+                answer = await lead.client.call("notifications", "GET", f"/v1/feed?after={last}&limit=200")
+        status = await police.call("intake", "GET", f"/v1/referrals/{first.json()['referral']}")
+        return [f"her case reached no lead agency's feed: {status.json()['status']} {status.json()['holds']}"]
 
     async def _case_of(self, client: Client, referral_id: str) -> str:
         for _ in range(200):
