@@ -22,7 +22,8 @@ from splink import DuckDBAPI, Linker, SettingsCreator
 
 from benchmarks.identity import data
 from benchmarks.identity.weights import ENOUGH, HOUSEHOLD, STATED, Tally, estimate, tallies
-from services.intake.matching.evidence import ABSENT, BY_RARITY, LEVELS, compare
+from services.intake.matching.evidence import compare
+from services.intake.matching.levels import ABSENT, BY_RARITY, LEVELS
 from services.intake.matching.model import build
 from services.intake.matching.record import Record
 

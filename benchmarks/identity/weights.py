@@ -14,7 +14,8 @@ from itertools import combinations
 from math import log2
 from typing import Any
 
-from services.intake.matching.evidence import BY_RARITY, LEVELS, compare
+from services.intake.matching.evidence import compare
+from services.intake.matching.levels import BY_RARITY, LEVELS
 from services.intake.matching.model import Line, build
 from services.intake.matching.names import edits
 from services.intake.matching.record import Record

@@ -67,7 +67,26 @@ _TITLES = frozenset(
 # Titles that are names as well: dropped only beside another name.
 _TITLES_OR_NAMES = frozenset(("lord", "major", "earl", "duke", "baron", "master", "general"))
 _PARTICLES = frozenset(
-    ("de", "du", "da", "di", "la", "le", "van", "von", "der", "den", "of", "the", "bin", "ibn", "al", "el", "st", "saint")
+    (
+        "de",
+        "du",
+        "da",
+        "di",
+        "la",
+        "le",
+        "van",
+        "von",
+        "der",
+        "den",
+        "of",
+        "the",
+        "bin",
+        "ibn",
+        "al",
+        "el",
+        "st",
+        "saint",
+    )
 )
 _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)")
 _APOSTROPHES = str.maketrans("", "", "'\u2019\u2018`\u00b4\u02bc")

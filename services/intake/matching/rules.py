@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from enum import Enum
 from functools import total_ordering
 
-from services.intake.matching.evidence import ABSENT, BY_RARITY, Evidence
+from services.intake.matching.evidence import Evidence
+from services.intake.matching.levels import ABSENT, BY_RARITY
 
 _NAME_AGREES = BY_RARITY["forename"] | {"initial", "same_beginning"}
 _SURNAME_AGREES = BY_RARITY["surname"]

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from services.intake.matching import build, load
-from services.intake.matching.evidence import LEVELS
+from services.intake.matching.levels import LEVELS
 
 
 def test_every_level_has_its_weight() -> None:

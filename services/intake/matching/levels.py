@@ -1,0 +1,53 @@
+"""The levels at which two records can agree in a field, best first: what is trained, and what a table of evidence shows."""
+
+from services.intake.matching.model import Line
+
+ABSENT = "absent"
+# Every level that a field can have, beside "absent"; those in NAMED_BY_RARITY weigh more the rarer the name is.
+LEVELS: dict[str, tuple[str, ...]] = {
+    "forename": (
+        *(
+            "same",
+            "another_of_theirs",
+            "form_of_it",
+            "forms_of_one",
+            "initial",
+            "typing_slip",
+            "one_letter",
+            "similar",
+        ),
+        *("same_beginning", "swapped", "odd", "different"),
+    ),
+    "other_forenames": ("same", "similar", "initial", "different"),
+    "surname": (
+        *(
+            "same",
+            "part_of_it",
+            "former_name",
+            "typing_slip",
+            "one_letter",
+            "form_of_it",
+            "sounds_alike",
+            "similar",
+        ),
+        *("different_woman", "different"),
+    ),
+    "date_of_birth": (
+        *("same", "same_first_of_january", "day_and_month_swapped", "impossible_digit", "one_digit"),
+        *("one_digit_first_of_january", "two_digits", "same_year", "different", "far_apart"),
+    ),
+    "sex": ("same", "different"),
+    "postcode": ("same", "one_slip", "same_sector", "same_district", "same_area", "elsewhere"),
+    "address": ("same", "similar", "different"),
+    "household": ("one_surname_at_home",),
+    "telephone": ("same", "one_slip", "different"),
+    "email": ("same", "one_slip", "same_mailbox", "different"),
+    "identifier": ("same", "one_slip", "same_and_different", "another_number", "different"),
+}
+FIELDS = tuple(LEVELS)
+BY_RARITY = {
+    "forename": frozenset(LEVELS["forename"]) - {"initial", "same_beginning", "odd", "different"},
+    "other_forenames": frozenset({"same"}),
+    "surname": frozenset(LEVELS["surname"]) - {"different_woman", "different"},
+}
+NOTHING = {field: Line(field, ABSENT, 0.0) for field in FIELDS}
