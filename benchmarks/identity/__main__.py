@@ -225,6 +225,13 @@ class Bench:
             self._print(key, curve)
         print(f"held by the service's rules alone: {curves[-1].held_by_rule:.1%} of referrals")
         self._concentration(arrivals, packaged_at)
+        shipped = measure.as_shipped(arrivals, packaged_at, load().hold_at)
+        review, asked, twice, wrong = shipped.values()
+        print(
+            f"as shipped (all rules, held from {load().hold_at:.1f}): {review:.1%} of referrals for a reviewer, {asked:.1%}"
+            f" asked of the agency; {twice:,.0f} approached twice, {wrong:.0f} taken for somebody else"
+        )
+        self.results[f"{key}: as shipped"] = shipped
         return curves
 
     @staticmethod

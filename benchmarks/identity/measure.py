@@ -73,6 +73,25 @@ def curve(
     return Curve(name, threshold, twice, wrong, float((stopped & (score >= threshold)).mean()))
 
 
+def as_shipped(arrivals: Sequence[Arrival], join: float, hold: float) -> dict[str, float]:
+    """Shares of referrals held (for a reviewer, or asked of the agency), and the two errors per 10,000 people, with all rules."""
+    streams, people = _extent(arrivals)
+    joined = [a for a in arrivals if a.score >= join and not a.stopped and not a.alone]
+    # With no more than a name a record is held whoever it is; else down to the lower threshold.
+    doubtful = [a for a in arrivals if a.score >= hold or (a.alone and a.asked)]
+    held = [a for a in doubtful if a.score < join or a.stopped or a.alone]
+    answered = {id(a) for a in held} | {id(a) for a in joined if a.right}
+    return {
+        "held for a reviewer": sum(not a.asked for a in held) / len(arrivals),
+        "asked of the agency": sum(a.asked for a in held) / len(arrivals),
+        "approached twice": sum(a.second and id(a) not in answered for a in arrivals)
+        / streams
+        / people
+        * 1e4,
+        "taken for somebody else": sum(not a.right for a in joined) / streams / people * 1e4,
+    }
+
+
 def clustering(groups: Sequence[int], people: Sequence[int]) -> dict[str, float]:
     """Pairwise and B-cubed precision, recall and F1 of groups against people."""
     together = Counter(zip(groups, people, strict=True))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from benchmarks.identity.data import Labelled
 from benchmarks.identity.stream import Folds
 from benchmarks.identity.weights import estimate
-from services.intake.matching.model import build
+from services.intake.matching.model import build, load
 from services.intake.matching.record import Record
 
 FOLDS = 4
@@ -30,6 +30,8 @@ def cross_fitted(labelled: Sequence[Labelled], step: Callable[[], None] = lambda
             others = {
                 str(person): of_one for person, of_one in records.items() if person % FOLDS not in (i, j)
             }
-            models[i, j] = build(estimate(others, version=f"without {i} and {j}"))
+            raw = estimate(others, version=f"without {i} and {j}")
+            raw["thresholds"] = {"join": load().join_at, "hold": load().hold_at}
+            models[i, j] = build(raw)
             step()
     return Folds([person % FOLDS for person in people], models)

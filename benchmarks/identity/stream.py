@@ -15,7 +15,14 @@ from services.intake.matching.evidence import compare
 from services.intake.matching.model import Model
 from services.intake.matching.record import Record
 from services.intake.matching.rules import Rule, standing_rules
-from services.intake.matching.score import Rival, identity_incomplete, normalised, prior_odds, standing
+from services.intake.matching.score import (
+    Rival,
+    identity_incomplete,
+    normalised,
+    prior_odds,
+    settling,
+    standing,
+)
 
 NOBODY = -99.0  # the score of no candidate at all
 
@@ -25,7 +32,7 @@ class Arrival(NamedTuple):
 
     `whom`: the person of the best candidate, -1 for nobody or an invented one; `right`: it is the same human; `second`: that
     human was known; `stopped`: a rule keeps it from being joined (never from being held); `alone`: the rule that a name, or
-    a name and a birth date, alone never join would.
+    a name and a birth date, alone never join would; `asked`: were it held, the agency would be asked, not a reviewer.
     """
 
     stream: int
@@ -36,6 +43,7 @@ class Arrival(NamedTuple):
     stopped: bool
     alone: bool
     whom: int
+    asked: bool
 
 
 class Best(NamedTuple):
@@ -45,6 +53,7 @@ class Best(NamedTuple):
     score: float
     stopped: bool = False
     alone: bool = False
+    ask: bool = False
 
 
 class Matcher(Protocol):
@@ -156,7 +165,11 @@ class Ours:
         if not rivals:
             return None
         stops = {rule for rule in rivals[0].rules if rule.stops}
-        return Best(int(rivals[0].person), normalised(rivals), bool(stops - _ALONE), bool(stops & _ALONE))
+        model = self.folds.model(self.folds.of[record], self.folds.of[record])
+        ask = not stops and bool(settling(self.records[record], rivals[0].odds, model))
+        return Best(
+            int(rivals[0].person), normalised(rivals), bool(stops - _ALONE), bool(stops & _ALONE), ask
+        )
 
 
 class Crowd(Protocol):
@@ -209,9 +222,12 @@ def run(
             found = matcher.best(record)
             found = found or Best(-1, NOBODY)
             whom = people[found.record] if found.record >= 0 else -1
-            alone = found.alone or identity_incomplete(records[record])
+            incomplete = identity_incomplete(records[record])
+            alone, ask = found.alone or incomplete, found.ask or incomplete
             right, second = whom == person, known[person] > 0
-            arrivals.append(Arrival(number, person, found.score, right, second, found.stopped, alone, whom))
+            arrivals.append(
+                Arrival(number, person, found.score, right, second, found.stopped, alone, whom, ask)
+            )
             matcher.add(record)
             known[person] += 1
         step()

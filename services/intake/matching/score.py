@@ -181,7 +181,7 @@ def _answer(record: Record, rivals: list[Rival], model: Model) -> Decision:
         return _decision("join", [Rule.ENOUGH], open_rivals, [first.person], model, score)
     if first.odds >= model.join_at:
         return _decision("hold", [Rule.SEVERAL], open_rivals, doubtful, model, score)
-    ask = _settling(record, first, model)
+    ask = settling(record, first.odds, model)
     reasons = [Rule.ONE_FIELD] if ask else [Rule.DOUBTFUL]
     return _decision("hold", reasons, open_rivals, doubtful, model, score, ask)
 
@@ -191,13 +191,13 @@ def normalised(rivals: Sequence[Rival]) -> float:
     return rivals[0].odds - log2(1.0 + sum(2.0 ** min(rival.odds, 500.0) for rival in rivals[1:]))
 
 
-def _settling(record: Record, first: Rival, model: Model) -> str:
+def settling(record: Record, odds: float, model: Model) -> str:
     """The field that the record lacks and that would decide either way; "" if none would."""
     for field, attribute in _SETTLING:
         levels = model.lines[field]
         apart = min(levels["elsewhere" if field == "postcode" else "different"].bits, 0.0)
-        joins = first.odds + levels["same"].bits >= model.join_at
-        if not getattr(record, attribute) and joins and first.odds + apart < model.hold_at:
+        joins = odds + levels["same"].bits >= model.join_at
+        if not getattr(record, attribute) and joins and odds + apart < model.hold_at:
             return field
     return ""
 
