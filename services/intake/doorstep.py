@@ -25,6 +25,7 @@ from services.intake.store.arrivals import Arrival, PartyRow, Stored, arrive
 from shared.runtime.errors import Unavailable
 from shared.runtime.identifiers import new_id
 from shared.runtime.telemetry import current_traceparent
+from shared.runtime.work import Work
 
 BATCH: Final = 500
 LINGER: Final = 0.010
@@ -64,6 +65,7 @@ class Doorstep:
         self._waiting: list[tuple[Arrival, Referral, asyncio.Future[Stored]]] = []
         self._serving: asyncio.Task[None] | None = None
         self._today: tuple[date, float] | None = None
+        self._asking = asyncio.Lock()
         self._fresh: OrderedDict[tuple[str, int], Fresh] = OrderedDict()
 
     def take_fresh(self, referral: str, version: int) -> Fresh | None:
@@ -186,10 +188,17 @@ class Doorstep:
 
     async def _day(self) -> date:
         """Return today by the database's clock, as of half a minute ago at most: only warnings depend on it."""
-        now = time.monotonic()
-        if self._today is None or now - self._today[1] > _TODAY_SECONDS:
-            self._today = (await self._transact(lambda work: work.fetchval(_TODAY)), now)
-        return self._today[0]
+        # One asks, the others wait in their order: lines of a batch are stored in the order in which they came.
+        async with self._asking:
+            now = time.monotonic()
+            if self._today is None or now - self._today[1] > _TODAY_SECONDS:
+                self._today = (await self._transact(_read_day), now)
+            return self._today[0]
+
+
+async def _read_day(work: Work) -> date:
+    day: date = await work.fetchval(_TODAY)
+    return day
 
 
 def version_owner(agency: str, reference_tag: bytes, version: int) -> str:

@@ -46,6 +46,7 @@ class Teller:
         self._crowd = crowd
         self._cases = cases
         self._today = local_day(work.now)
+        self._shared: dict[str, facts.ContactPoints] = {}
         self.rows = Result(
             parties=[], keys=set(), points=set(), speaks=set(), cases=[], holds=[], lifted=[], reviews=[], done=[],
             set_by=msgspec.json.encode(Actor("intake")).decode(), at=work.now,
@@ -58,7 +59,11 @@ class Teller:
         work.actor = Actor(due.agency)
         try:
             with span("match", parent=due.trace):
-                said = {one.party: self._safety(pending, one) for one in pending.people}
+                self._shared = {
+                    one.party: facts.shared_with_responsible(pending.referral, one.human)
+                    for one in pending.people
+                }
+                said = {one.party: self._safety(one) for one in pending.people}
                 for place in places:
                     self._tell_case(pending, place, said, other_safety)
                 self._dropped_cases(pending, places)
@@ -70,9 +75,8 @@ class Teller:
 
     # --- safe contact
 
-    def _safety(self, pending: Pending, one: Someone) -> Safety:
-        barred = facts.shared_with_responsible(pending.referral, one.human)
-        return facts.safety_said(one.human, barred, self._today)
+    def _safety(self, one: Someone) -> Safety:
+        return facts.safety_said(one.human, self._shared[one.party], self._today)
 
     # --- a case and its people
 
@@ -231,7 +235,7 @@ class Teller:
         base = f"{pending.due.id}:{one.position}{'c' if one.contact else ''}"
         asked = bool(self._asked(one))
         doubtful = decision.answer == "hold" and not asked
-        shared = facts.shared_with_responsible(pending.referral, one.human)
+        shared = self._shared[one.party]
         responsible = {p.person for p in pending.people if p.role == "responsible"}
         harmed = one.role in ("harmed", "both", "contact")
         wanted = {
