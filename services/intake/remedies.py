@@ -88,6 +88,9 @@ def faults(error: ValidationError) -> list[Fault]:
             )
             remedy = how if isinstance(how, str) else how(context)
         found.append(Fault(_path(problem["loc"]), what, remedy))
+
     # A list whose items were all bad is also "too short": that would send the reader the wrong way.
-    deeper = {fault.path.rpartition("[")[0] for fault in found}
-    return [fault for fault in found if not (fault.what == "too few" and fault.path in deeper)][:MOST]
+    def of_its_items(fault: Fault) -> bool:
+        return fault.what == "too few" and any(other.path.startswith(f"{fault.path}[") for other in found)
+
+    return [fault for fault in found if not of_its_items(fault)][:MOST]

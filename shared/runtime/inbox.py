@@ -20,7 +20,7 @@ from shared.contracts.envelope import REGISTER, Envelope
 from shared.runtime.handlers import Handlers
 from shared.runtime.saving import Consumed, InboxAdvance
 from shared.runtime.stream import Ref
-from shared.runtime.telemetry import METRICS, span
+from shared.runtime.telemetry import METRICS, event_span
 from shared.runtime.wire import headers_of
 from shared.runtime.work import Connection, Work
 
@@ -132,6 +132,6 @@ async def _run(work: Work, handlers: Handlers, events: Sequence[Envelope]) -> No
     await work.lock(*refs.values())
     for handler, event in matched:
         work.cause = event
-        with span(event.type, event.traceparent):
+        with event_span(event):
             await handler.function(work, event)
     work.cause = None

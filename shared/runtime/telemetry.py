@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -24,6 +24,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.propagation import get_current_span
+
+from shared.contracts.envelope import Envelope
 
 LOG_FIELDS: Final = frozenset(
     {
@@ -112,6 +114,15 @@ def link_to(traceparent: str | None) -> list[Link]:
     """Return a link to the span of an event, for a span that serves several."""
     context = parse_traceparent(traceparent)
     return [Link(context)] if context else []
+
+
+def event_span(event: Envelope) -> AbstractContextManager[object]:
+    """Return the span in which an event is handled, none if its trace is not sampled.
+
+    Making one costs more than most handlers do. What the handler records then carries the event's own traceparent on.
+    """
+    sampled = event.traceparent is not None and event.traceparent.endswith("01")
+    return span(event.type, event.traceparent, SpanKind.CONSUMER) if sampled else nullcontext()
 
 
 class JsonFormatter(logging.Formatter):
