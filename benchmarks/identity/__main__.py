@@ -260,13 +260,23 @@ class Bench:
     def _clusters(self) -> None:
         """All records one after the other, each joined to the best group: pairwise and B-cubed."""
         with Progress("(a) all records, for pairwise and B-cubed", len(self.records) // 1000 + 1) as step:
-            groups = stream.clusters(self.records, self.folds, load().join_at, step)
+            groups, seen = stream.clusters(self.records, self.folds, load().join_at, step)
         figures = measure.clustering(groups, self.people)
         print(
             "all records joined at the packaged threshold: "
             + ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
         )
         self.results["a: clusters"] = figures
+        pairs = sum(count * (count - 1) // 2 for count in Counter(self.people).values())
+        for precision in (0.9995, 0.999, 0.998):
+            scored = (
+                (bits, self.people[one] == self.people[other])
+                for (one, other), (bits, rules) in seen.items()
+                if not any(rule.parts for rule in rules)
+            )
+            recall = measure.recall_at_precision(scored, pairs, precision)
+            print(f"pair by pair: recall {recall:.3f} at precision {precision}")
+            self.results[f"a: pairwise recall at precision {precision}"] = recall
 
 
 def packaged(records: Sequence[Record]) -> stream.Folds:

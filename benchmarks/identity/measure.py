@@ -74,7 +74,7 @@ def curve(
 
 
 def as_shipped(arrivals: Sequence[Arrival], join: float, hold: float) -> dict[str, float]:
-    """Shares of referrals held (for a reviewer, or asked of the agency), and the two errors per 10,000 people, with all rules."""
+    """Shares of referrals held (for a reviewer, asked of the agency), and both errors per 10,000 people, with all rules."""
     streams, people = _extent(arrivals)
     joined = [a for a in arrivals if a.score >= join and not a.stopped and not a.alone]
     # With no more than a name a record is held whoever it is; else down to the lower threshold.
@@ -90,6 +90,18 @@ def as_shipped(arrivals: Sequence[Arrival], join: float, hold: float) -> dict[st
         * 1e4,
         "taken for somebody else": sum(not a.right for a in joined) / streams / people * 1e4,
     }
+
+
+def recall_at_precision(scored: Iterable[tuple[float, bool]], true_pairs: int, precision: float) -> float:
+    """The greatest share of true pairs found at a threshold where that share of the pairs found is true."""
+    right = wrong = 0
+    best = 0.0
+    for _, same in sorted(scored, reverse=True):
+        right += same
+        wrong += not same
+        if right >= precision * (right + wrong):
+            best = right / true_pairs
+    return best
 
 
 def clustering(groups: Sequence[int], people: Sequence[int]) -> dict[str, float]:

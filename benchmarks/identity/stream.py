@@ -97,7 +97,7 @@ class Ours:
     ) -> None:
         self.records, self.people, self.folds, self.crowd = records, people, folds, crowd
         self._keys: dict[tuple[int, tuple[int, int]], list[str]] = {}
-        self._seen: dict[tuple[int, int], tuple[float, frozenset[Rule]]] = {}
+        self.seen: dict[tuple[int, int], tuple[float, frozenset[Rule]]] = {}
         self.compared = self.looked_up = 0
 
     def begin(self) -> None:
@@ -129,18 +129,23 @@ class Ours:
             index = self._index[pair]
             for key in self.keys(record, pair):
                 under = index.get(key, ())
-                if len(under) + (self.crowd.under(key) if self.crowd else 0) <= KINDS[kind_of(key)].bound:
+                if self._follow(key, under):
                     found.update([other for other in under if self.folds.of[other] == fold])
         return found
+
+    def _follow(self, key: str, under: Sequence[int]) -> bool:
+        """Whether few enough people, not records, share a key."""
+        bound = KINDS[kind_of(key)].bound - (self.crowd.under(key) if self.crowd else 0)
+        return len(under) <= bound or (bound > 0 and len({self.people[other] for other in under}) <= bound)
 
     def evidence(self, record: int, other: int) -> tuple[float, frozenset[Rule]]:
         """Bits and rules of one pair, remembered."""
         pair = (record, other) if record < other else (other, record)
-        found = self._seen.get(pair)
+        found = self.seen.get(pair)
         if found is None:
             model = self.folds.model(self.folds.of[record], self.folds.of[other])
             table = compare(self.records[record], self.records[other], model)
-            found = self._seen[pair] = (table.bits, standing_rules(table))
+            found = self.seen[pair] = (table.bits, standing_rules(table))
             self.compared += 1
         return found
 
@@ -236,8 +241,8 @@ def run(
 
 def clusters(
     records: Sequence[Record], folds: Folds, join_at: float, step: Callable[[], None] = lambda: None
-) -> list[int]:
-    """All records one after the other, each joined to its best candidate's group where the service would join."""
+) -> tuple[list[int], dict[tuple[int, int], tuple[float, frozenset[Rule]]]]:
+    """All records one after the other, each joined to its best candidate's group; and the evidence of every pair seen."""
     groups = list(range(len(records)))
     matcher = Ours(records, groups, folds)
     matcher.begin()
@@ -250,4 +255,4 @@ def clusters(
         matcher.add(record)
         if number % 1000 == 0:
             step()
-    return groups
+    return groups, matcher.seen
