@@ -11,7 +11,7 @@ from services.allocation.workforce import CaseNeed, Facilitator
 from services.allocation.workforce.people import DISTRICTS
 
 ORDINARY = TeamNeed(
-    facilitators=2, different_agencies=True, training="core", experience="one_experienced", travel_km=80
+    facilitators=2, different_agencies=True, training="core", experience="one_experienced", travel_km=200
 )
 COMPLEX = TeamNeed(
     facilitators=2,

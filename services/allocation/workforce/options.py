@@ -6,9 +6,10 @@ much at least a plan with that team lies above the bound: with it, teams are lef
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from itertools import combinations, islice
+from math import ceil, gcd
 from typing import Any, Final, NamedTuple
 
 from ortools.linear_solver import pywraplp
@@ -21,6 +22,7 @@ from services.allocation.workforce.roster import Candidate, Roster, candidate
 TENTHS: Final = 10
 """The solvers count in whole tenths of a kilometre."""
 TEAMS_LISTED: Final = 5_000
+TOLERANCE: Final = 0.01
 NOBODY: Final = round(NOBODY_KM * TENTHS)
 OVER: Final = round(OVER_KM * TENTHS)
 
@@ -38,9 +40,9 @@ class Option(NamedTuple):
 
 
 class Relaxed(NamedTuple):
-    """The relaxation's value in tenths, and the reduced cost of each option, in the order of each case's options."""
+    """The bound in tenths, and the reduced cost of each option, in the order of each case's options."""
 
-    tenths: float
+    tenths: int
     reduced: Mapping[str, Sequence[float]]
 
 
@@ -62,20 +64,42 @@ def fair_hours(roster: Roster, cases: Sequence[CaseNeed]) -> dict[str, int]:
     return {person.id: round(share * person.capacity) - person.used for person in roster.all}
 
 
+def step_of(cases: Sequence[CaseNeed]) -> int:
+    """Hours are taken in multiples of this."""
+    return gcd(*(case.hours for case in cases)) or 1
+
+
+def free_hours(roster: Roster, cases: Sequence[CaseNeed]) -> dict[str, int]:
+    """Hours that each person can take, without the rest that no case fits into."""
+    step = step_of(cases)
+    return {person.id: max(0, person.free) // step * step for person in roster.all}
+
+
+def _over_rows(fair: int, step: int) -> Iterator[tuple[float, float]]:
+    """Lines `slope * hours - most` that the hours above the fair share cannot lie below, hours being whole steps."""
+    yield 1.0, fair
+    below = fair // step
+    if below >= 0:
+        # Between the last step that is fair and the first that is not, the cost runs straight: parts of teams pay it too.
+        height = (below + 1) * step - fair
+        yield height / step, height * below
+
+
 def relax(roster: Roster, cases: Sequence[CaseNeed], options: Mapping[str, Sequence[Option]]) -> Relaxed:
     """Solves the relaxation."""
     solver: Any = pywraplp.Solver("relaxation", pywraplp.Solver.GLOP_LINEAR_PROGRAMMING)
     objective, infinity = solver.Objective(), solver.infinity()
     objective.SetMinimization()
-    fair = fair_hours(roster, cases)
-    free_rows: dict[str, Any] = {}
-    fair_rows: dict[str, Any] = {}
+    fair, free = fair_hours(roster, cases), free_hours(roster, cases)
+    rows: dict[str, list[tuple[Any, float]]] = {}
     for person in roster.all:
-        free_rows[person.id] = solver.Constraint(-infinity, max(0, person.free))
-        fair_rows[person.id] = solver.Constraint(-infinity, fair[person.id])
         over = solver.NumVar(0, infinity, "")
         objective.SetCoefficient(over, OVER)
-        fair_rows[person.id].SetCoefficient(over, -1)
+        rows[person.id] = [(solver.Constraint(-infinity, free[person.id]), 1.0)]
+        for slope, most in _over_rows(fair[person.id], step_of(cases)):
+            row = solver.Constraint(-infinity, most)
+            row.SetCoefficient(over, -1)
+            rows[person.id].append((row, slope))
     takes: dict[str, list[Any]] = {}
     for case in cases:
         one = solver.Constraint(1, 1)
@@ -89,12 +113,13 @@ def relax(roster: Roster, cases: Sequence[CaseNeed], options: Mapping[str, Seque
             objective.SetCoefficient(take, option.tenths)
             one.SetCoefficient(take, 1)
             for member in option.ids:
-                free_rows[member].SetCoefficient(take, case.hours)
-                fair_rows[member].SetCoefficient(take, case.hours)
+                for row, slope in rows[member]:
+                    row.SetCoefficient(take, slope * case.hours)
     if solver.Solve() != pywraplp.Solver.OPTIMAL:
         raise RuntimeError("the relaxation has no answer, though leaving every case without a team is one")
     reduced = {case.id: [take.reduced_cost() for take in takes[case.id]] for case in cases}
-    return Relaxed(objective.Value(), reduced)
+    # Every plan costs whole tenths, so the bound may be rounded up; the small part is the solver's own tolerance.
+    return Relaxed(ceil(objective.Value() - TOLERANCE), reduced)
 
 
 def _tenths(team: Sequence[Candidate], case: CaseNeed) -> int:

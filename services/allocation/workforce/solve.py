@@ -21,7 +21,16 @@ from ortools.sat.python import cp_model
 
 from services.allocation.workforce.choose import Picked, cost, explain
 from services.allocation.workforce.needs import CaseNeed
-from services.allocation.workforce.options import NOBODY, OVER, TENTHS, Option, fair_hours, options_of, relax
+from services.allocation.workforce.options import (
+    NOBODY,
+    OVER,
+    TENTHS,
+    Option,
+    fair_hours,
+    free_hours,
+    options_of,
+    relax,
+)
 from services.allocation.workforce.plan import Plan, in_order, measure
 from services.allocation.workforce.roster import Candidate, Roster
 
@@ -114,14 +123,14 @@ def _search(
             for member in option.ids:
                 work[member].append(case.hours * take)
                 hours[member] += case.hours if option is best[case.id] else 0
-    fair = fair_hours(roster, cases)
+    fair, free = fair_hours(roster, cases), free_hours(roster, cases)
     for person in roster.all:
         over = model.new_int_var(0, max(person.capacity, person.used), "")
         model.add(over >= sum(work[person.id]) - fair[person.id])
         model.add_hint(over, max(0, hours[person.id] - fair[person.id]))
         costs.append(OVER * over)
         if work[person.id]:
-            model.add(sum(work[person.id]) <= person.free)
+            model.add(sum(work[person.id]) <= free[person.id])
     model.minimize(sum(costs))
     solver = cp_model.CpSolver()
     solver.parameters.max_time_in_seconds = seconds
