@@ -41,7 +41,7 @@ check: .venv/.develop ## Format, lint, types, import contracts
 
 .PHONY: test
 test: .venv/.develop ## Every test that this machine can run, on a real database and broker
-	$(PYTHON) -m pytest $(TESTS) $(ARGS)
+	$(PYTHON) -m pytest -n 2 --dist loadfile $(TESTS) $(ARGS)
 
 .PHONY: model model-small
 model-small: .venv/.develop ## Model-check the contact protocol in small bounds, and every wrong variant
