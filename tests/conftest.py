@@ -1,6 +1,6 @@
 """Every test can ask for the real database and broker: see tests/support/stack.py. And what each folder of tests costs."""
 
-from collections import Counter
+from collections import defaultdict
 
 import pytest
 from _pytest.terminal import TerminalReporter
@@ -14,7 +14,7 @@ BUDGETS = {"unit": 240, "architecture": 20, "contract": 10, "model": 60, "integr
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """Print the time that each folder took, beside its budget."""
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = defaultdict(float)
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport):
