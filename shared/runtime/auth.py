@@ -13,7 +13,9 @@ from typing import Any
 
 import httpx
 import jwt
-from fastapi import Depends, Request
+from fastapi import Request, Security
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
 
 from shared.contracts.envelope import Actor
 from shared.runtime.errors import Unavailable
@@ -121,11 +123,19 @@ def unauthorised(why: str) -> Problem:
     )
 
 
-class Scope:
-    """The dependency behind `scope`: kept as a class so that a test can read which scope a route declares."""
+_TOKEN = HTTPBearer(
+    bearerFormat="JWT",
+    description="OAuth2 client credentials: a token of at most five minutes, with a scope named at the operation.",
+)
+
+
+class Scope(SecurityBase):
+    """The dependency behind `scope`: a class, so that the OpenAPI document and a test can read what a route declares."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
+        self.model = _TOKEN
+        self.scheme_name = "token"
 
     async def __call__(self, request: Request) -> Caller:
         """Return the caller. Raises Problem 401 without a valid token, 403 without one of the scopes."""
@@ -145,7 +155,7 @@ class Scope:
 
 def scope(*names: str) -> Any:  # noqa: ANN401 - a FastAPI dependency, used as a parameter's default
     """Return the dependency that demands one of these scopes and gives the Caller."""
-    return Depends(Scope(names))
+    return Security(Scope(names), scopes=names)
 
 
 def public(why: str) -> Callable[[], None]:

@@ -25,6 +25,7 @@ from shared.runtime import crash
 from shared.runtime.auth import public
 from shared.runtime.errors import Unavailable
 from shared.runtime.health import measure, readiness
+from shared.runtime.openapi import describe
 from shared.runtime.problems import (
     FieldError,
     Problem,
@@ -143,6 +144,7 @@ def application(
         openapi_url="/openapi.json",
     )
     app.state.service = service
+    describe(app)
     app.add_middleware(Edge, limit=limit, streaming=frozenset(streaming))
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(RequestValidationError, on_validation)

@@ -72,12 +72,13 @@ def described(payload: type) -> str:
 _INTRODUCTION = """\
 # Events
 
-Generated from `shared/contracts/` by `python -m tests.contract.documents`. For tools: [asyncapi.json](asyncapi.json), and a JSON
-Schema for each event in `shared/contracts/schemas/`.
+Generated from `shared/contracts/` by `python -m tests.contract.documents`. For tools: [asyncapi.json](asyncapi.json), and a
+JSON Schema for each event in `shared/contracts/schemas/`.
 
 CloudEvents 1.0 in binary mode on Kafka: attributes are headers, the value is JSON. Nothing in them identifies a person:
 people are pseudonymous ids, reasons are codes. Any order *between* keys is right; *within* a key of a topic `ce_sequence`
-counts from 1. ◆ marks a restrictive event: it narrows who may be contacted, and is applied at once even if its key is parked.
+counts from 1. ◆ marks a restrictive event: it narrows who may be contacted, and is applied at once even if its key is
+parked.
 
 """
 

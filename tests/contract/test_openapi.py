@@ -1,0 +1,59 @@
+"""Each service's OpenAPI document is valid, and says of every operation what it does and which scope it needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_spec_validator import validate
+
+from services.intake.crypto import make_master_key
+from tests.e2e.conftest import PARTS
+from tests.support.running import settings
+
+# Open to everybody, each with its reason where it is declared: links in messages, a person's own words, signed callbacks.
+PUBLIC = ("/withdrawals/link/", "/self-referrals", "/provider-callbacks/")
+
+
+def document(service: str, folder: Path) -> dict[str, Any]:
+    """Return a service's document; nothing is started."""
+    build: Any
+    kind: Any
+    build, kind = PARTS[service]
+    make_master_key(folder / "master.key")
+    more = {"intake": {"master_key_file": folder / "master.key"}}.get(service, {})
+    made = settings(kind, "postgresql://nobody@127.0.0.1:1/none", "127.0.0.1:1", "", **more)
+    built = build(made)
+    return dict(built.application().openapi())
+
+
+def operations(found: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [(method, path, one) for path, item in found["paths"].items() for method, one in item.items()]
+
+
+@pytest.mark.parametrize("service", PARTS)
+def test_the_document_is_valid(service: str, tmp_path: Path) -> None:
+    found = document(service, tmp_path)
+    assert found["openapi"].startswith("3.1")
+    validate(found)
+
+
+@pytest.mark.parametrize("service", PARTS)
+def test_every_operation_says_what_it_does_and_which_scope_it_needs(service: str, tmp_path: Path) -> None:
+    found = operations(document(service, tmp_path))
+    assert len(found) > 10
+    for method, path, one in found:
+        assert len(one["summary"].split()) > 2, f"{method} {path}: {one['summary']!r}"
+        assert "application/problem+json" in one["responses"]["default"]["content"]
+        if not any(part in path for part in PUBLIC):
+            assert one["security"], f"{method} {path} names no scope"
+
+
+def test_a_scope_is_the_one_that_is_checked(tmp_path: Path) -> None:
+    paths = document("consent", tmp_path)["paths"]
+    assert paths["/v1/permits"]["post"]["security"] == [{"token": ["contact"]}]
+    assert paths["/v1/people/{person}/withdrawals"]["post"]["security"] == [
+        {"token": ["withdrawals.write"]},
+        {"token": ["internal"]},
+    ]
