@@ -17,6 +17,8 @@ from services.allocation.policy.problems import FactsError
 
 Values = Mapping[str, tuple[str, ...]]
 OTHER: Final = "other"
+SELF: Final = "self"
+"""Who refers themselves are their own referrer: the one agency that nobody registers."""
 AGES: Final = {"under_10": "under_18", "10_to_17": "under_18", "18_to_24": "adult", "25_or_over": "adult"}
 SUPERVISING: Final = {"crc", "nps", "yot", "prison"}
 COURT_DATES: Final = ("hearing", "adjourned_to", "deferred_to")
@@ -193,8 +195,8 @@ def _harmed_values(party: PartyFacts) -> Values:
 
 
 def _kind(partnership: Partnership, agencies: Agencies, agency_id: str | None) -> str | None:
-    if agency_id is None:
-        return None
+    if agency_id is None or agency_id == SELF:
+        return agency_id
     agency = agencies.find(agency_id)
     if agency is not None:
         return agency.kind

@@ -40,10 +40,11 @@ class Option(NamedTuple):
 
 
 class Relaxed(NamedTuple):
-    """The bound in tenths, and the reduced cost of each option, in the order of each case's options."""
+    """The bound in tenths; and of each option, in the options' order, its reduced cost and how much of it is taken."""
 
     tenths: int
     reduced: Mapping[str, Sequence[float]]
+    taken: Mapping[str, Sequence[float]]
 
 
 def options_of(
@@ -119,7 +120,8 @@ def relax(roster: Roster, cases: Sequence[CaseNeed], options: Mapping[str, Seque
         raise RuntimeError("the relaxation has no answer, though leaving every case without a team is one")
     reduced = {case.id: [take.reduced_cost() for take in takes[case.id]] for case in cases}
     # Every plan costs whole tenths, so the bound may be rounded up; the small part is the solver's own tolerance.
-    return Relaxed(ceil(objective.Value() - TOLERANCE), reduced)
+    taken = {case.id: [take.solution_value() for take in takes[case.id]] for case in cases}
+    return Relaxed(ceil(objective.Value() - TOLERANCE), reduced, taken)
 
 
 def _tenths(team: Sequence[Candidate], case: CaseNeed) -> int:

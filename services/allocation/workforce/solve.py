@@ -6,7 +6,8 @@ beyond the free ones, and each hour above the fair share costs.
 What is pruned, and why that is safe: `Roster.candidates` keeps the nearest people and a few of each kind (the bound is of
 these people). Then only teams whose reduced cost is within a limit are given to CP-SAT. A plan with any other team costs at
 least the relaxation's value and that limit, so once CP-SAT is done with one limit that sum is a bound; the limit is doubled
-until the bound meets the plan or time is out. The greedy plan is the first answer, so no plan is worse than it.
+until the bound meets the plan or time is out. The first answer is the better of the greedy plan and the relaxation rounded,
+so no plan is worse than the greedy one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 from ortools.sat.python import cp_model
@@ -26,6 +27,7 @@ from services.allocation.workforce.options import (
     OVER,
     TENTHS,
     Option,
+    Relaxed,
     fair_hours,
     free_hours,
     options_of,
@@ -38,7 +40,7 @@ FIRST_LIMIT: Final = 600
 """Tenths of a kilometre of reduced cost: what the first, small problem may use."""
 ALTERNATIVES: Final = 400
 
-Teams = dict[str, Option | None]
+Teams: TypeAlias = dict[str, Option | None]
 """The team of each case; None: nobody."""
 
 
@@ -67,7 +69,8 @@ def solve(roster: Roster, cases: Sequence[CaseNeed], on: date, effort: Effort | 
         for case, picked in zip(cases, greedy.picked, strict=True)
     }
     relaxed = relax(roster, cases, options)
-    best = _as_teams(greedy, options)
+    starts = (_as_teams(greedy, options), _rounded(roster, cases, options, relaxed))
+    best = min(starts, key=lambda teams: _cost(roster, cases, teams))
     best_tenths, bound, limit, used = _cost(roster, cases, best), relaxed.tenths, FIRST_LIMIT, 0
     while bound < best_tenths and (left := effort.seconds - (monotonic() - began)) > 0:
         few = {
@@ -151,6 +154,23 @@ def _search(
         for case in cases
     }
     return _Found(teams, _cost(roster, cases, teams), finished=status == cp_model.OPTIMAL)
+
+
+def _rounded(
+    roster: Roster, cases: Sequence[CaseNeed], options: Mapping[str, Sequence[Option]], relaxed: Relaxed
+) -> Teams:
+    """A plan near the relaxation: each case takes the team that it takes most of, the surest first, while hours last."""
+    free, teams = free_hours(roster, cases), Teams()
+    for case in sorted(cases, key=lambda case: -max(relaxed.taken[case.id], default=0.0)):
+        taken, reduced = relaxed.taken[case.id], relaxed.reduced[case.id]
+        wanted = sorted(range(len(options[case.id])), key=lambda index: (-taken[index], reduced[index]))
+        possible_now = (
+            options[case.id][i] for i in wanted if all(free[m] >= case.hours for m in options[case.id][i].ids)
+        )
+        teams[case.id] = option = next(possible_now, None)
+        for member in option.ids if option is not None else ():
+            free[member] -= case.hours
+    return teams
 
 
 def _as_teams(greedy: Plan, options: Mapping[str, Sequence[Option]]) -> Teams:
