@@ -1,4 +1,7 @@
-"""The golden JSON Schemas of all events, and what makes a change incompatible."""
+"""The golden JSON Schemas of all events, and what makes a change incompatible.
+
+`python -m tests.contract.golden` writes them anew, and the documents made from the same contracts.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import msgspec
 
 import shared.contracts  # noqa: F401 - registers every event
 from shared.contracts.envelope import REGISTER
+from tests.contract import documents
 
 FOLDER = Path(__file__).parents[2] / "shared" / "contracts" / "schemas"
 
@@ -68,3 +72,4 @@ def write() -> None:
 
 if __name__ == "__main__":
     write()
+    documents.write()

@@ -10,7 +10,7 @@ from shared.contracts.envelope import REGISTER, Actor, Envelope
 from shared.runtime.wire import headers_of
 from tests.contract.documents import ASYNCAPI, EVENTS, HEADERS, asyncapi, asyncapi_json, events_md, handled_by
 
-STALE = "run python -m tests.contract.documents"
+STALE = "run python -m tests.contract.golden"
 
 
 def test_events_md_is_the_generated_one() -> None:

@@ -53,7 +53,7 @@ def test_every_operation_says_what_it_does_and_which_scope_it_needs(service: str
 def test_a_scope_is_the_one_that_is_checked(tmp_path: Path) -> None:
     paths = document("consent", tmp_path)["paths"]
     assert paths["/v1/permits"]["post"]["security"] == [{"token": ["contact"]}]
-    assert paths["/v1/people/{person}/withdrawals"]["post"]["security"] == [
-        {"token": ["withdrawals.write"]},
+    assert paths["/v1/journal/{stream}/{key}"]["get"]["security"] == [
         {"token": ["internal"]},
+        {"token": ["operator"]},
     ]
