@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import socket
@@ -145,6 +146,8 @@ class Service:
         traceparent = current_traceparent()
         if traceparent:
             headers["traceparent"] = traceparent
+        if not self.settings.url_of(other):
+            raise Unavailable(f"nobody has said where {other} is: set ONEFRIEND_{other.upper()}_URL")
         point = f"{other} {method} {path.split('/', maxsplit=3)[2]}"
         if crash.ARMED:
             crash.reach("before_call", point)
@@ -357,6 +360,10 @@ def main(
         otlp_endpoint=service.settings.otlp_endpoint,
         level=service.settings.log_level,
     )
+    # What is loaded now lives as long as the process: the collector need not walk it again and again under load.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
     with contextlib.suppress(KeyboardInterrupt):
         uvloop.run(serve(service, parts))
     # Threads of client libraries may still wait for a broker that is away; everything of ours has been finished.
