@@ -213,8 +213,8 @@ class Bench:
         return self._curves(key, arrivals)
 
     def _curves(self, key: str, arrivals: Sequence[stream.Arrival]) -> list[measure.Curve]:
-        print(f"{'':34}{'taken for':>18}{'approached twice, with a share of referrals held of':>60}")
-        print(f"{'':34}{'somebody else':>18}" + "".join(f"{share:>22.0%}" for share in measure.HELD))
+        print(f"{'':34}{'taken for':>18}{'approached twice, with a share of referrals held of':>64}")
+        print(f"{'':34}{'somebody else':>18}" + "".join(f"{share:>24.0%}" for share in measure.HELD))
         packaged_at = load().join_at
         curves = [
             measure.curve(f"score, at most {WRONG:.0f} wrong", arrivals, measure.join_at(arrivals, WRONG)),
@@ -248,7 +248,7 @@ class Bench:
 
     def _print(self, key: str, curve: measure.Curve, *, held: bool = True) -> None:
         shown = [str(figure) for figure in curve.twice.values()] if held else [str(curve.twice[0.0])]
-        print(f"{curve.name:34}{curve.wrong!s:>18}" + "".join(f"{text:>22}" for text in shown))
+        print(f"{curve.name:34}{curve.wrong!s:>18}" + "".join(f"{text:>24}" for text in shown))
         self.results[f"{key}: {curve.name}"] = {
             "join_at": curve.join_at,
             "wrong": [curve.wrong.value, curve.wrong.low, curve.wrong.high],
