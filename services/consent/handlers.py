@@ -37,7 +37,7 @@ PERSON: Stream[PersonState] = Stream(
     topic="consent",
     state=PersonState,
     evolve=evolve,
-    group=lambda state: [link.id for link in state.links],
+    group=lambda state: [link.id for link in state.links if link.holds],
 )
 # What is known of a case: locked and saved as a person's ledger is, but nothing is ever told of it. A refusal to one person
 # because of a pause is that person's event.
@@ -163,14 +163,14 @@ async def person_linked(work: Work, e: Envelope) -> None:
     """Two ids are one human."""
     data: people_events.PersonLinked = e.data  # type: ignore[assignment]
     context = Context(work.now, await store.successions(work))
-    carry_out(work, people.linked(situation(work), e.subject, data.other, context))
+    carry_out(work, people.linked(situation(work), e.subject, data.other, data.number, context))
 
 
 @handlers.event(people_events.PersonUnlinked, locks=_pair)
 async def person_unlinked(work: Work, e: Envelope) -> None:
     """They are two after all."""
     data: people_events.PersonUnlinked = e.data  # type: ignore[assignment]
-    carry_out(work, people.unlinked(situation(work), e.subject, data.other))
+    carry_out(work, people.unlinked(situation(work), e.subject, data.other, data.number))
 
 
 # --- cases, by allocation

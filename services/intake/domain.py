@@ -57,9 +57,13 @@ class Hold:
 
 @dataclass(frozen=True)
 class PersonState:
-    """What decisions need to know of a person. `safety` is what was last published."""
+    """What decisions need to know of a person. `safety` is what was last published.
+
+    `decided`: how many times a link with each other person was made or undone; both sides count alike.
+    """
 
     links: tuple[str, ...] = ()
+    decided: Mapping[str, int] = field(default_factory=dict)
     holds: Mapping[str, Hold] = field(default_factory=dict)
     safety: Safety = Safety()  # noqa: RUF009 - immutable
     erased: bool = False
@@ -92,10 +96,12 @@ def evolve_person(state: PersonState, event: Payload) -> PersonState:  # noqa: P
     match event:
         case PersonReferred(safety=safety) | PersonChanged(safety=safety):
             return replace(state, safety=safety)
-        case PersonLinked(other=other):
-            return replace(state, links=tuple(sorted({*state.links, other})))
-        case PersonUnlinked(other=other):
-            return replace(state, links=tuple(link for link in state.links if link != other))
+        case PersonLinked(other=other, number=number):
+            links = tuple(sorted({*state.links, other}))
+            return replace(state, links=links, decided={**state.decided, other: number})
+        case PersonUnlinked(other=other, number=number):
+            links = tuple(link for link in state.links if link != other)
+            return replace(state, links=links, decided={**state.decided, other: number})
         case PersonHeld(hold=hold, reason=reason, until=until, case=of):
             return replace(state, holds={**state.holds, hold: Hold(reason, until, of)})
         case PersonHoldLifted(hold=hold):
@@ -127,12 +133,16 @@ def link(state: PersonState, own: str, other: str, basis: str) -> list[Payload]:
     """One side of a link. Both sides are recorded in one transaction."""
     if own == other:
         raise Refused("same-person", "a person cannot be linked with itself")
-    return [] if other in state.links else [PersonLinked(other=other, basis=basis)]
+    if other in state.links:
+        return []
+    return [PersonLinked(other=other, basis=basis, number=state.decided.get(other, 0) + 1)]
 
 
 def unlink(state: PersonState, other: str, reason: str) -> list[Payload]:
     """One side of undoing a link."""
-    return [PersonUnlinked(other=other, reason=reason)] if other in state.links else []
+    if other not in state.links:
+        return []
+    return [PersonUnlinked(other=other, reason=reason, number=state.decided.get(other, 0) + 1)]
 
 
 def erase(state: PersonState, reason: str) -> list[Payload]:

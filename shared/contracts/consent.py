@@ -127,6 +127,7 @@ class PermitRedeemed(Payload, frozen=True, kw_only=True):
     """The permit was redeemed at intake; from now only a recorded outcome frees it.
 
     `approach`: the approach that this attempt belongs to, by the id of its first permit; `incidents` are what it covers.
+    `sender`: the service that redeemed it for its holder, and alone knows whether it was used; None: the holder itself.
     """
 
     permit: str
@@ -135,6 +136,7 @@ class PermitRedeemed(Payload, frozen=True, kw_only=True):
     at: datetime | None = None
     approach: str | None = None
     incidents: tuple[str, ...] = ()
+    sender: str | None = None
 
 
 @event("consent", "permit.ended", restrictive=True)

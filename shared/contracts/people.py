@@ -69,18 +69,23 @@ class PersonChanged(Payload, frozen=True, kw_only=True):
 
 @event("people", "person.linked", restrictive=True)
 class PersonLinked(Payload, frozen=True, kw_only=True):
-    """Two ids are one human. Written on both keys in one transaction; either suffices for both."""
+    """Two ids are one human. Written on both keys in one transaction; either suffices for both.
+
+    `number` counts the decisions about this pair, links and unlinks alike, from 1: the higher one is the newer.
+    """
 
     other: str
     basis: str
+    number: int = 0
 
 
 @event("people", "person.unlinked")
 class PersonUnlinked(Payload, frozen=True, kw_only=True):
-    """The link was wrong: both ids stand on their own ledgers again."""
+    """The link was wrong: both ids stand on their own ledgers again. `number` as in person.linked."""
 
     other: str
     reason: str
+    number: int = 0
 
 
 @event("people", "person.held", restrictive=True)

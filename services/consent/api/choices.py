@@ -117,14 +117,16 @@ async def withdraw(
     person: PathId,
     body: Withdrawal,
     key: Key,
-    caller: Caller = scope("withdrawals.write", "internal"),
+    caller: Caller = scope("internal"),
 ) -> Response:
-    """Put a withdrawal in force: always, for every agency, from this moment. Any agency may bring it."""
-    if caller.kind == "service":
-        only(caller, "intake")
+    """Put a withdrawal in force: always, for every agency, from this moment.
+
+    Agencies withdraw a person at intake: it alone knows every id of this human, and refuses releases before this call.
+    """
+    only(caller, "intake")
     command = Withdraw(
         body.withdrawal or new_id(),
-        tuple(sorted({person, *body.people})),
+        tuple(sorted({person, *body.linked})),
         tuple(sorted(set(body.cases))),
         body.by,
         holder_of(caller, request) or caller.agency,

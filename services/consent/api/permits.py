@@ -26,7 +26,7 @@ from services.consent.api.answers import (
 from services.consent.api.shapes import ContactCheck, PathId, PermitRequest, Redemption, Report
 from services.consent.domain import contact, outcomes, permits
 from services.consent.domain.decision import Decision, Refusal
-from services.consent.domain.facts import Ask, Redeem
+from services.consent.domain.facts import Ask, Attempted, Redeem
 from services.consent.domain.facts import Report as ReportCommand
 from services.consent.domain.standing import current, no
 from services.consent.handlers import PERSON, carry_out, situation
@@ -39,6 +39,8 @@ from shared.runtime.service import Service
 from shared.runtime.work import Work
 
 router = APIRouter(prefix="/v1", tags=["contact"])
+# What a person has said is taken in even after another outcome was recorded.
+NO = frozenset({"declined", "withdrew"})
 
 
 @router.post("/contact-checks")
@@ -141,7 +143,9 @@ async def _redeem(work: Work, service: Service, permit: str, body: Redemption) -
     context = await context_of(work, service, ask)
     applied = await work.seen("people", body.seen)
     behind = any(applied[key] < sequence for key, sequence in body.seen.items())
-    decision = permits.redeem(situation(work), Redeem(permit, row.person, body.fence, behind), context)
+    decision = permits.redeem(
+        situation(work), Redeem(permit, row.person, body.fence, behind, body.sender), context
+    )
     if decision.refusal is not None:
         raise await _why_not_live(work, permit, decision)
     carry_out(work, decision)
@@ -215,10 +219,13 @@ async def report(
     if caller.kind == "service":
         only(caller, "intake", "notifications")
     holder = holder_of(caller, request)
-    return await service.transact(_report, permit, body, holder, actor=caller.actor)
+    by = caller.agency if caller.kind == "service" else None
+    return await service.transact(_report, permit, body, holder, by, actor=caller.actor)
 
 
-async def _report(work: Work, permit: str, body: Report, holder: str | None) -> dict[str, Any]:
+async def _report(
+    work: Work, permit: str, body: Report, holder: str | None, by: str | None
+) -> dict[str, Any]:
     row = await store.permit_of(work, permit)
     if row is None:
         raise not_found("attempt")
@@ -230,12 +237,13 @@ async def _report(work: Work, permit: str, body: Report, holder: str | None) -> 
     if row.fence != body.fence:
         raise problem(Refusal("fence"))
     recorded = "not_made" if row.how == "not_made" else row.outcome
-    if row.status == "ended" and recorded is not None:
-        if recorded != body.outcome:
-            title = "Another outcome has been recorded. A person at the hub can put it right."
-            raise Problem(409, "already-recorded", title, outcome=recorded)
+    late = row.status == "ended" and recorded is not None
+    if late and recorded == body.outcome:
         return {"permit": permit, "outcome": body.outcome}
-    if row.status != "redeemed":
+    if late and (body.outcome not in NO or recorded in NO):
+        title = "Another outcome has been recorded. A person at the hub can put it right."
+        raise Problem(409, "already-recorded", title, outcome=recorded)
+    if not late and row.status != "redeemed":
         title = "This permit was never redeemed, so there is no attempt to report."
         raise Problem(409, "not-redeemed", title)
     command = ReportCommand(
@@ -247,6 +255,11 @@ async def _report(work: Work, permit: str, body: Report, holder: str | None) -> 
         body.not_before,
         body.agreement.fact() if body.agreement else None,
         body.scope == "everything",
+        by,
     )
-    carry_out(work, refused(outcomes.report(situation(work), command, context)))
+    if late:
+        attempt = Attempted(row.case_id, row.party, row.agency, row.channel, row.purpose)  # type: ignore[arg-type]
+        carry_out(work, refused(outcomes.late_no(situation(work), command, attempt, context)))
+    else:
+        carry_out(work, refused(outcomes.report(situation(work), command, context)))
     return {"permit": permit, "outcome": body.outcome}

@@ -87,10 +87,14 @@ class PermitRequest(Shape):
 
 
 class Redemption(Shape):
-    """Intake's request: its latest sequence of everybody whom it has locked, by person."""
+    """Intake's request: its latest sequence of everybody whom it has locked, by person.
+
+    `sender`: the service that asked for the release on the holder's behalf; left out where the holder asked itself.
+    """
 
     fence: Fence
     seen: Annotated[dict[Id, Annotated[int, Field(ge=0, le=2**53)]], Field(min_length=1, max_length=1000)]
+    sender: Id | None = None
 
 
 class Report(Shape):
@@ -143,7 +147,7 @@ class Reopening(Shape):
 
 
 class Withdrawal(Shape):
-    """The person takes part no longer. `people`: further ids known to be the same human.
+    """The person takes part no longer. `linked`: every other id that intake knew to be this human when it was stored.
 
     With scope case and no case named, nobody can say which case is meant: it is taken as everything.
     """
@@ -152,7 +156,7 @@ class Withdrawal(Shape):
     cases: Annotated[tuple[Id, ...], Field(max_length=100)] = ()
     by: Literal["person", "proxy", "agency", "link"] = "person"
     withdrawal: Id | None = None
-    people: Annotated[tuple[Id, ...], Field(max_length=50)] = ()
+    linked: Annotated[tuple[Id, ...], Field(max_length=1000)] = ()
 
     @model_validator(mode="after")
     def _scoped(self) -> Self:

@@ -22,9 +22,9 @@ Reason = Literal[
     "attempt_gap", "attempted", "attempts_spent", "behind", "carried_over", "case_closed", "channel_unsafe", "closed",
     "contact_person_conflict", "counterpart_withdrawn", "declined", "erased", "expired", "fence", "hours_unsafe",
     "in_flight", "led_elsewhere", "needs_contact_person", "needs_date", "no_agreement", "no_lead", "not_before",
-    "not_cleared", "not_contact_person", "not_found", "not_lead", "not_live", "not_named_worker", "on_hold", "parked",
-    "paused", "permit_live", "prior_no", "prior_not_now_undated", "reached", "restored", "same_lead", "second_person",
-    "too_late", "unknown", "unresolved", "unsafe", "withdrawn",
+    "not_cleared", "not_contact_person", "not_found", "not_lead", "not_live", "not_named_worker", "not_sender", "on_hold",
+    "parked", "paused", "permit_live", "prior_no", "prior_not_now_undated", "reached", "restored", "same_lead",
+    "second_person", "too_late", "unknown", "unresolved", "unsafe", "withdrawn",
 ]  # fmt: skip
 
 
@@ -135,12 +135,12 @@ class Decision:
         links = self.person(key).links
         if not links:
             return (key,)
-        found, todo = {key}, [link.id for link in links]
+        found, todo = {key}, [link.id for link in links if link.holds]
         while todo:
             other = todo.pop()
             if other not in found:
                 found.add(other)
-                todo += [link.id for link in self.person(other).links]
+                todo += [link.id for link in self.person(other).links if link.holds]
         return tuple(sorted(found))
 
     def groups(self, keys: Iterable[str]) -> tuple[str, ...]:

@@ -119,7 +119,7 @@ def _redeemed(state: PersonState, e: PermitRedeemed) -> PersonState:
     permit = state.permit
     if permit is None or permit.id != e.permit:
         return state
-    permit = replace(permit, redeemed=True, use_by=e.use_by, outcome_due=e.outcome_due)
+    permit = replace(permit, redeemed=True, use_by=e.use_by, outcome_due=e.outcome_due, sender=e.sender)
     state = replace(state, permit=permit)
     if e.approach is None:
         return state

@@ -46,18 +46,18 @@ class CaseOver:
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """This id and another are one human. `here`: this id's own key told of it; else the other's did."""
+    """This id and another are one human: the decision of this number about the pair."""
 
     other: str
-    here: bool
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
 class Unlinked:
-    """One side no longer says so."""
+    """They are two after all: the decision of this number about the pair."""
 
     other: str
-    here: bool
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +139,16 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Redeem:
-    """Intake redeems a permit. `behind`: of somebody in intake's causal token, not everything has been applied here."""
+    """Intake redeems a permit. `behind`: of somebody in intake's causal token, not everything has been applied here.
+
+    `sender`: the service that has asked intake for the release, on behalf of the holder.
+    """
 
     permit: str
     person: str
     fence: int
     behind: bool
+    sender: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,10 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The outcome of an attempt, by its holder. `agency` None: by the service that released or sent it for the holder."""
+    """The outcome of an attempt, by its holder. `agency` None: by intake, which released it for the holder.
+
+    `service`: the service that reports, for the holder or for itself; None: an agency.
+    """
 
     permit: str
     person: str
@@ -171,6 +178,7 @@ class Report:
     not_before: date | None = None
     agreement: AgreementFact | None = None
     everything: bool = False
+    service: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

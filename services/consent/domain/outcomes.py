@@ -18,7 +18,7 @@ from shared.contracts.consent import (
     StandingLoosened,
     StandingTightened,
 )
-from shared.contracts.envelope import date
+from shared.contracts.envelope import date, datetime
 from shared.contracts.people import AgreementFact
 
 
@@ -49,6 +49,9 @@ def report(at: Situation, command: Report, context: Context) -> Decision:  # noq
     if command.outcome == "not_made":
         if permit.use_by is not None and context.now > permit.use_by:
             return d.refuse("too_late")
+        # A service may be sending at this moment: it alone can say that it has not. (Intake: that it handed out nothing.)
+        if permit.sender is not None and command.service not in {permit.sender, "intake"}:
+            return d.refuse("not_sender")
         d.tell(command.person, PermitEnded(permit=permit.id, how="not_made"))
         return d
     reason = _wrong_date(command.outcome, command.not_before, context)
@@ -57,6 +60,22 @@ def report(at: Situation, command: Report, context: Context) -> Decision:  # noq
     attempt = Attempted(permit.case, permit.party, permit.agency, permit.channel, permit.purpose)
     _record(d, command.person, permit.id, attempt, command.outcome, resolved=False)
     _follow(d, command, attempt, context)
+    return d
+
+
+def late_no(at: Situation, command: Report, attempt: Attempted, context: Context) -> Decision:
+    """Record a no of which the holder tells after another outcome was recorded, perhaps by the hub.
+
+    A no is never too late. It ends the permits that have been granted since.
+    """
+    d = Decision(at)
+    if not any(find(a.attempts, command.permit) for a in d.person(command.person).approaches):
+        # It had been told as not made, or as found after a restore by nobody: a contact was made after all.
+        _record(d, command.person, command.permit, attempt, command.outcome, resolved=True, at=context.now)
+    else:
+        _record(d, command.person, command.permit, attempt, command.outcome, resolved=True)
+    _follow(d, command, attempt, context)
+    d.revoke(d.group(command.person), command.outcome)
     return d
 
 
@@ -96,7 +115,14 @@ def _wrong_date(outcome: Outcome, day: date | None, context: Context) -> Reason 
 
 
 def _record(
-    d: Decision, person: str, permit: str, attempt: Attempted, outcome: Outcome, *, resolved: bool
+    d: Decision,
+    person: str,
+    permit: str,
+    attempt: Attempted,
+    outcome: Outcome,
+    *,
+    resolved: bool,
+    at: datetime | None = None,
 ) -> None:
     approach = next((a.id for a in d.person(person).approaches if find(a.attempts, permit)), None)
     event = AttemptRecorded(
@@ -108,6 +134,7 @@ def _record(
         approach=approach,
         purpose=attempt.purpose,
         resolved=resolved,
+        at=at,
     )
     d.tell(person, event)
 
@@ -181,18 +208,19 @@ def _reached(d: Decision, given: _Answered, context: Context) -> None:
 def concerned(d: Decision, given: _Answered) -> list[tuple[str, str]]:
     """Return the (id, case) pairs that a no closes: the human's own open parts, and those of whom it speaks for.
 
-    An approach is about all of them; a conversation is about its own case.
+    An approach is about all of them; a conversation is about its own case. Each case is closed in the ledger of every id, so
+    that an unlink takes the no from none of them.
     """
-    found: set[tuple[str, str]] = set()
+    cases = {given.case}
+    spoken_for: set[tuple[str, str]] = set()
     ids = d.group(given.person)
     for key in ids:
-        found.add((key, given.case))
         for part in d.person(key).parts:
             if part.over or part.closed or (part.id != given.case and not given.wide):
                 continue
-            found.add((key, part.id))
-            found |= {(member, part.id) for party in part.speaks_for for member in d.group(party)}
-    return sorted(found)
+            cases.add(part.id)
+            spoken_for |= {(member, part.id) for party in part.speaks_for for member in d.group(party)}
+    return sorted({(key, case) for key in ids for case in cases} | spoken_for)
 
 
 def inbound(at: Situation, command: Inbound, context: Context) -> Decision:

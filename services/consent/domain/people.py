@@ -61,14 +61,17 @@ def _prior(d: Decision, person: str, case: str, prior: PriorContact, context: Co
         )  # fmt: skip
         # Whoever has answered since, to us, has said something later than to the referrer.
         if not any(a.answer for a in history(d, ids)):
-            d.tell(person, reached)
+            for key in ids:
+                d.tell(key, reached)
             d.revoke(ids, "not_now")
     elif prior.answer in {"no", "not_now"}:
-        part = find(d.person(person).parts, case)
-        if part is None or part.closed is None:
-            reason = "prior_no" if prior.answer == "no" else "prior_not_now_undated"
-            d.tell(person, StandingTightened(level="case", standing="closed", reason=reason, case=case))
-            d.revoke(ids, reason)
+        # Said while these ids were linked, it is in the ledger of each, and stays there when they are unlinked.
+        reason = "prior_no" if prior.answer == "no" else "prior_not_now_undated"
+        for key in ids:
+            part = find(d.person(key).parts, case)
+            if part is None or part.closed is None:
+                d.tell(key, StandingTightened(level="case", standing="closed", reason=reason, case=case))
+                d.revoke(ids, reason)
 
 
 def changed(at: Situation, person: str, event: PersonChanged) -> Decision:
@@ -116,13 +119,21 @@ def erased(at: Situation, person: str, event: PersonErased) -> Decision:
     return d
 
 
-def linked(at: Situation, person: str, other: str, context: Context) -> Decision:
+def _newer(d: Decision, person: str, other: str, number: int) -> bool:
+    """Say whether a decision about two ids is newer than what is known of them. Both keys carry it: one copy comes late."""
+    known = find(d.person(person).links, other)
+    return known is None or number > known.number
+
+
+def linked(at: Situation, person: str, other: str, number: int, context: Context) -> Decision:
     """Two ids are one human: the strictest of their ledgers counts, permits not redeemed end, one lead remains."""
     d = Decision(at)
+    if not _newer(d, person, other, number):
+        return d
     sides = d.group(person), d.group(other)
     joined = other in sides[0]
-    d.note(person, Linked(other, here=True))
-    d.note(other, Linked(person, here=False))
+    d.note(person, Linked(other, number))
+    d.note(other, Linked(person, number))
     if joined:
         return d
     d.revoke(d.group(person), "linked")
@@ -177,13 +188,15 @@ def _tell_stricter(d: Decision, person: str, own: tuple[str, ...]) -> None:
             d.tell(person, StandingTightened(level="case", standing=after, reason="linked", case=part.id))
 
 
-def unlinked(at: Situation, person: str, other: str) -> Decision:
-    """A link was wrong. It ends when both sides have said so; then each id stands on its own ledger again."""
+def unlinked(at: Situation, person: str, other: str, number: int) -> Decision:
+    """A link was wrong: each id stands on its own ledger again."""
     d = Decision(at)
+    if not _newer(d, person, other, number):
+        return d
     before = d.group(person)
     stood = {key: [standing(d, before, part.id)[0] for part in d.person(key).parts] for key in before}
-    d.note(person, Unlinked(other, here=True))
-    d.note(other, Unlinked(person, here=False))
+    d.note(person, Unlinked(other, number))
+    d.note(other, Unlinked(person, number))
     if other in d.group(person) or other not in before:
         return d
     d.revoke(before, "unlinked")

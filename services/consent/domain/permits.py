@@ -125,6 +125,7 @@ def redeem(at: Situation, command: Redeem, context: Context) -> Decision:  # noq
         at=context.now,
         approach=belongs_to,
         incidents=incidents,
+        sender=command.sender,
     )
     d.tell(command.person, redeemed)
     return d

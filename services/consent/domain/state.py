@@ -57,11 +57,14 @@ class Hold:
 
 @dataclass(frozen=True)
 class Link:
-    """Another id of the same human. Both keys tell of a link and of its end; it holds while either side says so."""
+    """What intake has decided about this id and another: one human (`holds`), or not. Kept after an unlink, for its number.
+
+    Both keys tell of each decision, and either suffices. A copy whose number is not higher than this one's changes nothing.
+    """
 
     id: str
-    here: bool = False
-    there: bool = False
+    number: int = 0
+    holds: bool = True
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ class Permit:
     use_by: datetime | None = None
     outcome_due: datetime | None = None
     overdue: bool = False
+    sender: str | None = None
 
 
 @dataclass(frozen=True)

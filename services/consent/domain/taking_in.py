@@ -97,19 +97,11 @@ def _erased(state: PersonState, _: PersonErased) -> PersonState:
 
 
 def _linked(state: PersonState, e: Linked) -> PersonState:
-    link = find(state.links, e.other) or Link(e.other)
-    link = replace(link, here=True) if e.here else replace(link, there=True)
-    return replace(state, links=put(state.links, link))
+    return replace(state, links=put(state.links, Link(e.other, e.number)))
 
 
 def _unlinked(state: PersonState, e: Unlinked) -> PersonState:
-    link = find(state.links, e.other)
-    if link is None:
-        return state
-    link = replace(link, here=False) if e.here else replace(link, there=False)
-    return replace(
-        state, links=put(state.links, link) if link.here or link.there else drop(state.links, e.other)
-    )
+    return replace(state, links=put(state.links, Link(e.other, e.number, holds=False)))
 
 
 def _cleared(state: PersonState, e: Cleared) -> PersonState:

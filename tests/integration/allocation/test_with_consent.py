@@ -52,7 +52,8 @@ class Together:
         await self.world.refer(case, parties=parties)
 
     async def ask(self, method: str, path: str, agency: str, *scopes: str, **body: object) -> httpx.Response:
-        headers = {**bearer(agency, *scopes), "Idempotency-Key": f'"{new_id()}"'}
+        kind = "service" if "internal" in scopes else "agency"
+        headers = {**bearer(agency, *scopes, kind=kind), "Idempotency-Key": f'"{new_id()}"'}
         async with httpx.AsyncClient(base_url=self.url, timeout=15) as http:
             return await http.request(method, path, headers=headers, json=body)
 
@@ -170,7 +171,7 @@ async def test_withdrawn_at_consent_closes_the_case_here(together: Together) -> 
     await together.refer("w1", "anna")
     await world.wait("w1", "case.proposed", "case.allocated", "case.cleared")
     body = {"scope": "everything", "by": "person"}
-    done = await together.ask("POST", "/v1/people/anna/withdrawals", "bench-crc", "withdrawals.write", **body)
+    done = await together.ask("POST", "/v1/people/anna/withdrawals", "intake", "internal", **body)
     assert done.status_code == 201, done.text
     await together.last("w1", "case.closed")
     assert (await world.events("w1"))[-1][1]["reason"] == "withdrawn"

@@ -200,9 +200,10 @@ class World:
         assert answer.status_code == 200, answer.text
         return permit
 
-    async def withdraw(self, person: str, agency: str = "mercia", **body: Any) -> dict[str, Any]:
+    async def withdraw(self, person: str, **body: Any) -> dict[str, Any]:
+        """Withdraw somebody, as intake does for whoever brings it."""
         answer = await self.send(
-            "POST", f"/v1/people/{person}/withdrawals", agency_of(agency), {"scope": "everything", **body}
+            "POST", f"/v1/people/{person}/withdrawals", service_of("intake"), {"scope": "everything", **body}
         )
         assert answer.status_code == 201, answer.text
         found: dict[str, Any] = answer.json()

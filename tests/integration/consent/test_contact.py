@@ -29,7 +29,7 @@ async def test_one_person_from_referral_to_agreement_to_withdrawal(world: World)
     assert kind(await world.redeem(permit)) == "already-redeemed"
     assert (await world.outcome(permit, "agreed")).status_code == 200
     assert (await world.outcome(permit, "agreed")).status_code == 200, "the same again"
-    assert kind(await world.outcome(permit, "declined")) == "already-recorded"
+    assert kind(await world.outcome(permit, "no_answer")) == "already-recorded"
     assert kind(await world.ask(vera, c1)) == "already-approached"
     talk = await world.granted(vera, c1, purpose="conversation")
     assert (await world.redeem(talk)).status_code == 200
@@ -212,7 +212,7 @@ async def test_a_link_joins_two_people_and_their_no(world: World) -> None:
     await world.lead(vera, c1, "beacon")
     await world.lead(veronica, c2, "mercia", by="mercia")
     permit = await world.granted(veronica, c2, "mercia")
-    await world.tell(vera, PersonLinked(other=veronica, basis="identifier"))
+    await world.tell(vera, PersonLinked(other=veronica, basis="identifier", number=1))
     assert kind(await world.redeem(permit)) == "revoked"
     assert kind(await world.ask(veronica, c2, "mercia")) == "not-lead"
     await world.withdraw(vera)
@@ -220,6 +220,42 @@ async def test_a_link_joins_two_people_and_their_no(world: World) -> None:
     standing = await world.send("GET", f"/v1/people/{veronica}/standing", hub())
     assert standing.json()["standing"] == "closed"
     assert standing.json()["linked"] == [vera]
+
+
+async def test_a_withdrawal_names_everybody_whom_intake_knows_to_be_linked(world: World) -> None:
+    """Consent has not heard of the link: what is in flight under the other id is named all the same."""
+    c1, vera, veronica = world.new("c1"), world.new("vera"), world.new("veronica")
+    await world.lead(vera, c1)
+    permit = await world.granted(vera, c1)
+    assert (await world.redeem(permit)).status_code == 200
+    withdrawn = await world.withdraw(veronica, linked=[vera])
+    assert (withdrawn["state"], [a["permit"] for a in withdrawn["in_flight"]]) == (
+        "in_flight",
+        [permit["permit"]],
+    )
+    for person in (vera, veronica):
+        assert "consent.withdrawn" in [name for name, _ in await world.events(person)]
+
+
+async def test_agencies_withdraw_at_intake(world: World) -> None:
+    vera = world.new("vera")
+    answer = await world.send(
+        "POST", f"/v1/people/{vera}/withdrawals", agency_of("mercia"), {"scope": "everything"}
+    )
+    assert answer.status_code == 403
+
+
+async def test_a_no_after_another_outcome_is_taken_in_and_ends_what_was_granted_since(world: World) -> None:
+    c1, vera = world.new("c1"), world.new("vera")
+    await world.lead(vera, c1)
+    first = await world.attempt(vera, c1, "no_answer")
+    await world.later(days=2)
+    second = await world.granted(vera, c1)
+    assert (await world.outcome(first, "declined")).status_code == 200
+    assert (await world.outcome(first, "declined")).status_code == 200, "the same again"
+    assert kind(await world.outcome(first, "agreed")) == "already-recorded"
+    assert kind(await world.redeem(second)) == "revoked"
+    assert kind(await world.ask(vera, c1)) == "declined"
 
 
 async def test_bad_input_names_every_field_at_once(world: World) -> None:

@@ -169,3 +169,13 @@ def test_a_no_goes_on_with_the_case(world: World) -> None:
     world.claim(case="c2")
     world.clear(case="c2")
     assert world.may(case="c2") in {"carried_over", "no_lead"}
+
+
+def test_an_approach_outlives_the_tenure_that_began_it(world: World) -> None:
+    """Returned unreached, the case is claimed by another agency: it does not begin anew, only a hand-over carries on."""
+    world.attempt("no_answer")
+    world.close()
+    assert world.people["vera"].lead is None
+    world.lead(case="c2", agency="mercia", incident="incident of c1", referral="r2")
+    world.later(days=400)
+    assert why(world.ask(case="c2", agency="mercia")) == "already_approached"

@@ -353,3 +353,40 @@ def test_only_the_lead_records_an_agreement(world: World) -> None:
     assert why(world.agree(agency="mercia")) == "not_lead"
     assert why(world.agree()) is None
     assert world.people["vera"].agreements[0].fact == AgreementFact(scope=("be_contacted",))
+
+
+def test_not_made_is_the_word_of_the_service_that_redeemed_it(world: World) -> None:
+    world.ask()
+    world.redeem(sender="notifications")
+    assert why(world.outcome("not_made")) == "not_sender", "a colleague's message may be on its way"
+    assert why(world.outcome("not_made", service="notifications")) is None
+
+
+def test_intake_says_not_made_of_what_it_never_handed_to_the_sender(world: World) -> None:
+    world.ask()
+    world.redeem(sender="notifications")
+    assert why(world.outcome("not_made", agency=None, service="intake")) is None
+
+
+@pytest.mark.parametrize("said", ["declined", "withdrew"])
+def test_a_no_after_the_hub_reconciled_is_taken_in_and_ends_what_was_granted_since(
+    world: World, said: str
+) -> None:
+    world.ask()
+    world.redeem()
+    world.outcome("unknown")
+    world.resolve("p1", "no_answer")
+    world.later(days=2)
+    assert granted(world.ask())
+    decision = world.late(said, "p1")
+    assert told(decision, PermitEnded)[0].permit == "p2"
+    assert why(world.ask()) in {"declined", "withdrawn"}
+
+
+def test_a_no_after_not_made_is_taken_in_as_a_contact(world: World) -> None:
+    world.ask()
+    world.redeem()
+    world.outcome("not_made")
+    world.late("declined", "p1")
+    assert [t.id for a in world.people["vera"].approaches for t in a.attempts] == ["p1"]
+    assert why(world.ask()) == "declined"

@@ -61,6 +61,7 @@ class World:
         self.restored = False
         self.permits = 0
         self.last: Decision | None = None
+        self.decided: dict[tuple[str, str], tuple[int, str]] = {}
 
     @property
     def context(self) -> Context:
@@ -138,11 +139,21 @@ class World:
         return self.apply(permits.grant(self.at, ask, f"p{self.permits}", self.context))
 
     def redeem(
-        self, person: str = "vera", *, fence: int | None = None, behind: bool = False, permit: str = ""
+        self,
+        person: str = "vera",
+        *,
+        fence: int | None = None,
+        behind: bool = False,
+        permit: str = "",
+        sender: str | None = None,
     ) -> Decision:
         live = self.people[person].permit
         command = Redeem(
-            permit or (live.id if live else "none"), person, fence or (live.fence if live else 0), behind
+            permit or (live.id if live else "none"),
+            person,
+            fence or (live.fence if live else 0),
+            behind,
+            sender,
         )
         return self.apply(permits.redeem(self.at, command, self.context))
 
@@ -152,6 +163,13 @@ class World:
         live = self.people[person].permit
         command = Report(live.id if live else "none", person, live.fence if live else 0, outcome, agency)  # type: ignore[arg-type]
         return self.apply(outcomes.report(self.at, replace(command, **more), self.context))
+
+    def late(
+        self, outcome: str, permit: str, person: str = "vera", case: str = "c1", agency: str = "beacon"
+    ) -> Decision:
+        command = Report(permit, person, 1, outcome, agency)  # type: ignore[arg-type]
+        attempted = Attempted(case, person, agency, "phone", "approach")
+        return self.apply(outcomes.late_no(self.at, command, attempted, self.context))
 
     def attempt(
         self, outcome: str, person: str = "vera", case: str = "c1", agency: str = "beacon", **more: Any
@@ -204,17 +222,26 @@ class World:
             people.hold_lifted(self.at, person, PersonHoldLifted(hold=hold, reason="looked_at"))
         )
 
-    def link(self, one: str, other: str, *, told_by: str = "both") -> None:
-        if told_by in {"both", one}:
-            self.apply(people.linked(self.at, one, other, self.context))
-        if told_by in {"both", other}:
-            self.apply(people.linked(self.at, other, one, self.context))
+    def _decided(self, one: str, other: str, what: str) -> int:
+        """Number intake's decision about a pair: the last one again if it says the same, else the next."""
+        pair = (min(one, other), max(one, other))
+        number, last = self.decided.get(pair, (0, ""))
+        self.decided[pair] = (number + (what != last), what)
+        return self.decided[pair][0]
 
-    def unlink(self, one: str, other: str, *, told_by: str = "both") -> None:
+    def link(self, one: str, other: str, *, told_by: str = "both", number: int | None = None) -> None:
+        number = number or self._decided(one, other, "link")
         if told_by in {"both", one}:
-            self.apply(people.unlinked(self.at, one, other))
+            self.apply(people.linked(self.at, one, other, number, self.context))
         if told_by in {"both", other}:
-            self.apply(people.unlinked(self.at, other, one))
+            self.apply(people.linked(self.at, other, one, number, self.context))
+
+    def unlink(self, one: str, other: str, *, told_by: str = "both", number: int | None = None) -> None:
+        number = number or self._decided(one, other, "unlink")
+        if told_by in {"both", one}:
+            self.apply(people.unlinked(self.at, one, other, number))
+        if told_by in {"both", other}:
+            self.apply(people.unlinked(self.at, other, one, number))
 
     def erase(self, person: str = "vera") -> Decision:
         return self.apply(people.erased(self.at, person, PersonErased(reason="asked")))
