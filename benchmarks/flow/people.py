@@ -6,12 +6,42 @@ import random
 from datetime import date, timedelta
 from typing import Any
 
-FORENAMES = ["Olivia", "Amelia", "Isla", "Ava", "Ivy", "Freya", "Lily", "Florence", "Mia", "Willow", "Rosie", "Sophia", "Isabella", "Grace", "Daisy", "Sienna", "Poppy", "Elsie", "Emily", "Ella", "Noah", "Oliver", "George", "Arthur", "Muhammad", "Leo", "Harry", "Oscar", "Archie", "Henry", "Theo", "Freddie", "Jack", "Charlie", "Theodore", "Alfie", "Jacob", "Thomas", "Finley"]
-SURNAMES = ["Smith", "Jones", "Williams", "Taylor", "Brown", "Davies", "Evans", "Wilson", "Thomas", "Roberts", "Johnson", "Lewis", "Walker", "Robinson", "Wood", "Thompson", "White", "Watson", "Jackson", "Wright", "Green", "Harris", "Cooper", "King", "Lee", "Martin", "Clarke", "James", "Morgan", "Hughes", "Edwards", "Hill", "Moore", "Clark", "Harrison", "Scott", "Young", "Morris", "Hall", "Ward", "Turner", "Carter", "Phillips", "Mitchell", "Patel", "Adams", "Campbell", "Anderson", "Allen", "Cook", "Bailey", "Parker", "Miller", "Davis", "Murphy"]
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+FORENAMES = _words("""
+    Olivia Amelia Isla Ava Ivy Freya Lily Florence Mia Willow Rosie Sophia Isabella Grace Daisy
+    Sienna Poppy Elsie Emily Ella Noah Oliver George Arthur Muhammad Leo Harry Oscar Archie Henry
+    Theo Freddie Jack Charlie Theodore Alfie Jacob Thomas Finley
+""")
+SURNAMES = _words("""
+    Smith Jones Williams Taylor Brown Davies Evans Wilson Thomas Roberts Johnson Lewis Walker
+    Robinson Wood Thompson White Watson Jackson Wright Green Harris Cooper King Lee Martin Clarke
+    James Morgan Hughes Edwards Hill Moore Clark Harrison Scott Young Morris Hall Ward Turner Carter
+    Phillips Mitchell Patel Adams Campbell Anderson Allen Cook Bailey Parker Miller Davis Murphy
+""")
 # Half of the people have one of the names above; the others one of some thousands, as in life.
-STEMS = ["Ash", "Black", "Brad", "Brom", "Burn", "Cart", "Chad", "Cress", "Dal", "Dun", "East", "Farn", "Garl", "Hal", "Hart", "Hether", "Kel", "Lang", "Led", "Mar", "Nor", "Old", "Pen", "Pick", "Rad", "Red", "Rush", "Sel", "Sher", "Stan", "Sut", "Thorn", "Tun", "Under", "Wal", "Wex", "Whit", "Win", "Wool", "York"]
-ENDS = ["bank", "bourne", "bridge", "brook", "bury", "by", "combe", "cote", "croft", "dale", "den", "don", "field", "ford", "gate", "grave", "ham", "hurst", "land", "ley", "low", "man", "mere", "mond", "more", "ness", "ridge", "shaw", "stead", "stone", "thorpe", "ton", "wall", "well", "wick", "wood", "worth"]
-STREETS = ["High Street", "Station Road", "Church Lane", "Mill Lane", "Park Road", "Victoria Road", "Green Lane", "Manor Road", "Kings Road"]
+STEMS = _words("""
+    Ash Black Brad Brom Burn Cart Chad Cress Dal Dun East Farn Garl Hal Hart Hether Kel Lang Led Mar
+    Nor Old Pen Pick Rad Red Rush Sel Sher Stan Sut Thorn Tun Under Wal Wex Whit Win Wool York
+""")
+ENDS = _words("""
+    bank bourne bridge brook bury by combe cote croft dale den don field ford gate grave ham hurst
+    land ley low man mere mond more ness ridge shaw stead stone thorpe ton wall well wick wood worth
+""")
+STREETS = [
+    "High Street",
+    "Station Road",
+    "Church Lane",
+    "Mill Lane",
+    "Park Road",
+    "Victoria Road",
+    "Green Lane",
+    "Manor Road",
+    "Kings Road",
+]
 OFFENCES = ("burglary", "theft", "assault", "criminal_damage", "robbery", "fraud")
 
 
@@ -20,7 +50,8 @@ def person(draw: random.Random, number: int) -> dict[str, Any]:
     forename = draw.choice(FORENAMES)
     surname = draw.choice(SURNAMES) if draw.random() < 0.5 else draw.choice(STEMS) + draw.choice(ENDS)
     born = date(1945, 1, 1) + timedelta(days=draw.randrange(60 * 365))
-    postcode = f"{draw.choice(['SG', 'AL', 'WD'])}{draw.randint(1, 19)} {draw.randint(0, 9)}{draw.choice('ABDEFGHJLN')}{draw.choice('PQRSTUWXYZ')}"
+    inward = f"{draw.randint(0, 9)}{draw.choice('ABDEFGHJLN')}{draw.choice('PQRSTUWXYZ')}"
+    postcode = f"{draw.choice(['SG', 'AL', 'WD'])}{draw.randint(1, 19)} {inward}"
     found: dict[str, Any] = {
         "name": {"forenames": forename, "surname": surname},
         "date_of_birth": born.isoformat(),

@@ -1,23 +1,29 @@
-"""The flow under load: cost per referral, latency at a low rate, throughput at saturation; everything counted at each stage."""
+"""The flow under load: cost per referral, latency at a low rate, throughput at saturation; counted at each stage."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.flow.load import Outcome, post
 from benchmarks.flow.people import referral
 from benchmarks.flow.stack import Measured
 
+PATIENCE = 30  # seconds without any progress after which a phase is given up
 # What each stage must have, for the counts to be equal.
 STAGES = {
     "accepted": ("intake", "SELECT count(*) FROM referral"),
     "matched": ("intake", "SELECT count(*) FROM journal WHERE type = 'referral.received.v1'"),
     "proposed": ("allocation", "SELECT count(*) FROM journal WHERE type = 'case.proposed.v1'"),
-    "led": ("consent", "SELECT count(*) FROM journal WHERE type IN ('lead.assigned.v1', 'lead.refused.v1')"),
+    "leads decided": (
+        "consent",
+        "SELECT count(DISTINCT data->>'case') FROM journal WHERE type IN ('lead.assigned.v1', 'lead.refused.v1')",
+    ),
     "allocated": ("allocation", "SELECT count(*) FROM journal WHERE type = 'case.allocated.v1'"),
     "in the feed": (
         "notifications",
@@ -28,7 +34,15 @@ STAGES = {
 
 @dataclass
 class Figures:
-    """What one phase showed: referrals, seconds from the first POST to the last feed entry, CPU seconds by process."""
+    """What one phase showed.
+
+    Attributes:
+        seconds: from the first POST to the last entry in a feed.
+        cpu: CPU seconds by process; PostgreSQL's apart for each service.
+        stages: how many referrals each stage has done in this phase.
+        settled: whether all of them reached a feed.
+        load: the machine's load average, of which this run is a part.
+    """
 
     name: str
     referrals: int
@@ -36,11 +50,45 @@ class Figures:
     cpu: dict[str, float]
     outcome: Outcome
     stages: dict[str, int]
+    settled: bool
+    load: float
 
     @property
     def microseconds(self) -> float:
         """CPU time per referral over all processes."""
         return 1e6 * sum(self.cpu.values()) / self.referrals
+
+    @property
+    def by_part(self) -> dict[str, float]:
+        """CPU microseconds per referral, the dearest first."""
+        parts = sorted(self.cpu.items(), key=lambda item: -item[1])
+        return {part: 1e6 * spent / self.referrals for part, spent in parts}
+
+    @property
+    def rate(self) -> float:
+        """Referrals a second that went all the way."""
+        return self.referrals / self.seconds
+
+    @property
+    def equal(self) -> bool:
+        """Whether every stage has done every referral, each party led once."""
+        return self.settled and all(done == self.referrals for done in self.stages.values())
+
+    def record(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            "name": self.name,
+            "referrals": self.referrals,
+            "seconds": self.seconds,
+            "rate": self.rate,
+            "microseconds": self.microseconds,
+            "by_part": self.by_part,
+            "answers": dict(self.outcome.statuses),
+            "problems": self.outcome.problems,
+            "stages": self.stages,
+            "equal": self.equal,
+            "load": self.load,
+        }
 
 
 class Run:
@@ -59,14 +107,15 @@ class Run:
             self._token, self._until = self.stack.token(self.agency), time.monotonic() + 200
         return f"Authorization: Bearer {self._token}\r\nContent-Type: {media}\r\n"
 
-    def bodies(self, count: int) -> list[tuple[str, bytes]]:
-        """Return referrals to post."""
+    def bodies(self, count: int, lines: int = 0) -> list[bytes]:
+        """Return referrals to post, each alone, or `lines` of them in a body."""
         found = []
         for _ in range(count):
-            document = referral(self.draw, self.number)
-            found.append((document["reference"], json.dumps(document).encode()))
+            found.append(json.dumps(referral(self.draw, self.number)).encode())
             self.number += 1
-        return found
+        if not lines:
+            return found
+        return [b"\n".join(found[n : n + lines]) + b"\n" for n in range(0, count, lines)]
 
     async def counts(self) -> dict[str, int]:
         """Return how many each stage has done so far."""
@@ -74,69 +123,54 @@ class Run:
             stage: await self.stack.pools[service].fetchval(sql) for stage, (service, sql) in STAGES.items()
         }
 
-    async def settled(self, wanted: int, seconds: float = 120) -> None:
-        """Wait until every referral is in a feed, or on hold."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            fed = await self.stack.pools["notifications"].fetchval(STAGES["in the feed"][1])
-            if fed >= wanted:
-                return
+    async def fed(self) -> int:
+        """Return how many referrals have reached a feed."""
+        found: int = await self.stack.pools["notifications"].fetchval(STAGES["in the feed"][1])
+        return found
+
+    async def settled(self, wanted: int) -> bool:
+        """Wait until so many referrals are in a feed; False if nothing has moved for a while."""
+        last, moved = await self.fed(), time.monotonic()
+        while last < wanted:
             await asyncio.sleep(0.1)
-        print(f"    only {fed} of {wanted} in the feed after {seconds:.0f} s: {await self.counts()}")
+            now = await self.fed()
+            if now != last:
+                last, moved = now, time.monotonic()
+            if time.monotonic() - moved > PATIENCE:
+                return False
+        return True
 
     async def phase(
-        self,
-        name: str,
-        count: int,
-        *,
-        rate: float | None,
-        connections: int = 32,
-        lines: int = 0,
-        media: str = "application/json",
+        self, name: str, count: int, *, rate: float | None, connections: int = 32, lines: int = 0
     ) -> Figures:
         """Post referrals and wait for the last to reach its feed."""
-        bodies = self.bodies(count)
-        if lines:
-            media = "application/x-ndjson"
-            bodies = [
-                (bodies[n][0], b"\n".join(body for _, body in bodies[n : n + lines]) + b"\n")
-                for n in range(0, count, lines)
-            ]
-        before, fed = (
-            self.stack.cpu_seconds(),
-            await self.stack.pools["notifications"].fetchval(STAGES["in the feed"][1]),
-        )
+        bodies = self.bodies(count, lines)
+        stages = await self.counts()
+        before, fed, load = self.stack.cpu_seconds(), await self.fed(), os.getloadavg()[0]
         began = time.perf_counter()
-        path = "/v1/referral-batches" if lines else "/v1/referrals"
         outcome = await post(
             self.stack.port("intake"),
-            path,
-            lambda: self.headers(media),
+            "/v1/referral-batches" if lines else "/v1/referrals",
+            lambda: self.headers("application/x-ndjson" if lines else "application/json"),
             bodies,
             rate=rate,
             connections=connections,
+            lines=bool(lines),
         )
-        await self.settled(fed + count)
+        settled = await self.settled(fed + count)
         seconds = time.perf_counter() - began
         await asyncio.sleep(1)  # what runs after the last event (acknowledgements, deletions) belongs to it
         after = self.stack.cpu_seconds()
-        cpu = {process: after[process] - before.get(process, 0.0) for process in after}
-        return Figures(name, count, seconds, cpu, outcome, await self.counts())
-
-    async def latencies(self, outcome: Outcome) -> list[float]:
-        """Return seconds from each POST to its entry in the lead agency's feed."""
-        rows = await self.stack.pools["notifications"].fetch(
-            "SELECT case_id, min(at) AS at FROM feed WHERE kind = 'case.allocated' GROUP BY case_id"
-        )
-        fed = {str(row["case_id"]): row["at"].timestamp() for row in rows}
-        answers = await self.stack.pools["intake"].fetch(
-            "SELECT r.received_at, c.case_id FROM referral AS r JOIN referral_case AS c ON c.referral = r.id"
-        )
-        del outcome
-        return sorted(
-            fed[str(row["case_id"])] - row["received_at"].timestamp()
-            for row in answers
-            if str(row["case_id"]) in fed
+        done = {stage: now - stages[stage] for stage, now in (await self.counts()).items()}
+        return Figures(
+            name=name,
+            referrals=count,
+            seconds=seconds,
+            cpu={part: max(0.0, spent - before.get(part, 0.0)) for part, spent in after.items()},
+            outcome=outcome,
+            stages=done,
+            settled=settled,
+            load=(load + os.getloadavg()[0]) / 2,
         )
 
 

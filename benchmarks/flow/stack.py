@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 import asyncpg
 import psutil
 
+from benchmarks.flow.load import Connection
 from deploy.local import services
 from deploy.local.clients import Clients
 from deploy.local.issuer import Issuer
@@ -19,6 +22,7 @@ from deploy.local.stack import Stack
 from deploy.local.supervisor import Supervisor
 
 NAMES = ("intake", "allocation", "consent", "notifications")
+OWN = "benchmark"
 
 
 def cpu(process: psutil.Process) -> float:
@@ -43,7 +47,8 @@ class Measured:
 
     place: Place
     stack: Stack
-    pools: dict[str, asyncpg.Pool]  # type: ignore[type-arg]
+    pools: dict[str, asyncpg.Pool[asyncpg.Record]]
+    own: str  # URL of a database for what is measured beside the services
 
     def port(self, name: str) -> int:
         """Return a service's port."""
@@ -54,26 +59,59 @@ class Measured:
         return Issuer(self.place).token(Clients(self.place).get(client), worker=worker)
 
     def cpu_seconds(self) -> dict[str, float]:
-        """Return CPU seconds so far of each service, of PostgreSQL (by service) and of the broker."""
+        """Return CPU seconds so far of each service, of PostgreSQL for each of them and for all, and of the broker."""
         found = {name: sum(cpu(p) for p in services.running(self.place, name)) for name in NAMES}
         servers = self.stack.processes()
         for process in with_children(servers["PostgreSQL"]):
-            found["postgres"] = found.get("postgres", 0.0) + cpu(process)
+            part = _serves(process)
+            found[part] = found.get(part, 0.0) + cpu(process)
         found["kafka"] = sum(cpu(p) for p in with_children(servers["Kafka"]))
         return found
+
+    async def shift_clocks(self, seconds: float) -> None:
+        """Move every service's clock ahead of the database's."""
+        body = json.dumps({"seconds": seconds}).encode()
+        headers = f"Authorization: Bearer {self.token('operator')}\r\nContent-Type: application/json\r\n"
+        for name in NAMES:
+            connection = Connection("127.0.0.1", self.port(name))
+            status, answer = await connection.request("PUT", "/v1/clock", headers, body)
+            connection.close()
+            assert status == 200, answer
+
+
+def _serves(process: psutil.Process) -> str:
+    """Return which service a server process of PostgreSQL works for: its title names the role."""
+    try:
+        title = " ".join(process.cmdline()).split()
+    except psutil.Error:
+        return "postgres"
+    known = (*NAMES, OWN)
+    return f"postgres for {title[1]}" if len(title) > 1 and title[1] in known else "postgres"
+
+
+def _empty(home: Place) -> None:
+    """Remove what an earlier run left: cost must not depend on it. Servers that it left running are stopped first."""
+    Stack(home).stop()
+    for left in home.home.iterdir():
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
+    home.made()
 
 
 @asynccontextmanager
 async def measured(home: Place) -> AsyncIterator[Measured]:
-    """Run everything in a place of its own; ready inside the block."""
+    """Run everything in an empty place of its own; ready inside the block. What an earlier run left there is removed."""
+    _empty(home)
     os.environ["ONEFRIEND_TRACE_SAMPLE"] = "0.01"
     os.environ["ONEFRIEND_LOG_LEVEL"] = "WARNING"
     stack = Stack(home)
     async with Supervisor(home, stack, lambda part, what: print(f"  {part}: {what}", flush=True)).running():
-        databases = await asyncio.to_thread(stack.ensure_databases)
+        databases = await asyncio.to_thread(stack.ensure_databases, (*NAMES, OWN))
         pools = {name: await asyncpg.create_pool(databases[name], min_size=1, max_size=2) for name in NAMES}
         try:
-            yield Measured(home, stack, pools)
+            yield Measured(home, stack, pools, databases[OWN])
         finally:
             for pool in pools.values():
                 await pool.close()
