@@ -124,7 +124,10 @@ def _replaced(one: Someone) -> bool:
     if one.previous_record is None:
         return False
     evidence = matching.compare(one.previous_record, one.record, matching.load())
-    other_name = evidence.level("forename") == "different" and evidence.level("surname") == "different"
+    other_name = evidence.level("forename") in {"different", "odd"} and evidence.level("surname") in {
+        "different",
+        "different_woman",
+    }
     return other_name or bool(matching.contradictions([one.previous_record, one.record]))
 
 
