@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
+from rapidfuzz.distance import OSA
+
 # What clerks type when they have no name, and what systems prefix. A record is not "like" another for sharing these.
 _JUNK = re.compile(
     r"\b(?:not[\s_]*(?:known|entered|given|stated|recorded|provided|applicable|disclosed|supplied)"
@@ -157,30 +159,9 @@ def sound(token: str) -> str:
     return first + code[1:].replace("9", "")
 
 
-@lru_cache(maxsize=65_536)
 def edits(a: str, b: str) -> int:
     """How many slips make the one of the other: 0, 1, 2, or 3 for "more". Two neighbours swapped are one slip."""
-    return 0 if a == b else _slips(a, b, 2)
-
-
-def _slips(a: str, b: str, allowed: int) -> int:
-    """Slips between two texts, or `allowed` + 1 when there are more: equal ends are cut off, the first difference is one."""
-    start = 0
-    for one, other in zip(a, b, strict=False):
-        if one != other:
-            break
-        start += 1
-    a, b = a[start:], b[start:]
-    while a and b and a[-1] == b[-1]:
-        a, b = a[:-1], b[:-1]
-    if not a or not b:
-        return min(len(a) + len(b), allowed + 1)
-    if not allowed or abs(len(a) - len(b)) > allowed:
-        return allowed + 1
-    rest = [_slips(a[1:], b[1:], allowed - 1), _slips(a, b[1:], allowed - 1), _slips(a[1:], b, allowed - 1)]
-    if a[:2] == b[1::-1]:
-        rest.append(_slips(a[2:], b[2:], allowed - 1))
-    return 1 + min(rest)
+    return int(OSA.distance(a, b, score_cutoff=2))
 
 
 _ROWS = ("1234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm")
