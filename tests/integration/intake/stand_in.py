@@ -10,13 +10,19 @@ from services.intake.core import Intake
 
 
 class StandIn:
-    """Answers intake's calls to consent; `away` makes it not answer. Keeps what it was asked."""
+    """Answers intake's calls to consent; `away` makes it not answer. Keeps what it was asked.
+
+    `lost` answers to redemptions are lost on their way back; the same Idempotency-Key gets the same answer.
+    """
 
     def __init__(self, service: Intake) -> None:
         self.permits: dict[str, dict[str, Any]] = {}
         self.redeemed: set[str] = set()
         self.refuse: str | None = None
         self.away = False
+        self.lost = 0
+        self.use_by = "2030-01-01T12:00:00Z"
+        self.answered: dict[str, httpx.Response] = {}
         self.in_flight: list[dict[str, Any]] = []
         self.asked: list[tuple[str, str, Any]] = []
         self.before_redemption: asyncio.Event | None = None
@@ -56,7 +62,13 @@ class StandIn:
             return self._problem(404, "not-found")
         if request.method == "GET":
             return httpx.Response(200, json=permit)
-        return await self._redeem(permit)
+        key = request.headers["idempotency-key"]
+        if key not in self.answered:
+            self.answered[key] = await self._redeem(permit)
+        if self.lost:
+            self.lost -= 1
+            raise httpx.ReadTimeout("lost", request=request)
+        return self.answered[key]
 
     async def _redeem(self, permit: dict[str, Any]) -> httpx.Response:
         if self.refuse:
@@ -67,7 +79,7 @@ class StandIn:
         self.reached_redemption.set()
         if self.before_redemption is not None:
             await self.before_redemption.wait()
-        times = {"use_by": "2030-01-01T12:00:00Z", "outcome_due": "2030-01-02T12:00:00Z"}
+        times = {"use_by": self.use_by, "outcome_due": "2030-01-02T12:00:00Z"}
         return httpx.Response(200, json={**permit, **times})
 
     @staticmethod

@@ -143,6 +143,34 @@ async def test_a_link_is_undone_by_two_people(
     ]
 
 
+async def test_a_withdrawal_carries_everybody_who_was_linked_when_it_was_stored(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers, hub: Headers, consent: StandIn
+) -> None:
+    first = await harmed(intake, await posted(intake, client, police, referral()))
+    second = await harmed(intake, await posted(intake, client, care, referral("V-1", parties=[doubtful()])))
+    review = await review_of(client, hub)
+    body = {"answer": "same", "reason": "spoke_to_both"}
+    path = f"/v1/match-reviews/{review['id']}/decision"
+    await client.post(path, json=body, headers={**hub, "If-Match": '"1"'})
+    consent.away = True
+    await client.post("/v1/withdrawals", json={"person": second[0]}, headers=key(care, "w1"))
+    seen = await client.get(f"/v1/people/{first[0]}", headers=hub)
+    path = f"/v1/people/{first[0]}/links/{second[0]}"
+    match = {**hub, "If-Match": seen.headers["etag"]}
+    assert (await client.delete(path, params={"confirmed_by": "h2"}, headers=match)).status_code == 200
+    consent.away = False
+    state = "SELECT state = 'in_force' FROM withdrawal"
+    await until(lambda: intake.pool.fetchval(state))
+    sent = consent.called("POST", "withdrawals")
+    assert [body["linked"] for body in sent] == [[first[0]]] * len(sent), (
+        "what was said while linked binds both"
+    )
+    numbers = await intake.pool.fetch(
+        "SELECT data ->> 'number' AS n FROM journal WHERE type ~ 'person.(un)?linked' ORDER BY position"
+    )
+    assert [row["n"] for row in numbers] == ["1", "1", "2", "2"]
+
+
 async def test_a_wrong_join_is_undone(
     intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers, hub: Headers, consent: StandIn
 ) -> None:
@@ -191,6 +219,22 @@ async def test_erasure_leaves_nothing_readable_and_a_later_referral_is_held(
     after = (await client.get(f"/v1/people/{person}/export", headers=hub)).json()
     assert (after["as_sent"], after["referrals"]) == ([], [])
     assert (person, "person.erased") in await events(intake, "people")
+    again, _ = await harmed(intake, await posted(intake, client, care, referral("V-1", parties=[party()])))
+    assert again != person
+    holds = (await client.get(f"/v1/people/{again}", headers=hub)).json()["holds"]
+    assert list(holds.values()) == ["suppressed"]
+
+
+async def test_erasure_of_somebody_whose_referral_was_taken_back_is_not_forgotten(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers, hub: Headers
+) -> None:
+    """They may have been approached meanwhile: a later referral is held, though nobody ever said no."""
+    number = await posted(intake, client, police, referral())
+    person, _ = await harmed(intake, number)
+    await client.post(f"/v1/referrals/{number}/retraction", headers=key(police, "1"))
+    body = {"reason": "asked", "confirmed_by": "h2"}
+    answer = await client.post(f"/v1/people/{person}/erasure", json=body, headers=key(hub, "1"))
+    assert answer.status_code == 202, answer.text
     again, _ = await harmed(intake, await posted(intake, client, care, referral("V-1", parties=[party()])))
     assert again != person
     holds = (await client.get(f"/v1/people/{again}", headers=hub)).json()["holds"]

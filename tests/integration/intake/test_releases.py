@@ -29,7 +29,7 @@ async def release(client: httpx.AsyncClient, headers: Headers, permit: str, fenc
 
 
 async def test_a_permit_gives_the_details_of_its_channel_once(
-    client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+    intake: Intake, client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
 ) -> None:
     consent.permit("p1", *victim, "victim-care")
     answer = await release(client, care, "p1")
@@ -41,6 +41,8 @@ async def test_a_permit_gives_the_details_of_its_channel_once(
     again = await release(client, care, "p1")
     assert (again.status_code, kind(again)) == (409, "already-redeemed")
     assert consent.called("PUT", "outcome") == []
+    claims = "SELECT count(*) FROM contact_claim WHERE permit = 'p1'"
+    assert await intake.pool.fetchval(claims), "a second try leaves the first one's claims alone"
     told = await client.get("/v1/releases", headers=bearer("consent", "internal", kind="service"))
     assert [entry["permit"] for entry in told.json()["releases"]] == ["p1"]
 
@@ -183,3 +185,76 @@ async def test_a_channel_without_a_safe_way_is_refused(
     assert (answer.status_code, kind(answer)) == (409, "unsafe")
     consent.permit("p2", person, case, "victim-care", "email")
     assert (await release(client, care, "p2")).json()["emails"] == ["mary.wells@example.org"]
+
+
+async def test_the_same_try_asks_again_with_its_own_sequences(
+    client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
+    consent.permit("p1", *victim, "victim-care")
+    consent.lost = 1
+    assert (await release(client, care, "p1")).status_code == 200
+    first, second = consent.called("POST", "redemption")
+    assert first == second
+
+
+async def test_a_try_that_was_never_answered_leaves_the_permit_unusable_and_is_given_up(
+    intake: Intake, client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
+    consent.permit("p1", *victim, "victim-care")
+    consent.lost = 2
+    assert (await release(client, care, "p1")).status_code == 503
+    asked = len(consent.called("POST", "redemption"))
+    again = await release(client, care, "p1")
+    assert (again.status_code, kind(again)) == (409, "already-redeemed")
+    assert len(consent.called("POST", "redemption")) == asked, "nobody else asks consent"
+    consents = bearer("consent", "internal", kind="service")
+    listed = (await client.get("/v1/releases", headers=consents)).json()
+    assert ([r["permit"] for r in listed["releases"]], listed["next"]) == (["p1"], None), (
+        "it counts as redeemed"
+    )
+    await intake.pool.execute("UPDATE release SET asked_at = asked_at - interval '3 minutes'")
+    await until(lambda: consent.called("PUT", "outcome") == [{"fence": 1, "outcome": "not_made"}])
+    assert kind(await release(client, care, "p1")) == "already-redeemed"
+    assert (await client.get("/v1/releases", headers=consents)).json()["releases"] == []
+
+
+async def test_a_refusal_that_is_certain_lets_the_permit_be_presented_again(
+    client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
+    consent.permit("p1", *victim, "victim-care")
+    consent.refuse = "fence"
+    assert kind(await release(client, care, "p1", 9)) == "fence"
+    consent.refuse = None
+    assert (await release(client, care, "p1")).status_code == 200
+
+
+async def test_what_this_database_has_forgotten_is_not_told_as_not_made(
+    client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
+    """Consent has redeemed it and no row is here: a restored database cannot know that nothing was handed out."""
+    consent.permit("p1", *victim, "victim-care")
+    consent.redeemed.add("p1")
+    assert kind(await release(client, care, "p1")) == "already-redeemed"
+    assert consent.called("PUT", "outcome") == []
+
+
+async def test_nothing_is_handed_out_after_use_by(
+    intake: Intake, client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
+    consent.permit("p1", *victim, "victim-care")
+    consent.use_by = "2020-01-01T12:00:00Z"
+    answer = await release(client, care, "p1")
+    assert (answer.status_code, kind(answer)) == (409, "changed")
+    assert await intake.pool.fetchval("SELECT state FROM release") == "given_up"
+
+
+async def test_a_service_releases_for_the_holder_alone_and_consent_learns_who_sends(
+    client: httpx.AsyncClient, consent: StandIn, victim: tuple[str, str]
+) -> None:
+    consent.permit("p1", *victim, "victim-care")
+    sender = bearer("notifications", "internal", kind="service")
+    for behalf in ({}, {"Onefriend-On-Behalf-Of": "police/w1"}):
+        assert (await release(client, sender | behalf, "p1")).status_code == 404
+    answer = await release(client, sender | {"Onefriend-On-Behalf-Of": "victim-care/w1"}, "p1")
+    assert answer.status_code == 200
+    assert [body["sender"] for body in consent.called("POST", "redemption")] == ["notifications"]

@@ -139,6 +139,29 @@ async def test_a_restored_database_is_completed_from_its_topic(own_stack: Stack)
             assert await target.pool.fetchval("SELECT count(*) FROM quarantine") == 0
 
 
+async def test_a_topic_that_lacks_its_last_events_is_told_again(own_stack: Stack) -> None:
+    """A broker that lost what it had acknowledged, under the same topic id: nothing else would ever notice."""
+    tag = secrets.token_hex(3)
+    one, two = await urls(own_stack, f"one{tag}", f"two{tag}")
+    assert own_stack.kafka is not None
+    kafka, prefix = own_stack.kafka.bootstrap_servers, f"t{tag}."
+    target = Listener().service(settings(RuntimeSettings, two, kafka, prefix))
+    async with running(target):
+        source = teller(settings(RuntimeSettings, one, kafka, prefix))
+        async with running(source):
+            for n in range(6):
+                await tell(source, f"key-{n % 2}")
+            await Toys(own_stack, source, target).settled(6)
+            # The last event is committed and counts as told, but the topic never gets it.
+            assert source.outbox is not None
+            source.outbox.offer = lambda recorded: None  # type: ignore[method-assign]  # noqa: ARG005
+            await tell(source, "key-0")
+            await source.pool.execute("DELETE FROM outbox")
+        async with running(teller(settings(RuntimeSettings, one, kafka, prefix))):
+            await Toys(own_stack, source, target).settled(7)
+        assert await target.pool.fetchval("SELECT count(*) FROM inbox WHERE held") == 0
+
+
 async def test_nothing_is_recorded_before_the_topics_could_be_compared(own_stack: Stack) -> None:
     tag = secrets.token_hex(3)
     (one,) = await urls(own_stack, f"one{tag}")
