@@ -19,9 +19,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from benchmarks.flow import usual
 from benchmarks.flow.load import Outcome, post
-from benchmarks.flow.people import referral
 from benchmarks.flow.run import PATIENCE, Figures
 from benchmarks.flow.stack import OWN, Measured, cpu
+from deploy.local.invented import referral
 from deploy.local.place import CHECKOUT, PREFERRED_PORTS, is_free
 
 CONNECTIONS = 16

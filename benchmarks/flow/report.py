@@ -21,6 +21,8 @@ from benchmarks.flow.stack import Measured, measured
 from deploy.local.place import Place
 
 console = Console(highlight=False, soft_wrap=True)
+if not console.is_terminal:
+    console.width = 200  # a log has no edge
 
 # Multiples of the raw transaction, and milliseconds: what the flow is meant to stay within.
 YEAR_IN_AN_HOUR = 680

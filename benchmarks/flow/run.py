@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.flow.load import Outcome, post
-from benchmarks.flow.people import referral
 from benchmarks.flow.stack import Measured
+from deploy.local.invented import referral
 
 PATIENCE = 30  # seconds without any progress after which a phase is given up
 # What each stage must have, for the counts to be equal.

@@ -51,6 +51,23 @@ def demo(
     sys.exit(asyncio.run(demonstrate(place, people, seed)))
 
 
+@app.command()
+def simulate(
+    agencies: Annotated[int, typer.Option(min=1, max=60, help="How many agencies refer")] = 6,
+    rate: Annotated[float, typer.Option(min=0.1, max=5000, help="Referrals a second")] = 10,
+    seconds: Annotated[float, typer.Option(min=1, help="For how long")] = 30,
+    seed: Annotated[int, typer.Option(help="The same seed, the same load")] = 1,
+) -> None:
+    """Put a running stack under realistic load through its public API, and watch every stage (`onefriend up` first).
+
+    Another stack is named by ONEFRIEND_INTAKE_URL, ..._CONSENT_URL, ..._ALLOCATION_URL, ..._NOTIFICATIONS_URL,
+    ..._TOKEN_URL, and ONEFRIEND_CREDENTIALS (a JSON file of secrets by agency).
+    """
+    from deploy.local.simulate import simulate as run  # noqa: PLC0415 -- imports what the other commands do not need
+
+    sys.exit(asyncio.run(run(Place.default(), agencies, rate, seconds, seed)))
+
+
 def _add_the_others() -> None:
     from deploy.local import commands_agency, commands_data, commands_run  # noqa: PLC0415
 

@@ -57,7 +57,8 @@ def intake_of(service: Service) -> Intake:
     return service
 
 
-def _current(service: Annotated[Service, Depends(current_service)]) -> Intake:
+async def _current(service: Annotated[Service, Depends(current_service)]) -> Intake:
+    # FastAPI runs what is not async in a thread: on the path of every POST.
     return intake_of(service)
 
 

@@ -31,14 +31,28 @@ class Client:
     _token: str = field(default="", repr=False)
     _until: float = 0.0
 
-    def _authorization(self) -> dict[str, str]:
+    async def _new_token(self) -> str:
+        return Issuer(self.place).token(Clients(self.place).get(self.id), worker=self.worker)
+
+    async def token(self) -> str:
+        """Return a token that is good for a while yet."""
         if time.monotonic() > self._until:
-            self._token = Issuer(self.place).token(Clients(self.place).get(self.id), worker=self.worker)
+            self._token = await self._new_token()
             self._until = time.monotonic() + RENEW
-        return {"Authorization": f"Bearer {self._token}"}
+        return self._token
+
+    def url(self, service: str) -> str:
+        """Return where a service answers."""
+        return services.url(self.place, service)
 
     async def call(
-        self, service: str, method: str, path: str, *, once: bool = False, **more: Any
+        self,
+        service: str,
+        method: str,
+        path: str,
+        *,
+        once: bool = False,
+        **more: Any,  # noqa: ANN401 - httpx's arguments
     ) -> httpx.Response:
         """Call a service; repeat while it does not answer, unless `once` (a release is never repeated).
 
@@ -48,9 +62,9 @@ class Client:
         until = time.monotonic() + (0 if once else PATIENCE)
         while True:
             try:
-                url = services.url(self.place, service) + path
+                url = self.url(service) + path
                 answer = await self.http.request(
-                    method, url, headers={**headers, **self._authorization()}, **more
+                    method, url, headers={**headers, "Authorization": f"Bearer {await self.token()}"}, **more
                 )
             except httpx.TransportError:
                 if time.monotonic() > until:

@@ -239,8 +239,8 @@ async def _stack(place: Place) -> AsyncIterator[dict[str, Any]]:
     async with Supervisor(place, stack, tell).running() as running:
         operator = Client(place, httpx.AsyncClient(), "operator")
         async with operator.http:
-            headers = operator._authorization()["Authorization"].removeprefix("Bearer ")  # noqa: SLF001
-            await agencies.register(services.url(place, "allocation"), headers, agencies.known(place))
+            token = await operator.token()
+            await agencies.register(services.url(place, "allocation"), token, agencies.known(place))
         urls = await asyncio.to_thread(stack.ensure_databases)
         names = [service.name for service in running if service.name in urls]
         pools = {name: await asyncpg.create_pool(urls[name], min_size=1, max_size=2) for name in names}

@@ -6,12 +6,23 @@ import random
 from datetime import date, timedelta
 from typing import Any
 
+# Two people share a forename about once in 125, a surname once in about 900: a rough likeness of England, where the
+# commonest surnames are a sixth of all. How many names collide decides how many people a new one is compared with.
+COMMON_SURNAME = 0.18
+HAS_EMAIL = 0.7
+
 
 def _words(text: str) -> list[str]:
     return text.split()
 
 
 FORENAMES = _words("""
+    Margaret Susan Patricia Christine Linda Jean Sheila Barbara Maureen Janet Carol Pauline Sandra Julie Karen
+    Jacqueline Deborah Tracey Sharon Alison Helen Joanne Claire Nicola Sarah Emma Lisa Michelle Rebecca Samantha
+    Laura Gemma Kelly Stacey Danielle Jessica Lauren Charlotte Hannah Chloe Bethany Megan Fatima Aisha Priya
+    David John Peter Michael Alan Robert Brian Roger Keith Derek Paul Mark Andrew Stephen Ian Kevin Gary Steven
+    Martin Simon Darren Lee Jason Craig Stuart Wayne Christopher Matthew Daniel Adam Ryan Liam Ashley Kieran
+    Connor Jordan Callum Imran Tariq Raj Pawel Kwame
     Olivia Amelia Isla Ava Ivy Freya Lily Florence Mia Willow Rosie Sophia Isabella Grace Daisy
     Sienna Poppy Elsie Emily Ella Noah Oliver George Arthur Muhammad Leo Harry Oscar Archie Henry
     Theo Freddie Jack Charlie Theodore Alfie Jacob Thomas Finley
@@ -22,7 +33,6 @@ SURNAMES = _words("""
     James Morgan Hughes Edwards Hill Moore Clark Harrison Scott Young Morris Hall Ward Turner Carter
     Phillips Mitchell Patel Adams Campbell Anderson Allen Cook Bailey Parker Miller Davis Murphy
 """)
-# Half of the people have one of the names above; the others one of some thousands, as in life.
 STEMS = _words("""
     Ash Black Brad Brom Burn Cart Chad Cress Dal Dun East Farn Garl Hal Hart Hether Kel Lang Led Mar
     Nor Old Pen Pick Rad Red Rush Sel Sher Stan Sut Thorn Tun Under Wal Wex Whit Win Wool York
@@ -48,7 +58,9 @@ OFFENCES = ("burglary", "theft", "assault", "criminal_damage", "robbery", "fraud
 def person(draw: random.Random, number: int) -> dict[str, Any]:
     """Return an invented person with a home, a telephone and mostly an e-mail address."""
     forename = draw.choice(FORENAMES)
-    surname = draw.choice(SURNAMES) if draw.random() < 0.5 else draw.choice(STEMS) + draw.choice(ENDS)
+    surname = (
+        draw.choice(SURNAMES) if draw.random() < COMMON_SURNAME else draw.choice(STEMS) + draw.choice(ENDS)
+    )
     born = date(1945, 1, 1) + timedelta(days=draw.randrange(60 * 365))
     inward = f"{draw.randint(0, 9)}{draw.choice('ABDEFGHJLN')}{draw.choice('PQRSTUWXYZ')}"
     postcode = f"{draw.choice(['SG', 'AL', 'WD'])}{draw.randint(1, 19)} {inward}"
@@ -60,7 +72,7 @@ def person(draw: random.Random, number: int) -> dict[str, Any]:
         # Ofcom's range for numbers in fiction is far too small: numbers of the form 07xxx xxxxxx that count up.
         "phones": [{"number": f"0740{number % 10_000_000:07d}"}],
     }
-    if draw.random() < 0.7:
+    if draw.random() < HAS_EMAIL:
         found["emails"] = [{"address": f"{forename}.{surname}.{number}@example.org".lower()}]
     return found
 
