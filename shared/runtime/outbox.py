@@ -82,6 +82,8 @@ class Outbox:
 
     async def retell(self, topic: str) -> None:
         """Put every position of a topic back: the topic was lost and made again."""
+        # What was acknowledged may have been acknowledged by the topic that is gone: it stays in the outbox.
+        self._told.clear()
         await self._pool.execute(_RETELL, topic)
         self._recent.clear()
         self._renewed.set()

@@ -1,15 +1,20 @@
-"""After a restore: a journal that lacks what its topics have is completed from them before anything is recorded.
+"""At every start journal and topics are compared, both ways, before anything is recorded; what one lacks it gets.
 
 A database restored from a backup has forgotten its last events, and with them perhaps a withdrawal. The topics have not. At
 every start the last record of each partition is looked up in the journal. If it is not there, the whole topic is read and
 every event that is missing is put back: journal, state, and by the service's `restore` handlers its rows. Until then, and
 without a broker, the unit of work records nothing, so no new event can take the place of a forgotten one.
+
+The other way round, a topic can lack what was told to it: a broker that came back from a copy, or lost what it had
+acknowledged. The last told events of each partition are looked up among its last records; if one is not there, everything is
+told again. Without this its loss would be noticed with the key's next event only, which may never come.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+import zlib
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,6 +31,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Transactions of different keys are told in the order in which they committed, which is not quite that of their positions:
+# so a few of the last told are looked for among many of the last records.
+TOLD = 20
+WINDOW = 500
+LOOK_BACK = 5_000
+_TOLD = """
+SELECT event_id::text AS id, key FROM journal AS j WHERE topic = $1
+AND NOT EXISTS (SELECT FROM outbox AS o WHERE o.position = j.position) ORDER BY position DESC LIMIT $2
+"""
 _ADOPT = """
 INSERT INTO journal (position, event_id, topic, key, sequence, previous, type, data, agency, worker, causation, correlation,
                      trace, recorded_at)
@@ -39,34 +53,62 @@ SET version = excluded.version, base = excluded.base, last_event = excluded.last
 
 
 async def reconcile(service: Service) -> bool:
-    """Complete the journal from the service's own topics. Returns whether anything had been forgotten.
+    """Complete the journal from the service's own topics, and the topics from it. Returns whether it had forgotten anything.
 
     Raises Unavailable without a broker.
     """
+    forgotten = False
     try:
-        lacking = [topic for topic in service.own_topics if not await _has_last_records(service, topic)]
-        for topic in lacking:
-            log.error(
-                "the journal lacks what its topic has: the database was restored", extra={"topic": topic}
-            )
-            await _adopt_topic(service, topic)
+        for topic in service.own_topics:
+            partitions = len(await service.topics.partitions(topic))
+            # Before the topic is read: what is told meanwhile, by another process, would seem to be lacking.
+            told = await service.pool.fetch(_TOLD, topic, LOOK_BACK)
+            recent = [event async for event in _read(service, topic, last=WINDOW)]
+            last = {_partition(event.subject, partitions): event.id for event in recent}
+            if not await _all_known(service, topic, last.values()):
+                forgotten = True
+                log.error(
+                    "the journal lacks what its topic has: the database was restored", extra={"topic": topic}
+                )
+                await _adopt_topic(service, topic)
+            elif service.outbox is not None and _lacks(told, {event.id for event in recent}, partitions):
+                log.error("the topic lacks what was told; telling everything again", extra={"topic": topic})
+                await service.outbox.retell(topic)
     except KafkaError as error:
         raise Unavailable("the broker does not answer") from error
-    return bool(lacking)
+    return forgotten
 
 
-async def _has_last_records(service: Service, topic: str) -> bool:
-    ids = [event.id async for event in _read(service, topic, last_only=True)]
+def _partition(key: str, partitions: int) -> int:
+    """Return the partition of a key, as the outbox chooses it."""
+    return zlib.crc32(key.encode()) % partitions
+
+
+async def _all_known(service: Service, topic: str, ids: Collection[str]) -> bool:
     known = await service.pool.fetchval(
-        "SELECT count(*) FROM journal WHERE event_id = ANY($1::uuid[]) AND topic = $2", ids, topic
+        "SELECT count(*) FROM journal WHERE event_id = ANY($1::uuid[]) AND topic = $2", list(ids), topic
     )
     return bool(known == len(ids))
+
+
+def _lacks(told: Sequence[Any], ids: set[str], partitions: int) -> bool:
+    """Say whether one of the last events told to a partition is not among its last records.
+
+    A wrong yes (many transactions at once) tells everything twice, which is no harm.
+    """
+    looked_at = dict.fromkeys(range(partitions), 0)
+    for row in told:
+        partition = _partition(row["key"], partitions)
+        looked_at[partition] += 1
+        if looked_at[partition] <= TOLD and row["id"] not in ids:
+            return True
+    return False
 
 
 async def _adopt_topic(service: Service, topic: str) -> None:
     count = 0
     batch: list[Envelope] = []
-    async for event in _read(service, topic, last_only=False):
+    async for event in _read(service, topic):
         batch.append(event)
         if len(batch) == 500:  # noqa: PLR2004 - a batch
             count += await _adopt(service, topic, batch)
@@ -120,8 +162,8 @@ async def _adopt(service: Service, topic: str, events: Sequence[Envelope]) -> in
     return await service.transact(body) if events else 0
 
 
-async def _read(service: Service, topic: str, *, last_only: bool) -> AsyncIterator[Envelope]:
-    """Yield the readable events of a topic, or the last of each partition."""
+async def _read(service: Service, topic: str, *, last: int | None = None) -> AsyncIterator[Envelope]:
+    """Yield the readable events of a topic, or (`last`) that many of each partition."""
     consumer = AIOKafkaConsumer(
         **service.broker.for_aiokafka(), enable_auto_commit=False, auto_offset_reset="earliest"
     )
@@ -137,7 +179,7 @@ async def _read(service: Service, topic: str, *, last_only: bool) -> AsyncIterat
             if tp not in left:
                 consumer.pause(tp)
             else:
-                consumer.seek(tp, left[tp] - 1 if last_only else begins[tp])
+                consumer.seek(tp, max(begins[tp], left[tp] - last) if last else begins[tp])
         while left:
             for tp, messages in (await consumer.getmany(timeout_ms=1000, max_records=500)).items():
                 for message in messages:

@@ -138,12 +138,13 @@ class UnitOfWork:
                     except BaseException:
                         self.relay.give_back(told)
                         raise
-                if crash.ARMED:
-                    crash.reach("after_commit", label)
-                # Straight after the commit, with nothing awaited between: of two transactions of one key the first to
-                # commit is the first to offer, because the second could not finish its own before this one let go.
-                if work.recorded:
-                    self.relay.offer(work.recorded)
+                    # Straight after the commit, with nothing awaited between (giving the connection back is a round trip):
+                    # of two transactions of one key the first to commit is the first to offer, because the second could not
+                    # finish its own before this one let go.
+                    if crash.ARMED:
+                        crash.reach("after_commit", label)
+                    if work.recorded:
+                        self.relay.offer(work.recorded)
                 for callback in work.callbacks:
                     callback()
                 return answer
