@@ -1,7 +1,8 @@
 """Notifications on the real servers, with events told to it as the other services would tell them."""
 
-from __future__ import contextlib
+from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import AsyncIterator
