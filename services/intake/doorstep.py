@@ -24,7 +24,7 @@ from services.intake.remedies import Fault, faults
 from services.intake.store.arrivals import Arrival, PartyRow, Stored, arrive
 from shared.runtime.errors import Unavailable
 from shared.runtime.identifiers import new_id
-from shared.runtime.telemetry import current_traceparent
+from shared.runtime.telemetry import counter, current_traceparent
 from shared.runtime.work import Work
 
 BATCH: Final = 500
@@ -33,6 +33,8 @@ MOST_WAITING: Final = 5_000
 _REMEMBERED: Final = 5_000
 _TODAY: Final = "SELECT (clock_timestamp() + shift)::date FROM clock"
 _TODAY_SECONDS: Final = 30
+
+RECEIVED = counter("referrals_received", "referrals stored, by what they were: new, changed, seen, refused")
 
 Transact = Callable[..., Awaitable[Any]]
 
@@ -175,6 +177,8 @@ class Doorstep:
                     future.set_exception(error)
             return
         for (arrival, referral, future), stored in zip(batch, answers, strict=True):
+            known = stored.outcome in ("new", "changed", "seen")
+            RECEIVED.add(1, {"outcome": stored.outcome if known else "refused"})
             if stored.outcome in ("new", "changed"):
                 self._remember(arrival, referral, stored)
             if not future.done():

@@ -1,18 +1,36 @@
-"""All four services in one process, on the real database and the real broker."""
+"""All four services in one process, on the real database and the real broker, started once for each module.
+
+The tests of a module share the services, so each uses people of its own (`Onefriend.stranger`), and asks for feed entries
+of its own case.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import asyncpg
 import httpx
 import pytest
+import pytest_asyncio
+from aiosmtpd.controller import UnthreadedController
+from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from deploy.local.postgres import on_same_server
+from deploy.local.stack import Stack
+from deploy.local.topics import delete_topics, topics_with
 from services.allocation import service as allocation
 from services.allocation.settings import Settings as AllocationSettings
 from services.consent import service as consent
@@ -22,11 +40,14 @@ from services.intake.crypto import make_master_key
 from services.intake.settings import Settings as IntakeSettings
 from services.notifications import service as notifications
 from services.notifications.settings import Settings as NotificationsSettings
+from shared.runtime.identifiers import new_id
 from shared.runtime.service import Service
+from tests.support.referrals import strangers
 from tests.support.running import free_port, running, settings, until
+from tests.support.stack import ROLE
 from tests.support.tokens import bearer
 
-PARTS = {
+PARTS: dict[str, tuple[Any, Any]] = {
     "intake": (intake.build, IntakeSettings),
     "consent": (consent.build, ConsentSettings),
     "allocation": (allocation.build, AllocationSettings),
@@ -41,6 +62,24 @@ ALL = (
     "cases.write",
     "subscribe",
 )
+LONDON = ZoneInfo("Europe/London")
+
+
+@dataclass
+class Mailbox:
+    """What the mail server was given."""
+
+    messages: list[EmailMessage] = field(default_factory=list)
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - the library's name
+        content = envelope.content
+        assert isinstance(content, bytes)
+        self.messages.append(message_from_bytes(content, policy=default))  # type: ignore[arg-type]
+        return "250 OK"
+
+    def to(self, address: str) -> list[str]:
+        """The texts that were sent to an address."""
+        return [str(m.get_content()) for m in self.messages if m["To"] == address]
 
 
 @dataclass
@@ -50,6 +89,27 @@ class Onefriend:
     services: dict[str, Service]
     urls: dict[str, str]
     http: httpx.AsyncClient
+    mailbox: Mailbox
+    sink: Path
+    build: dict[str, Callable[[], Service]]
+    _people: Iterator[dict[str, Any]] = field(default_factory=lambda: iter(strangers(200)))
+    _stops: dict[str, contextlib.AsyncExitStack] = field(default_factory=dict)
+
+    async def start(self, name: str) -> None:
+        """Start a service: new in all but its database and its port."""
+        self.services[name] = self.build[name]()
+        self._stops[name] = contextlib.AsyncExitStack()
+        await self._stops[name].enter_async_context(running(self.services[name]))
+
+    async def stop(self, *names: str) -> None:
+        """Stop services; without names, all that run."""
+        for name in names or tuple(self._stops):
+            await self._stops.pop(name).aclose()
+
+    def stranger(self, role: str = "harmed", **fields: Any) -> dict[str, Any]:
+        """Return a party whom no other test of the module has used. Who is responsible has admitted it."""
+        more = {"admitted": True} if role == "responsible" else {}
+        return {**next(self._people), "role": role, **more, **fields}
 
     async def call(
         self,
@@ -65,11 +125,26 @@ class Onefriend:
         headers = {**bearer(agency, *(scopes or ALL), worker=worker), **more.pop("headers", {})}
         return await self.http.request(method, self.urls[service] + path, headers=headers, **more)
 
-    async def at_ten_on_a_tuesday(self) -> None:
-        """Move every service's clock forward to the next Tuesday, 10:00 in London."""
-        now = datetime.now(ZoneInfo("Europe/London"))
+    async def post(
+        self,
+        service: str,
+        path: str,
+        agency: str,
+        json: object,
+        *scopes: str,
+        worker: str | None = "worker-1",
+    ) -> httpx.Response:
+        """Create something, under an idempotency key of its own."""
+        headers = {"Idempotency-Key": f'"{new_id()}"'}
+        return await self.call(
+            service, "POST", path, agency, *scopes, worker=worker, headers=headers, json=json
+        )
+
+    async def at_ten_on_a_tuesday(self, weeks: int = 0) -> None:
+        """Move every service's clock to the next Tuesday (or so many weeks after it), 10:00 in London."""
+        now = datetime.now(LONDON)
         tuesday = now.replace(hour=10, minute=0, second=0, microsecond=0) + timedelta(
-            days=(1 - now.weekday()) % 7 or 7
+            days=((1 - now.weekday()) % 7 or 7) + 7 * weeks
         )
         seconds = (tuesday - now).total_seconds()
         for service in self.services:
@@ -84,44 +159,105 @@ class Onefriend:
         assert answer.status_code == 202, answer.text
         return dict(answer.json())
 
-    async def feed(self, agency: str, kind: str | None = None, after: int = 0) -> list[dict[str, Any]]:
-        """Return an agency's feed entries, of one kind or of all."""
-        answer = await self.call("notifications", "GET", f"/v1/feed?after={after}", agency)
-        assert answer.status_code == 200, answer.text
-        return [entry for entry in answer.json()["entries"] if kind in {None, entry["kind"]}]
+    async def feed(
+        self, agency: str, kind: str | None = None, case: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Return an agency's feed entries: of one kind or of all, of one case or of all."""
+        found: list[dict[str, Any]] = []
+        after = 0
+        while True:
+            answer = await self.call("notifications", "GET", f"/v1/feed?after={after}&limit=500", agency)
+            assert answer.status_code == 200, answer.text
+            page = answer.json()
+            found += page["entries"]
+            after = page["next"]
+            if not page["more"]:
+                break
+        return [e for e in found if kind in {None, e["kind"]} and case in {None, e["case"]}]
 
-    async def wait_for(self, agency: str, kind: str, seconds: float = 20) -> dict[str, Any]:
-        """Wait for an entry of a kind in an agency's feed; return the first."""
+    async def wait_for(
+        self, agency: str, kind: str, case: str | None = None, *, seconds: float = 20, **data: object
+    ) -> dict[str, Any]:
+        """Wait for an entry of a kind (of a case, with these data) in an agency's feed; return the first."""
         found: list[dict[str, Any]] = []
 
         async def there() -> bool:
-            found[:] = await self.feed(agency, kind)
+            entries = await self.feed(agency, kind, case)
+            found[:] = [e for e in entries if all(e["data"].get(k) == v for k, v in data.items())]
             return bool(found)
 
-        await until(there, seconds=seconds, every=0.1)
+        try:
+            await until(there, seconds=seconds, every=0.1)
+        except AssertionError:
+            seen = [(e["kind"], e["data"]) for e in await self.feed(agency, case=case)]
+            message = f"{agency} was not told {kind} {data} within {seconds} s, but {seen}"
+            raise AssertionError(message) from None
         return found[0]
 
 
-@pytest.fixture
-async def onefriend(
-    new_database: Callable[[], Awaitable[str]], bootstrap_servers: str, topic_prefix: str, tmp_path: Path
-) -> AsyncIterator[Onefriend]:
-    """The four services, ready."""
+@contextlib.asynccontextmanager
+async def databases(stack: Stack) -> AsyncIterator[dict[str, str]]:
+    """A fresh database for each service; dropped afterwards."""
+    stamp = f"t{int(time.time())}_{secrets.token_hex(4)}"
+    password = stack.place.secret(f"database/{ROLE}")
+    admin = await asyncpg.connect(stack.admin_url)
+    try:
+        for name in PARTS:
+            await admin.execute(f'CREATE DATABASE "{stamp}_{name}" OWNER "{ROLE}"')
+        yield {name: on_same_server(stack.admin_url, f"{stamp}_{name}", ROLE, password) for name in PARTS}
+        for name in PARTS:
+            await admin.execute(f'DROP DATABASE "{stamp}_{name}" WITH (FORCE)')
+    finally:
+        await admin.close()
+
+
+@contextlib.asynccontextmanager
+async def mail_server(mailbox: Mailbox) -> AsyncIterator[int]:
+    """An SMTP server that keeps what it is given; gives its port."""
+    port = free_port()
+    controller = UnthreadedController(
+        mailbox, hostname="127.0.0.1", port=port, loop=asyncio.get_running_loop()
+    )
+    controller.server = await controller._create_server()
+    yield port
+    controller.server.close()
+    await controller.server.wait_closed()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def onefriend(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Onefriend]:
+    """The four services, ready, at ten on a Tuesday."""
+    prefix = f"t{secrets.token_hex(6)}."
+    folder = tmp_path_factory.mktemp("onefriend")
+    make_master_key(folder / "master.key")
     ports = {name: free_port() for name in PARTS}
-    urls = {f"{name}_url": f"http://127.0.0.1:{port}" for name, port in ports.items()}
-    more: dict[str, dict[str, object]] = {
-        "intake": {"master_key_file": tmp_path / "master.key"},
-        "notifications": {"secrets_key_file": tmp_path / "secrets.key", "sink_folder": tmp_path / "sink"},
-    }
-    make_master_key(tmp_path / "master.key")
-    services = {}
-    for name, (build, kind) in PARTS.items():
-        fields = {**urls, "port": ports[name], **more.get(name, {})}
-        services[name] = build(
-            settings(kind, await new_database(), bootstrap_servers, topic_prefix, **fields)
-        )  # type: ignore[operator]
-    async with contextlib.AsyncExitStack() as stack:
-        for service in services.values():
-            await stack.enter_async_context(running(service))
-        http = await stack.enter_async_context(httpx.AsyncClient(timeout=20))
-        yield Onefriend(services, {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}, http)
+    urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+    mailbox = Mailbox()
+    async with contextlib.AsyncExitStack() as opened:
+        own = await opened.enter_async_context(databases(stack))
+        smtp = {
+            "smtp_host": "127.0.0.1",
+            "smtp_port": await opened.enter_async_context(mail_server(mailbox)),
+        }
+        more: dict[str, dict[str, object]] = {
+            "intake": {"master_key_file": folder / "master.key", **smtp},
+            "notifications": {
+                "secrets_key_file": folder / "secrets.key",
+                "sink_folder": folder / "sink",
+                "smtp_tls": False,
+                **smtp,
+            },
+        }
+        build: dict[str, Callable[[], Service]] = {}
+        for name, (make, kind) in PARTS.items():
+            fields = {f"{other}_url": url for other, url in urls.items()}
+            fields |= {"port": ports[name], **more.get(name, {})}
+            build[name] = partial(make, settings(kind, own[name], stack.broker, prefix, **fields))
+        http = await opened.enter_async_context(httpx.AsyncClient(timeout=20))
+        one = Onefriend({}, urls, http, mailbox, folder / "sink", build)
+        opened.push_async_callback(one.stop)
+        for name in PARTS:
+            await one.start(name)
+        await one.at_ten_on_a_tuesday()
+        yield one
+    delete_topics(stack.client_settings(), topics_with(stack.client_settings(), prefix))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import date
+from functools import partial
 
 from services.allocation.domain import agencies, route
 from services.allocation.domain.evolve import Placed, Story, evolve
@@ -12,12 +13,21 @@ from services.allocation.domain.state import CaseState, is_known
 from services.allocation.handlers.planning import propose
 from services.allocation.store import rows
 from services.allocation.store.registry import MEMORY, Full, Registry, Roster, take_hours
+from shared.contracts.cases import CaseAllocated, CaseClosed, CaseNeedsDecision, CaseProposed
 from shared.contracts.envelope import Payload
 from shared.runtime.stream import Stream
+from shared.runtime.telemetry import counter
 from shared.runtime.work import Work
 
 CASE = Stream(kind="case", topic="cases", state=CaseState, evolve=evolve)
 AGENCY = Stream(kind="agency", topic="agencies", state=agencies.AgencyState, evolve=agencies.evolve)
+
+_COUNTED = {
+    CaseProposed: counter("cases_proposed", "claims made for cases"),
+    CaseAllocated: counter("cases_allocated", "cases told to their leads, or told anew"),
+    CaseNeedsDecision: counter("cases_undecided", "cases that a person has to decide"),
+    CaseClosed: counter("cases_closed", "cases closed"),
+}
 
 
 def staff(roster: Roster, state: CaseState, day: date, *, waiting: bool = False) -> Staffing:
@@ -85,10 +95,12 @@ def save(
             work.record(CASE, case, one)
         else:
             work.note(CASE, case, one)
+    payloads = [one for one in story.told if isinstance(one, Payload)]
+    if payloads:
+        work.after_commit(partial(_count, payloads))
     after = story.state
     if not is_known(after):
         return
-    payloads = [one for one in story.told if isinstance(one, Payload)]
     # One party of several is answered: nothing that is searched for has changed yet.
     quiet = all(isinstance(one, Placed) for one in story.told)
     rows.stage_rows(work, case, before, after, payloads, registry.agency_of, quiet=quiet)
@@ -99,6 +111,12 @@ def save(
             work.timer("check", key, check.due, {"case": case})
         elif was is not None and was.satisfied is None and check.satisfied is not None and check.due:
             work.cancel_timer("check", key)
+
+
+def _count(payloads: list[Payload]) -> None:
+    for payload in payloads:
+        if type(payload) in _COUNTED:
+            _COUNTED[type(payload)].add(1)
 
 
 def _stage_hours(
