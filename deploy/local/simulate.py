@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import yaml
 from rich.live import Live
 from rich.table import Table
 
@@ -32,7 +33,7 @@ from deploy.local.demo.show import console, counted
 from deploy.local.measures import STAGES, Stages
 from deploy.local.place import Place
 from deploy.local.processes import DidNotStart
-from deploy.local.streams import Arrival, Referrals
+from deploy.local.streams import Area, Arrival, Referrals
 
 SERVICES = ("intake", "consent", "allocation", "notifications")
 REFERRERS = ("police", "victim_care", "prison", "yot", "crc", "nps", "court")
@@ -201,8 +202,8 @@ class Simulation:
         return found
 
 
-def _taking_part(count: int, draw: random.Random) -> tuple[dict[str, str], list[str]]:
-    """Return the agencies that refer, each with its area, and every agency of their partnerships: any of those may lead.
+def _taking_part(count: int, draw: random.Random) -> tuple[dict[str, Area], list[str]]:
+    """Return the agencies that refer, each with its area, and all agencies of their partnerships: any of those may lead.
 
     Raises:
         DidNotStart: if there are not so many.
@@ -216,9 +217,11 @@ def _taking_part(count: int, draw: random.Random) -> tuple[dict[str, str], list[
     if count > len(found):
         raise DidNotStart(f"--agencies: the policies know {len(found)} agencies that refer; ask for fewer")
     chosen = draw.sample(found, count)
+    codes = yaml.safe_load((agencies.POLICIES / "areas.yaml").read_text())
     paths = sorted({path for _, _, path in chosen})
     leads = sorted({agency.id for path in paths for agency in agencies.in_policy(path)})
-    return {agency: area for agency, area, _ in chosen}, leads
+    force = {area: said.get("force") or codes[said["within"]]["force"] for area, said in codes.items()}
+    return {agency: Area(codes[area]["ons"], force[area]) for agency, area, _ in chosen}, leads
 
 
 async def simulate(place: Place, count: int, rate: float, seconds: float, seed: int) -> int:

@@ -7,7 +7,7 @@ import random
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from deploy.local.invented import referral
 
@@ -22,6 +22,13 @@ BAD = 0.01  # an impossible postcode: refused with the remedy
 REMEMBERED = 2000
 
 
+class Area(NamedTuple):
+    """Where an agency works: the area's ONS code and the police force's code."""
+
+    code: str
+    force: str
+
+
 @dataclass(frozen=True)
 class Arrival:
     """One referral, `after` so many seconds since the one before."""
@@ -34,7 +41,7 @@ class Arrival:
 class Referrals:
     """An endless stream of them, decided by a seed."""
 
-    def __init__(self, draw: random.Random, areas: Mapping[str, str], rate: float, prefix: str) -> None:
+    def __init__(self, draw: random.Random, areas: Mapping[str, Area], rate: float, prefix: str) -> None:
         """`areas` has the area of each agency; `rate` is in referrals a second; references begin with `prefix`."""
         self._draw, self._areas, self._rate, self._prefix = draw, dict(areas), rate, prefix
         self._number = 0
@@ -64,8 +71,7 @@ class Referrals:
         document = referral(draw, self._base + self._number)
         document["reference"] = f"{self._prefix}-{self._number}"
         document["incident"]["reference"] = f"{self._prefix}/{self._number}"
-        document["incident"]["area"] = self._areas[agency]
-        document["incident"].pop("force")
+        document["incident"] |= {"area": self._areas[agency].code, "force": self._areas[agency].force}
         if draw.random() < NO_OFFENDER:
             del document["parties"][1:]
         if draw.random() < NO_DETAILS:
@@ -74,9 +80,9 @@ class Referrals:
         if draw.random() < DECLINED_BEFORE:
             document["prior_contact"] = {
                 "by": agency,
-                "when": "2026-09-01",
+                "on": "2026-09-01",
                 "means": "phone",
-                "answer": "declined",
+                "answer": "no",
             }
         self._recent.append((agency, document))
         return agency, document
