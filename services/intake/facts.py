@@ -138,7 +138,9 @@ def comparable(human: Human, agency: str) -> matching.Person:
 def incident_of(referral: Referral) -> matching.Incident:
     """Return what is compared of the incident."""
     sent = referral.incident
-    place = sent.area or (identifiers.district(sent.place) if sent.place else None)
+    # A county says neither that it is nor that it is not where its whole police area is named: it counts as unknown.
+    area = sent.area if sent.area and identifiers.is_police_area(sent.area) else None
+    place = area or (identifiers.district(sent.place) if sent.place and not sent.area else None)
     return matching.Incident(
         force=sent.force or "",
         reference=sent.reference or "",

@@ -25,6 +25,7 @@ _COURT_CASE = re.compile(r"\d{2}/\d{4}/\d{6}[A-HJ-NP-RT-Z]", re.ASCII)
 _POSTCODE = re.compile(r"([A-Z][A-HJ-Y]?\d[A-Z\d]? ?\d[A-Z]{2}|GIR ?0A{2})", re.ASCII)
 _FORCE = re.compile(r"\d{2}", re.ASCII)
 _POLICE_AREA = re.compile(r"(E23|W15)\d{6}", re.ASCII)
+_LOCAL_AREA = re.compile(r"(E23|W15|E06|E08|E09|E10|W06)\d{6}", re.ASCII)
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\"<>()\[\],;:\\]{1,64}@([a-z0-9-]{1,63}\.)+[a-z0-9-]{2,63}")
 
 _LONGEST_EMAIL: Final = 254  # RFC 5321
@@ -132,6 +133,20 @@ def force(text: str) -> str:
 def police_area(text: str) -> str:
     """Return an ONS police area code: E23000001 (England) or W15000001 (Wales)."""
     return _whole(_POLICE_AREA, text, "not a police area code; it looks like E23000001 or W15000003")
+
+
+def local_area(text: str) -> str:
+    """Return an ONS code of a police area, or of the council's area within one, by which hubs and youth teams divide it."""
+    return _whole(
+        _LOCAL_AREA,
+        text,
+        "not an area code; it looks like E23000033 (police area) or E10000032 (county, borough or unitary authority)",
+    )
+
+
+def is_police_area(normal: str) -> bool:
+    """Whether an area code is a police area's."""
+    return _POLICE_AREA.fullmatch(normal) is not None
 
 
 def postcode(text: str) -> str:

@@ -317,7 +317,7 @@ class Incident(Part):
     ) = None
     on: date | None = None
     until: date | None = None
-    area: Annotated[str, _normal(identifiers.police_area)] | None = None
+    area: Annotated[str, _normal(identifiers.local_area)] | None = None
     place: Annotated[str, _normal(identifiers.postcode)] | None = None
     sensitive: tuple[Sensitive, ...] = ()
     other_parties: tuple[OtherParty, ...] = Field(default=(), max_length=MAX_PARTIES)
