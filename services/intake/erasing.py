@@ -28,20 +28,16 @@ from shared.runtime.work import Work
 async def erase(work: Work, service: Intake, person: str, reason: str) -> list[str]:
     """Destroy the keys of a person; return the ids that are erased. Raises Problem 404."""
     group = await _group(work, person)
-    records = [
-        matching.normalise(comparable(human, one.agency))
-        for one, human in await store.humans_of(work, service.keyring, group)
-    ]
-    tags = {
-        service.keyring.tag("suppression", text) for record in records for text in suppression_texts(record)
-    }
-    keys = {tag for record in records for tag in blocking_tags(service.keyring, record).values()}
+    tags, keys = await _hashes(work, service, group)
     # The matcher's own locks, before anything else: a referral that is being matched now either joins before, and is erased
     # too, or meets the suppression.
     await candidates.lock_tags(work, keys | tags)
     await work.lock(*((PERSON, one) for one in group))
     if set(await store.group_of(work, group)) != set(group):
         raise Conflict("linked or unlinked while being erased")
+    if await _hashes(work, service, group) != (tags, keys):
+        # A referral joined between the look and the lock. What it says of them is destroyed too, so it must be kept too.
+        raise Conflict("more was said of a person while being erased")
     await withdrawals.suppress(work, tags, f"erasure:{person}", "erased")
     await _destroy(work, group)
     for one in group:
@@ -49,6 +45,21 @@ async def erase(work: Work, service: Intake, person: str, reason: str) -> list[s
         work.cancel_timer("eighteenth", one)
     service.keyring.forget()
     return group
+
+
+async def _hashes(work: Work, service: Intake, group: list[str]) -> tuple[set[bytes], set[bytes]]:
+    """Return the suppression's and the blocking keys' hashes of everything that was ever said of a person.
+
+    Also of what was retracted, replaced by a later version or corrected: somebody may have been approached by it.
+    """
+    records = [
+        matching.normalise(comparable(human, one.agency))
+        for one, human in await store.ever_said_of(work, service.keyring, group)
+    ]
+    tags = {
+        service.keyring.tag("suppression", text) for record in records for text in suppression_texts(record)
+    }
+    return tags, {tag for record in records for tag in blocking_tags(service.keyring, record).values()}
 
 
 async def _destroy(work: Work, group: list[str]) -> None:

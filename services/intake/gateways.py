@@ -16,6 +16,7 @@ from shared.runtime.errors import Unavailable
 from shared.runtime.identifiers import new_id
 
 T = TypeVar("T")
+BEHALF = "onefriend-on-behalf-of"
 
 
 class PermitFact(msgspec.Struct, frozen=True):
@@ -70,15 +71,17 @@ class Consent:
             return None
         return _decode(answer, PermitFact)
 
-    async def redeem(self, permit: str, fence: int, seen: dict[str, int]) -> Redeemed | Refusal:
+    async def redeem(
+        self, permit: str, fence: int, seen: dict[str, int], sender: str | None
+    ) -> Redeemed | Refusal:
         """Redeem a permit. Consent redeems it once: of several releases at most one is answered with Redeemed.
 
-        If the first answer is lost on the way, it is asked for once more under the same key. The key is new for each
-        release, so that nobody else gets that answer.
+        If the first answer is lost on the way, it is asked for once more, with the same sequences under the same key. The
+        key is new for each release, so that nobody else gets that answer. `sender`: the service that asked for the holder.
         """
         path = f"/v1/permits/{quote(permit, safe='')}/redemption"
         arguments: dict[str, Any] = {
-            "json": {"fence": fence, "seen": seen},
+            "json": {"fence": fence, "seen": seen, "sender": sender},
             "headers": {"Idempotency-Key": f'"{new_id()}"'},
         }
         try:
@@ -96,12 +99,11 @@ class Consent:
         # A 404 or 409 will not change by asking again: another outcome stands, or the hub has resolved it.
         return answer.is_success or answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.CONFLICT)
 
-    async def withdraw(self, person: str, key: str, body: dict[str, Any]) -> Withdrawn:
-        """Withdraw a person. The same key again is the same withdrawal."""
+    async def withdraw(self, person: str, key: str, body: dict[str, Any], via: str) -> Withdrawn:
+        """Withdraw a person, by the agency `via`. The same key again is the same withdrawal."""
         path = f"/v1/people/{quote(person, safe='')}/withdrawals"
-        answer = await self.service.call(
-            "consent", "POST", path, json=body, headers={"Idempotency-Key": f'"{key}"'}
-        )
+        headers = {"Idempotency-Key": f'"{key}"', BEHALF: via}
+        answer = await self.service.call("consent", "POST", path, json=body, headers=headers)
         return _decode(answer, Withdrawn)
 
 

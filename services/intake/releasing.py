@@ -4,12 +4,14 @@
 2. With no transaction open: consent redeems, if it has applied those sequences.
 3. In a transaction: lock again; if nothing has moved since (1), hand out; else give up and tell consent `not_made`.
 
-What a crash leaves:
-- after (1): a row `asked` and claims. The permit is not redeemed. The agency tries again, or the permit expires and its end
-  frees the claims.
-- after (2): redeemed at consent, `asked` here, nothing handed out. A second try is refused by consent as already redeemed;
-  it finds the row still `asked`, marks it `given_up`, and consent is told `not_made`. The mark comes first: a first try that
-  is merely slow then finds its row decided in (3), and hands nothing out either. Never both.
+Only the try that wrote the row may repeat (2), with the sequences that it noted: an old answer together with newer sequences
+would hide what moved in between. Every other try finds the row and is refused. The row is open again only after a refusal
+that says for certain that nothing was redeemed.
+
+What a crash, or an answer that never came, leaves:
+- after (1) or (2): a row `asked`, claims, and a permit of which nobody knows whether it is redeemed. Nothing is handed out
+  later. After IN_DOUBT the row is marked `given_up` and consent is told `not_made`. The mark comes first: a try that is
+  merely slow then finds its row decided in (3), and hands nothing out either.
 - after (3), before the answer has arrived: handed out as far as anybody can know. A release is never replayed: the holder
   records an outcome.
 """
@@ -19,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from services.intake.core import PERSON, Intake, intake_of
@@ -38,6 +41,10 @@ from shared.runtime.work import Work
 log = logging.getLogger(__name__)
 RELEASES = counter("releases", "permits presented at intake, by what came of them")
 TELL_SECONDS = 2.0
+# Far longer than a try can wait for consent: whoever wrote the row has died. (If not, it hands nothing out.)
+IN_DOUBT = timedelta(minutes=2)
+# Refusals after which the permit may be redeemed all the same: by another try, or by our own first call, still running.
+NOT_CERTAIN = frozenset({"already-redeemed", "in-flight"})
 
 _TITLES = {
     "behind": "Something about this person has just changed. Try again in a moment.",
@@ -55,10 +62,11 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class Asked:
-    """What step 1 found and noted."""
+    """What step 1 found and noted. `again`: an earlier try had been refused for certain."""
 
     people: list[str]
     seen: dict[str, int]
+    again: bool
 
 
 def refusal(kind: str) -> Problem:
@@ -68,15 +76,13 @@ def refusal(kind: str) -> Problem:
     return Problem(409, kind, title, detail="Do not contact this person.", headers=headers)
 
 
-BEHALF = "onefriend-on-behalf-of"
-
-
 @dataclass(frozen=True)
 class Holder:
-    """Who presents a permit, and the worker who will make contact."""
+    """Who presents a permit, the worker who will make contact, and the service that sends for them."""
 
     agency: str
     worker: str | None
+    sender: str | None = None
 
     @classmethod
     def of(cls, caller: Caller, behalf: str) -> Holder:
@@ -86,7 +92,7 @@ class Holder:
         agency, _, worker = behalf.partition("/")
         if caller.agency != "notifications" or not agency:
             raise not_found("permit")
-        return cls(agency, worker or None)
+        return cls(agency, worker or None, caller.agency)
 
 
 async def release(service: Intake, caller: Holder, permit: str, fence: int) -> dict[str, Any]:
@@ -111,9 +117,9 @@ async def _release(service: Intake, caller: Holder, permit: str, fence: int) -> 
     asked: Asked = await service.transact(
         _step_one, service, caller, permit, fence, fact, actor=Actor(caller.agency, caller.worker)
     )
-    redeemed = await consent.redeem(permit, fence, asked.seen)
+    redeemed = await consent.redeem(permit, fence, asked.seen, caller.sender)
     if isinstance(redeemed, Refusal):
-        raise await _refused(service, permit, redeemed.kind)
+        raise await _refused(service, permit, fence, redeemed.kind, asked)
     found = await service.transact(
         _step_three, service, caller, fact, asked, redeemed, actor=Actor(caller.agency, caller.worker)
     )
@@ -163,10 +169,11 @@ async def _step_one(
         "agency": fact.agency, "worker": caller.worker,
     }  # fmt: skip
     seen = {person: work.version(PERSON, person) for person in people}
-    if not await store.ask(work, row, seen):
+    again = await store.ask(work, row, seen)
+    if again is None:
         raise refusal("already-redeemed")
     await store.claim(work, points, fact.person, permit)
-    return Asked(people, seen)
+    return Asked(people, seen, again)
 
 
 async def _check(work: Work, people: list[str], fact: PermitFact) -> None:
@@ -189,6 +196,8 @@ async def _step_three(
     moved = any(work.version(PERSON, person) != asked.seen[person] for person in asked.people)
     moved = moved or set(await details.group_of(work, asked.people)) != set(asked.people)
     moved = moved or await store.withdrawn(work, asked.people, fact.case)
+    # By then a person at the hub may have closed the attempt, and another permit may be granted.
+    moved = moved or work.now >= redeemed.use_by
     found = None
     if not moved:
         own = await details.group_of(work, [fact.person])
@@ -202,14 +211,14 @@ async def _step_three(
     return found
 
 
-async def _refused(service: Intake, permit: str, kind: str) -> Problem:
-    if kind == "behind":
-        return refusal(kind)
-    if kind == "already-redeemed":
-        # Redeemed before, by a try that did not get as far as handing out (it crashed, or is about to find out).
-        if await service.transact(store.give_up, permit, "interrupted"):
-            row = await service.pool.fetchrow("SELECT fence FROM release WHERE permit = $1", permit)
-            await _tell_not_made(service, permit, row["fence"] if row else 0)
+async def _refused(service: Intake, permit: str, fence: int, kind: str, asked: Asked) -> Problem:
+    if kind in NOT_CERTAIN:
+        if kind == "already-redeemed":
+            # By a call of an earlier try that arrived after its refusal: nobody can hand out what the row did not allow.
+            # A row that is new knows of no such try. Perhaps this database has forgotten one: then a person finds out.
+            given_up = await service.transact(store.give_up, permit, "interrupted", asked.again)
+            if given_up and asked.again:
+                await _tell_not_made(service, permit, fence)
         return refusal(kind)
     await service.transact(store.refused, permit, kind)
     return not_found("permit") if kind == "not-found" else refusal(kind)
@@ -225,9 +234,11 @@ async def _tell_not_made(service: Intake, permit: str, fence: int) -> None:
 
 
 async def tell_loop(service: Service) -> None:
-    """Tell consent of releases that were given up, until it knows."""
+    """Give up releases whose try has died; tell consent of all that were given up, until it knows."""
     intake = intake_of(service)
     while True:
+        for permit in await intake.transact(store.in_doubt, IN_DOUBT):
+            await intake.transact(store.give_up, permit, "interrupted")
         for row in await intake.pool.fetch("SELECT permit, fence FROM release WHERE NOT told LIMIT 100"):
             await _tell_not_made(intake, row["permit"], row["fence"])
         await asyncio.sleep(TELL_SECONDS)

@@ -12,6 +12,7 @@ import base64
 import binascii
 import hmac
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -30,7 +31,7 @@ from services.intake.store.withdrawals import NEEDS_PERSON, RECORDED, Withdrawal
 from services.intake.suppressions import suppression_texts
 from shared.contracts.envelope import Actor
 from shared.runtime.auth import Caller
-from shared.runtime.errors import Unavailable
+from shared.runtime.errors import Conflict, Unavailable
 from shared.runtime.identifiers import new_id
 from shared.runtime.problems import FieldError, invalid, not_found
 from shared.runtime.service import Service
@@ -63,10 +64,18 @@ async def record(work: Work, service: Intake, caller_agency: str, worker: str | 
     group = await details.group_of(work, people)
     # Locked, so that a release that is being decided either sees this or was first, and is in flight.
     await work.lock(*((PERSON, person) for person in group))
+    await _still(work, people, group)
     withdrawal = _new(work, RECORDED, named, case, people[0], caller_agency)
     await store.record(work, withdrawal, group, via=via, worker=worker)
     WITHDRAWALS.add(1, {"via": via})
     return withdrawal.id
+
+
+async def _still(work: Work, people: Sequence[str], group: Iterable[str]) -> None:
+    """Make sure that nobody was linked or unlinked between the look and the lock; else run again. Raises Conflict."""
+    found = set(await details.group_of(work, list(people))) if people else set()
+    if found != set(group):
+        raise Conflict("linked or unlinked while being locked")
 
 
 def _new(
@@ -128,6 +137,7 @@ async def _by_details(
     # A name that too many share is a doubt as well, though nobody in particular can be blocked for it.
     candidates = await details.group_of(work, list(decision.people)) if decision.people else []
     await work.lock(*((PERSON, person) for person in candidates))
+    await _still(work, candidates, candidates)
     joined = decision.answer == "join"
     state = NEEDS_PERSON if decision.answer == "hold" else RECORDED
     withdrawal = _new(
@@ -155,14 +165,18 @@ async def put_in_force(service: Intake, withdrawal: str) -> Withdrawal | None:
     known = await service.transact(store.read, withdrawal)
     if known is None or known.state != RECORDED or known.person is None:
         return known
+    bound = await service.transact(store.bound, withdrawal)
     body: dict[str, Any] = {
         "scope": known.scope,
         "cases": [known.case_id] if known.scope == "case" and known.case_id else [],
         "by": known.by_whom,
         "withdrawal": known.id,
+        # Consent may not have heard of a link yet, or hear of its end first: `clean` is about everybody whom we knew to be
+        # this human when it was stored. The list does not change any more, so a repetition is the same request.
+        "linked": [one for one in bound if one != known.person],
     }
     try:
-        answer = await Consent(service).withdraw(known.person, known.id, body)
+        answer = await Consent(service).withdraw(known.person, known.id, body, known.agency)
     except Unavailable:
         return known
     await service.transact(store.in_force, known.id, answer.in_flight)
@@ -200,6 +214,7 @@ async def resolve(work: Work, withdrawal: str, people: list[str], caller: Caller
         )
     group = set(await details.group_of(work, people)) if people else set()
     await work.lock(*((PERSON, person) for person in candidates | group))
+    await _still(work, people, group)
     await work.execute(
         "DELETE FROM withdrawal_candidate WHERE withdrawal = $1 AND NOT (person = ANY($2::text[]))",
         withdrawal,

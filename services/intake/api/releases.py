@@ -11,6 +11,7 @@ from starlette.responses import Response
 from services.intake import releasing
 from services.intake.api.common import json_response, parse
 from services.intake.core import Current
+from services.intake.gateways import BEHALF
 from services.intake.referral import Part
 from shared.runtime.auth import Caller, scope
 
@@ -34,7 +35,7 @@ async def post_release(
     503 means: do not contact.
     """
     body = parse(Ask, await request.body())
-    holder = releasing.Holder.of(caller, request.headers.get(releasing.BEHALF, ""))
+    holder = releasing.Holder.of(caller, request.headers.get(BEHALF, ""))
     answer = await releasing.release(service, holder, body.permit, body.fence)
     return json_response(answer, headers={"Cache-Control": "no-store"})
 
@@ -46,14 +47,21 @@ async def list_releases(
     limit: Annotated[int, Query(ge=1, le=1000)] = 500,
     caller: Caller = scope("internal", "operator"),  # noqa: ARG001 - the declaration is the check
 ) -> Response:
-    """Return the permits whose details were handed out, in order, after a number: what consent compares with its ledger."""
+    """Return the permits whose details were handed out, in order, after a number: what consent compares with its ledger.
+
+    Those in doubt (asked, neither handed out nor refused) have no number yet, and are in every answer: they may be handed
+    out at any moment, and count as redeemed.
+    """
     rows = await service.pool.fetch(
-        """SELECT number, permit, person, party, case_id AS "case", agency, worker, handed_out_at,
-                  redeemed ->> 'channel' AS channel FROM release
-           WHERE number > $1 ORDER BY number LIMIT $2""",
+        """SELECT number, permit, person, party, case_id AS "case", agency, worker,
+                  coalesce(handed_out_at, asked_at) AS handed_out_at, redeemed ->> 'channel' AS channel
+           FROM ((SELECT * FROM release WHERE number > $1 ORDER BY number LIMIT $2)
+                 UNION ALL SELECT * FROM release WHERE state = 'asked') AS r
+           ORDER BY number NULLS LAST""",
         after,
         limit,
     )
     releases = [dict(row) | {"handed_out_at": row["handed_out_at"].isoformat()} for row in rows]
-    following = str(releases[-1]["number"]) if releases else None
+    numbers = [row["number"] for row in rows if row["number"] is not None]
+    following = str(numbers[-1]) if numbers else None
     return json_response({"releases": releases, "next": following})

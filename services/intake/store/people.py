@@ -17,12 +17,13 @@ from shared.contracts.people import Safety
 from shared.runtime.stream import Stream
 from shared.runtime.work import Work
 
-_PARTIES: Final = """
+_EVER: Final = """
 SELECT p.id::text AS id, p.referral::text AS referral, p.person, p.contact, p.role, p.key, p.sealed, r.agency, p.version,
        p.position
 FROM party AS p JOIN referral AS r ON r.id = p.referral
-WHERE p.person = ANY($1::text[]) AND p.current AND p.key IS NOT NULL AND r.status <> 'retracted' ORDER BY p.id
+WHERE p.person = ANY($1::text[]) AND p.key IS NOT NULL
 """
+_PARTIES: Final = _EVER + " AND p.current AND r.status <> 'retracted' ORDER BY p.id"
 # A correction stands over what referrals said before it; what came after it counts beside it.
 _SAFETY: Final = """
 SELECT p.person, p.safety FROM party AS p JOIN referral AS r ON r.id = p.referral
@@ -69,8 +70,12 @@ async def group_of(work: Work, people: list[str]) -> list[str]:
 
 async def held_about(work: Work, keyring: Keyring, people: list[str]) -> list[Held]:
     """Return the details that referrals hold of these people, oldest first. Erased ones are not there."""
+    return _opened(keyring, await work.fetch(_PARTIES, people))
+
+
+def _opened(keyring: Keyring, rows: Sequence[Any]) -> list[Held]:
     found = []
-    for row in await work.fetch(_PARTIES, people):
+    for row in rows:
         owner = party_owner(row["id"])
         plain = keyring.unwrap(row["key"], owner).open(row["sealed"], owner)
         kind = ContactPerson if row["contact"] else Party
@@ -125,6 +130,14 @@ async def humans_of(work: Work, keyring: Keyring, people: list[str]) -> list[tup
     corrected = await corrections(work, keyring, people)
     held = await held_about(work, keyring, people)
     return [(one, corrected[one.person].over(one) if one.person in corrected else one.human) for one in held]
+
+
+async def ever_said_of(work: Work, keyring: Keyring, people: list[str]) -> list[tuple[Held, Human]]:
+    """Return everything that was ever said of these people: as sent and as corrected; superseded and retracted too."""
+    corrected = await corrections(work, keyring, people)
+    held = _opened(keyring, await work.fetch(_EVER, people))
+    as_corrected = [(one, corrected[one.person].over(one)) for one in held if one.person in corrected]
+    return [(one, one.human) for one in held] + as_corrected
 
 
 async def said_of(work: Work, people: list[str], but_for: Sequence[str] = ()) -> dict[str, list[Safety]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
@@ -40,8 +41,8 @@ INSERT INTO release (permit, fence, person, party, case_id, agency, worker, seen
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8::json, 'asked', $9)
 ON CONFLICT (permit) DO UPDATE SET seen = excluded.seen, fence = excluded.fence, asked_at = excluded.asked_at,
   worker = excluded.worker, state = 'asked', reason = NULL
-WHERE release.state IN ('asked', 'refused')
-RETURNING true
+WHERE release.state = 'refused'
+RETURNING xmax <> 0
 """
 
 
@@ -70,14 +71,16 @@ async def withdrawn(work: Work, people: list[str], case: str) -> bool:
     return bool(await work.fetchval(_WITHDRAWN, people, case))
 
 
-async def ask(work: Work, release: dict[str, Any], seen: dict[str, int]) -> bool:
-    """Write the release's row before consent is asked. False: the permit's release is already decided."""
-    return bool(
-        await work.fetchval(
-            _ASK, release["permit"], release["fence"], release["person"], release["party"], release["case"],
-            release["agency"], release["worker"], msgspec.json.encode(seen).decode(), work.now,
-        )
+async def ask(work: Work, release: dict[str, Any], seen: dict[str, int]) -> bool | None:
+    """Write the release's row before consent is asked; say whether an earlier try was refused.
+
+    None: another try has the row, or had it and nobody knows that nothing was redeemed.
+    """
+    again: bool | None = await work.fetchval(
+        _ASK, release["permit"], release["fence"], release["person"], release["party"], release["case"],
+        release["agency"], release["worker"], msgspec.json.encode(seen).decode(), work.now,
     )  # fmt: skip
+    return again
 
 
 async def hand_out(work: Work, permit: str, redeemed: object) -> bool:
@@ -96,26 +99,39 @@ async def hand_out(work: Work, permit: str, redeemed: object) -> bool:
     )  # fmt: skip
 
 
-async def give_up(work: Work, permit: str, reason: str) -> bool:
-    """Decide that nothing is handed out for a permit that consent has redeemed; consent is to be told. False: too late."""
+async def give_up(work: Work, permit: str, reason: str, tell: bool = True) -> bool:  # noqa: FBT001, FBT002 - passed by position
+    """Decide that nothing is handed out for a permit; consent is to be told. False: too late."""
     given_up = await work.fetchval(
-        """UPDATE release SET state = 'given_up', reason = $2, told = false
+        """UPDATE release SET state = 'given_up', reason = $2, told = NOT $3::boolean
            WHERE permit = $1 AND state = 'asked' RETURNING true""",
         permit,
         reason,
+        tell,
     )
-    await work.execute("DELETE FROM contact_claim WHERE permit = $1", permit)
+    if given_up:
+        await work.execute("DELETE FROM contact_claim WHERE permit = $1", permit)
     return bool(given_up)
 
 
+async def in_doubt(work: Work, age: timedelta) -> list[str]:
+    """Return permits whose release was begun longer ago than this, and neither handed out nor refused."""
+    await work.lock()
+    rows = await work.fetch(
+        "SELECT permit FROM release WHERE state = 'asked' AND asked_at < $1 ORDER BY asked_at LIMIT 100",
+        work.now - age,
+    )
+    return [row["permit"] for row in rows]
+
+
 async def refused(work: Work, permit: str, reason: str) -> None:
-    """Note consent's refusal; the contact points are free again. A permit that is merely ahead of consent stays asked."""
-    await work.execute(
-        "UPDATE release SET state = 'refused', reason = $2 WHERE permit = $1 AND state = 'asked'",
+    """Note a refusal of consent that says for certain that nothing was redeemed; the contact points are free again."""
+    refused_now = await work.fetchval(
+        "UPDATE release SET state = 'refused', reason = $2 WHERE permit = $1 AND state = 'asked' RETURNING true",
         permit,
         reason,
     )
-    await work.execute("DELETE FROM contact_claim WHERE permit = $1", permit)
+    if refused_now:
+        await work.execute("DELETE FROM contact_claim WHERE permit = $1", permit)
 
 
 async def told(work: Work, permit: str) -> None:

@@ -60,6 +60,14 @@ async def read(work: Work, withdrawal: str) -> Withdrawal | None:
     return _of(row) if row else None
 
 
+async def bound(work: Work, withdrawal: str) -> list[str]:
+    """Return everybody whom a withdrawal means: who it was known to be, under all their ids, when it was stored."""
+    rows = await work.fetch(
+        "SELECT person FROM withdrawal_candidate WHERE withdrawal = $1 ORDER BY person", withdrawal
+    )
+    return [row["person"] for row in rows]
+
+
 async def due(work: Work, limit: int = 100) -> list[Withdrawal]:
     """Return the withdrawals that consent has yet to answer, the oldest first."""
     query = f"SELECT {_COLUMNS} FROM withdrawal WHERE state = 'recorded' AND person IS NOT NULL ORDER BY id LIMIT $1"  # noqa: S608
@@ -108,7 +116,6 @@ async def suppress(work: Work, tags: Iterable[bytes], source: str, reason: str) 
 
 async def in_force(work: Work, withdrawal: str, in_flight: Sequence[dict[str, Any]]) -> None:
     """Consent has answered."""
-    await work.lock()
     await work.lock()
     await work.execute(
         """UPDATE withdrawal SET state = 'in_force', in_flight = $2::json, in_force_at = $3
