@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 GOOD = {200, 202}
+STALE = 3.0  # seconds after which a connection is opened anew: the services close it after five
 
 
 class Connection:
@@ -17,9 +18,12 @@ class Connection:
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._used = 0.0
 
     async def request(self, method: str, path: str, headers: str, body: bytes = b"") -> tuple[int, bytes]:
         """Send a request and return status and body."""
+        if time.monotonic() - self._used > STALE:
+            self.close()
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._host, self._port)
         reader, writer = self._streams
@@ -32,9 +36,12 @@ class Connection:
             while size := int((await reader.readuntil(b"\r\n")).strip(), 16):
                 chunks.append((await reader.readexactly(size + 2))[:-2])
             await reader.readexactly(2)
-            return status, b"".join(chunks)
-        length = int(answer.partition("content-length: ")[2].partition("\r")[0] or 0)
-        return status, await reader.readexactly(length)
+            found = b"".join(chunks)
+        else:
+            length = int(answer.partition("content-length: ")[2].partition("\r")[0] or 0)
+            found = await reader.readexactly(length)
+        self._used = time.monotonic()
+        return status, found
 
     def close(self) -> None:
         """Close it."""

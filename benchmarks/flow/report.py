@@ -169,10 +169,10 @@ async def _contact(stack: Measured, run: Run, result: Result, size: Size) -> Non
     await _phase(result, run, "at 200/s, with contact", count, rate=200)
     try:
         await asyncio.wait_for(contacting, 30)
-    except TimeoutError:
+    except (TimeoutError, OSError, EOFError):
         console.print("    [red]not everybody was contacted in time[/]")
     following.cancel()
-    await following
+    await asyncio.gather(contacting, following, return_exceptions=True)
     result.contact = {
         step: sorted(1000 * value for value in values) for step, values in lead.timed.seconds.items()
     }
