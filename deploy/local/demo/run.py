@@ -293,6 +293,8 @@ def _go_on(place: Place) -> None:
     console.print("\n[bold]It stays up.[/] Ctrl-C stops it. To go on, in another terminal:")
     for name in ("intake", "consent", "allocation", "notifications"):
         console.print(f"  {name:<14} {services.url(place, name)}/docs")
-    console.print("\n  TOKEN=$(bin/onefriend token victims-first-northumbria)")
+    console.print(f"\n  export ONEFRIEND_HOME='{place.home}'")
+    console.print("  TOKEN=$(bin/onefriend token victims-first-northumbria)")
     feed = f"{services.url(place, 'notifications')}/v1/feed?limit=3"
     console.print(f'  curl -H "Authorization: Bearer $TOKEN" "{feed}"')
+    console.print("  bin/onefriend status; bin/onefriend doctor")
