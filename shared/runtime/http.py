@@ -101,6 +101,9 @@ class Edge:
         if limit is not None and declared > limit:
             await _too_large(limit).response()(scope, receive, dressed)
             return
+        if "\0" in path or b"%00" in scope["query_string"]:
+            await _with_nul().response()(scope, receive, dressed)
+            return
         began = time.perf_counter()
         parent = headers.get(b"traceparent", b"").decode("latin-1") or None
         try:
@@ -125,6 +128,12 @@ def _too_large(limit: int) -> Problem:
     return Problem(
         413, "too-large", "The body is too large.", errors=[FieldError("body", "too large", remedy)]
     )
+
+
+def _with_nul() -> Problem:
+    """Return the refusal of a character that no name of anything contains, and that PostgreSQL cannot compare with."""
+    field = FieldError("path or query", "holds a NUL character", "Send it without %00.")
+    return Problem(400, "bad-request", "The address cannot be understood.", errors=[field])
 
 
 def application(
