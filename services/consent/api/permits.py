@@ -175,8 +175,8 @@ async def _why_not_live(work: Work, permit: str, decision: Decision) -> Problem:
 
 @router.get("/permits/{permit}")
 async def show(service: Current, permit: PathId, caller: Caller = scope("internal")) -> dict[str, Any]:
-    """Return what a permit is for: intake asks before a release, to know whom to lock."""
-    only(caller, "intake")
+    """Return what a permit is for: intake asks before a release, whom to lock; notifications before a message, for whom."""
+    only(caller, "intake", "notifications")
     row = await service.transact(store.permit_of, permit)
     if row is None:
         raise not_found("permit")
