@@ -18,7 +18,7 @@ class Calls(Protocol):
         method: str,
         path: str,
         agency: str,
-        **more: Any,  # noqa: ANN401 - httpx's own
+        **more: Any,
     ) -> Awaitable[httpx.Response]: ...
 
 
@@ -53,7 +53,7 @@ async def a_permit(calls: Calls, agency: str, entry: dict[str, Any]) -> dict[str
     return dict(answers[0].json())
 
 
-async def referred(calls: Calls, agency: str, document: dict[str, Any], **more: Any) -> str:  # noqa: ANN401 - httpx's own
+async def referred(calls: Calls, agency: str, document: dict[str, Any], **more: Any) -> str:
     """Post a referral; return its case as soon as it has one."""
     answer = await calls.call("intake", "POST", "/v1/referrals", agency, json=document, **more)
     assert answer.status_code == 202, answer.text
