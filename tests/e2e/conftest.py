@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -62,6 +63,24 @@ ALL = (
     "cases.write",
     "subscribe",
 )
+SYLLABLES = (
+    "bar",
+    "cor",
+    "dun",
+    "fel",
+    "gam",
+    "hes",
+    "kil",
+    "lop",
+    "mon",
+    "nar",
+    "pim",
+    "rud",
+    "sot",
+    "tav",
+    "wex",
+    "yor",
+)
 LONDON = ZoneInfo("Europe/London")
 
 
@@ -93,6 +112,7 @@ class Onefriend:
     sink: Path
     build: dict[str, Callable[[], Service]]
     _people: Iterator[dict[str, Any]] = field(default_factory=lambda: iter(strangers(200)))
+    _draw: random.Random = field(default_factory=lambda: random.Random(7))
     _stops: dict[str, contextlib.AsyncExitStack] = field(default_factory=dict)
 
     async def start(self, name: str) -> None:
@@ -109,7 +129,10 @@ class Onefriend:
     def stranger(self, role: str = "harmed", **fields: Any) -> dict[str, Any]:
         """Return a party whom no other test of the module has used. Who is responsible has admitted it."""
         more = {"admitted": True} if role == "responsible" else {}
-        return {**next(self._people), "role": role, **more, **fields}
+        person = next(self._people)
+        # Surnames of their own: two strangers with one surname and like birth dates are rightly looked at by a person.
+        name = {**person["name"], "surname": "".join(self._draw.choice(SYLLABLES) for _ in range(4)).title()}
+        return {**person, "name": name, "role": role, **more, **fields}
 
     async def call(
         self,
