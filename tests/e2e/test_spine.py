@@ -6,10 +6,13 @@ import asyncio
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.e2e.conftest import Onefriend
 from tests.support.referrals import referral
 from tests.support.running import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def key(name: str) -> dict[str, str]:
@@ -46,11 +49,10 @@ async def a_permit(onefriend: Onefriend, agency: str, entry: dict[str, Any], nam
 
 
 async def test_one_referral_all_the_way_and_no_second_approach(onefriend: Onefriend) -> None:
-    await onefriend.at_ten_on_a_tuesday()
     await onefriend.post_referral("hertfordshire-constabulary", referral())
     entry = await onefriend.wait_for("beacon", "case.allocated")
     others = await onefriend.feed("mediation-hertfordshire", "case.allocated")
-    assert all(other["data"]["role"] == "responsible" for other in others)
+    assert all(other["data"].get("role") == "responsible" for other in others)
 
     permit = await a_permit(onefriend, "beacon", entry, "first")
     refused = await ask(onefriend, "mediation-hertfordshire", entry, "other")
@@ -81,20 +83,30 @@ async def test_one_referral_all_the_way_and_no_second_approach(onefriend: Onefri
 
 
 async def test_two_agencies_refer_one_victim_and_one_leads(onefriend: Onefriend) -> None:
-    first = await onefriend.post_referral("hertfordshire-constabulary", referral())
-    second = await onefriend.post_referral("beacon", referral("B-77"))
-    entry = await onefriend.wait_for("beacon", "case.allocated")
+    parties = [onefriend.stranger(), onefriend.stranger("responsible")]
+
+    def told(reference: str) -> dict[str, Any]:
+        document = referral(reference, parties=parties)
+        return document | {"incident": document["incident"] | {"reference": "41/5555/26"}}
+
+    first = await onefriend.post_referral("hertfordshire-constabulary", told("S-2"))
+    second = await onefriend.post_referral("beacon", told("B-77"))
 
     async def status(agency: str, answer: dict[str, Any]) -> dict[str, Any]:
         found = await onefriend.call("intake", "GET", f"/v1/referrals/{answer['referral']}", agency)
         assert found.status_code == 200, found.text
         return dict(found.json())
 
+    seen: list[list[str]] = []
+
     async def one_case() -> bool:
         one = await status("hertfordshire-constabulary", first)
         two = await status("beacon", second)
         cases = [[case["case"] for case in status["cases"]] for status in (one, two)]
-        return cases == [[entry["case"]], [entry["case"]]]
+        seen[:] = cases
+        return len(cases[0]) == 1 and cases[0] == cases[1]
 
     await until(one_case)
-    assert len(await onefriend.feed("beacon", "case.allocated")) == 1
+    case = seen[0][0]
+    await onefriend.wait_for("beacon", "case.allocated", case)
+    assert len(await onefriend.feed("beacon", "case.allocated", case)) == 1
