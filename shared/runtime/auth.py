@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -158,10 +158,10 @@ def scope(*names: str) -> Any:  # noqa: ANN401 - a FastAPI dependency, used as a
     return Security(Scope(names), scopes=names)
 
 
-def public(why: str) -> Callable[[], None]:
+def public(why: str) -> Callable[[], Awaitable[None]]:
     """Return the dependency that declares a route open to everybody, and why."""
 
-    def nobody() -> None:
+    async def nobody() -> None:  # async: FastAPI runs what is not in a thread
         return None
 
     nobody.__doc__ = why

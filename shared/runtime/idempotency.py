@@ -45,7 +45,7 @@ class Answer:
         return cls(problem.status, problem.body(), problem.headers)
 
 
-def idempotency_key(request: Request) -> str:
+async def idempotency_key(request: Request) -> str:  # async: FastAPI runs what is not in a thread
     """Return the Idempotency-Key (a quoted structured-field string, or bare). Raises Problem 400 without one."""
     raw = request.headers.get("idempotency-key", "").strip()
     key = raw[1:-1] if len(raw) > 1 and raw[0] == raw[-1] == '"' else raw

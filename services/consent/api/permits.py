@@ -122,7 +122,7 @@ async def redeem(
         answer: Answer = await service.transact(_redeem, service, permit, body, actor=caller.actor)
     else:
         answer = await service.once(
-            caller, idempotency_key(request), await request.body(), _redeem, service, permit, body,
+            caller, await idempotency_key(request), await request.body(), _redeem, service, permit, body,
             route=f"POST /v1/permits/{permit}/redemption",
         )  # fmt: skip
     return answer.response()
