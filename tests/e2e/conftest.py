@@ -93,7 +93,7 @@ class Mailbox:
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - the library's name
         content = envelope.content
         assert isinstance(content, bytes)
-        self.messages.append(message_from_bytes(content, policy=default))  # type: ignore[arg-type]
+        self.messages.append(message_from_bytes(content, policy=default))
         return "250 OK"
 
     def to(self, address: str) -> list[str]:
@@ -273,7 +273,7 @@ async def onefriend(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> A
         }
         build: dict[str, Callable[[], Service]] = {}
         for name, (make, kind) in PARTS.items():
-            fields = {f"{other}_url": url for other, url in urls.items()}
+            fields: dict[str, object] = {f"{other}_url": url for other, url in urls.items()}
             fields |= {"port": ports[name], **more.get(name, {})}
             build[name] = partial(make, settings(kind, own[name], stack.broker, prefix, **fields))
         http = await opened.enter_async_context(httpx.AsyncClient(timeout=20))

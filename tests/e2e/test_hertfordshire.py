@@ -196,13 +196,14 @@ async def test_who_said_no_before_opens_closed(onefriend: Onefriend) -> None:
 
     last: list[str] = []
 
-    async def on_hold() -> bool:
+    async def stopped() -> bool:
         seen = await case.read("onefriend", "cases.read", "operator")
         last[:] = [seen.text]
-        return bool(seen.status_code == 200 and "said_no" in seen.json()["pauses"])
+        body = seen.json()
+        return seen.status_code == 200 and ("said_no" in body["pauses"] or body["reason"] == "prior_no")
 
     try:
-        await until(on_hold, every=0.1)
+        await until(stopped, every=0.1)
     except AssertionError:
         raise AssertionError(last[0]) from None
     seen = await case.read("onefriend", "cases.read", "operator")

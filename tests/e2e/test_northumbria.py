@@ -42,7 +42,7 @@ async def test_an_offender_on_licence_asks_and_whoever_holds_him_leads(onefriend
     document = referral(NORTHUMBRIA, onefriend.stranger(), ben, stage="licence", initiated_by="responsible")
     (case,) = await refer(onefriend, "nps-northumbria", document)
     victim, offender = await case.allocated(VFN), await case.allocated("nps-northumbria", "responsible")
-    await case.contact("nps-northumbria", offender["party"], "agreed")
+    await case.contact("nps-northumbria", offender["party"], "agreed", agreement={"scope": ["take_part"]})
     await case.contact(VFN, victim["party"], "declined")
     # She has decided: nobody else asks her, and he is not prepared for a meeting that will not be.
     await case.refused(VFN, victim["party"], "declined", "no-lead", "case-closed")

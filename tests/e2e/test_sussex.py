@@ -143,7 +143,7 @@ async def test_a_hate_crime_goes_to_the_divisional_meeting_after_the_research(on
     await case.permit("hub-brighton", entry["party"])
 
 
-async def _some(found: Any) -> bool:  # noqa: ANN401 - awaitable of a list
+async def _some(found: Any) -> bool:
     return bool(await found)
 
 
