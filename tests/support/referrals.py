@@ -39,7 +39,7 @@ _SURNAMES = [
 ]
 
 
-def party(role: str = "harmed", **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of JSON
+def party(role: str = "harmed", **fields: Any) -> dict[str, Any]:
     """Return one party: Mary Wells, known by everything, unless told otherwise."""
     known: dict[str, Any] = {
         "name": {"forenames": "Mary Ann", "surname": "Wells"},
@@ -52,7 +52,7 @@ def party(role: str = "harmed", **fields: Any) -> dict[str, Any]:  # noqa: ANN40
     return {"role": role, **known, **fields}
 
 
-def offender(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of JSON
+def offender(**fields: Any) -> dict[str, Any]:
     """Return a responsible party: Frank Dole."""
     known: dict[str, Any] = {
         "name": {"forenames": "Frank", "surname": "Dole"},
@@ -63,7 +63,7 @@ def offender(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of JSON
     return {"role": "responsible", **known, **fields}
 
 
-def referral(reference: str = "R-1", **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of JSON
+def referral(reference: str = "R-1", **fields: Any) -> dict[str, Any]:
     """Return a referral about a burglary of Mary Wells by Frank Dole."""
     document: dict[str, Any] = {
         "reference": reference,

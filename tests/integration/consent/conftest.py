@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401 - what a sentence says besides is passed on as it is
 """Consent on the real database and broker. Intake's and allocation's events are put on their real topics."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401 - what a sentence says besides is passed on as it is
 """What is asked by allocation, said by people, put right by hubs; and what happens when something is away or restored."""
 
 from __future__ import annotations

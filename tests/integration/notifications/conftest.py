@@ -173,7 +173,7 @@ def allocated(
     *parties: tuple[str, str | None],
     hub: str | None = "hub",
     case: str = "case-1",
-    **more: Any,  # noqa: ANN401 - fields of the contract
+    **more: Any,
 ) -> cases.CaseAllocated:
     """Return an allocation: (party, lead agency) each, the first the harmed one, each spoken to directly."""
     return cases.CaseAllocated(

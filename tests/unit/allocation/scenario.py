@@ -169,7 +169,7 @@ def expect(found: policy.Jurisdiction, proposal: policy.Proposal, then: Mapping[
         assert _seen(key, wanted, found, proposal) == wanted, f"{key}\n" + "\n".join(proposal.why)
 
 
-def _seen(key: str, wanted: Any, found: policy.Jurisdiction, proposal: policy.Proposal) -> Any:  # noqa: ANN401
+def _seen(key: str, wanted: Any, found: policy.Jurisdiction, proposal: policy.Proposal) -> Any:
     if key in OF_JURISDICTION:
         return OF_JURISDICTION[key](found)
     if key in OF_PROPOSAL:
@@ -201,7 +201,7 @@ def _said(sentences: list[str], wanted: list[str]) -> list[str]:
     return [words for words in wanted if any(words in sentence for sentence in sentences)]
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 

@@ -21,15 +21,15 @@ PAIR = TeamNeed(facilitators=2, different_agencies=True, training="core", experi
 COMPLEX = TeamNeed(facilitators=2, training="complex", experience="all_experienced", supervision="specialist")
 
 
-def person(name: str, **given: Any) -> Facilitator:  # noqa: ANN401
+def person(name: str, **given: Any) -> Facilitator:
     return Facilitator(**{"id": name, "agency": name[0], "experienced": True, "district": "BN1", **given})
 
 
-def case(name: str = "case", need: TeamNeed = PAIR, **given: Any) -> CaseNeed:  # noqa: ANN401
+def case(name: str = "case", need: TeamNeed = PAIR, **given: Any) -> CaseNeed:
     return CaseNeed(**{"id": name, "team": need, "districts": ("BN1",), **given})
 
 
-def expert(name: str, **given: Any) -> Facilitator:  # noqa: ANN401
+def expert(name: str, **given: Any) -> Facilitator:
     return person(name, **{"training": "complex", "supervision": "specialist", **given})
 
 

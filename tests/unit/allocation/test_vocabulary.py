@@ -31,7 +31,7 @@ VOCABULARY = policies().vocabulary
         (AgencyKind, "referred_by_kind"),
     ],
 )
-def test_every_word_of_the_events_is_a_value_of_its_condition(contract: Any, condition: str) -> None:  # noqa: ANN401  a Literal
+def test_every_word_of_the_events_is_a_value_of_its_condition(contract: Any, condition: str) -> None:
     assert set(get_args(contract)) <= VOCABULARY.attributes[condition].values
 
 

@@ -33,7 +33,7 @@ def facts(version: int = 1, referral: str = "r1", **changes: object) -> Referral
     return ReferralFacts(**(values | changes))
 
 
-def party(person: str, role: Role, *options: str, **changes: Any) -> PlannedParty:  # noqa: ANN401 - fields of a party
+def party(person: str, role: Role, *options: str, **changes: Any) -> PlannedParty:
     return PlannedParty(party=person, person=person, role=role, options=options, **changes)
 
 
@@ -47,7 +47,7 @@ PROPOSAL = Proposal(
 )
 
 
-def research(of: str, **changes: Any) -> PlannedCheck:  # noqa: ANN401 - fields of a check
+def research(of: str, **changes: Any) -> PlannedCheck:
     return replace(PlannedCheck(id=f"research/{of}", kind="research", of=of, gates=(ANNA,)), **changes)
 
 

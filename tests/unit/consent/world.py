@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401 - what a sentence says besides is passed on as it is
 """A small world for sentences about contact: ledgers in memory, the real rules, and a clock that the test moves.
 
 Every method is one thing that happens; it runs the real rule, applies its changes and returns the decision.

@@ -29,7 +29,7 @@ def file(*events: Payload) -> CaseFileState:
     return state
 
 
-def facts(referral: str = "r1", version: int = 1, **more: Any) -> ReferralFacts:  # noqa: ANN401 - fields of JSON
+def facts(referral: str = "r1", version: int = 1, **more: Any) -> ReferralFacts:
     return ReferralFacts(
         referral=referral, agency="police", version=version, incident="i1", received_at=NOW, offence_class="burglary",
         stage="custody", initiated_by="agency", parties=(PartyFact(person="p1", role="harmed"),), **more,

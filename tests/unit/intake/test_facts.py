@@ -16,7 +16,7 @@ from tests.support.referrals import offender, party, referral
 TODAY = date(2026, 11, 21)
 
 
-def sent(*parties: dict[str, Any], **fields: Any) -> Referral:  # noqa: ANN401 - fields of JSON
+def sent(*parties: dict[str, Any], **fields: Any) -> Referral:
     return Referral.model_validate_json(
         json.dumps(referral(parties=list(parties) or [party(), offender()], **fields))
     )

@@ -79,7 +79,11 @@ def test_what_is_no_cro_number_is_refused(sent: str) -> None:
             ["01/2345/678901I", "01/2345/678901O", "01/2345/678901S", "1/2345/678901A"],
         ),
         (identifiers.force, ["41", "93"], ["4", "411", "AB"]),
-        (identifiers.local_area, ["E23000033", "E10000032", "W06000001"], ["E1000003", "S12000033", "E20000001"]),
+        (
+            identifiers.local_area,
+            ["E23000033", "E10000032", "W06000001"],
+            ["E1000003", "S12000033", "E20000001"],
+        ),
         (identifiers.police_area, ["E23000001", "W15000003"], ["E2300001", "S23000001", "E230000011"]),
         (
             identifiers.postcode,
