@@ -28,9 +28,6 @@ async def lines(
     return [json.loads(line) for line in answer.text.splitlines()]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="allocation ignores the lead that a register import names: Beacon leads instead"
-)
 async def test_who_led_and_who_said_no_in_the_old_register_holds_from_the_first_day(
     onefriend: Onefriend,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 from services.allocation import policy
@@ -47,7 +48,32 @@ def propose(
     except policy.FactsError as error:
         return _undecided(state, policies.current.arbiter, str(error)), Why.of((str(error),))
     ids = tuple(party.id for party in facts.parties)
-    return _proposal(state, decided, partnership.reference, facts, ids), why
+    return _as_registered(state, _proposal(state, decided, partnership.reference, facts, ids)), why
+
+
+def _as_registered(state: CaseState, proposal: Proposal) -> Proposal:
+    """Leave a harmed party to the agency that an older system's register names as its lead.
+
+    It has spoken to the person, or is about to: whatever a rule would prefer would be a second approach on the first day.
+    """
+    imported = sorted((f.received_at, f.register_lead) for f in state.referrals.values() if f.register_lead)
+    if not imported:
+        return proposal
+    lead = imported[0][1]
+    said = (
+        f"Lead for the harmed party: {lead}, because an older system's register says that it leads already."
+    )
+    return replace(
+        proposal,
+        rule="register",
+        why=(said, *proposal.why),
+        parties=tuple(
+            replace(party, options=(lead,), team=None, hours=0, need=Need())
+            if party.role != "responsible"
+            else party
+            for party in proposal.parties
+        ),
+    )
 
 
 def _undecided(state: CaseState, arbiter: str, why: str) -> Proposal:
