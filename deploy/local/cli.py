@@ -48,7 +48,10 @@ def demo(
     from deploy.local.demo.run import demonstrate  # noqa: PLC0415 -- imports what the other commands do not need
 
     place = Place.default().inner("demo")
-    sys.exit(asyncio.run(demonstrate(place, people, seed)))
+    try:
+        sys.exit(asyncio.run(demonstrate(place, people, seed)))
+    except asyncio.CancelledError:
+        sys.exit(130)  # as a shell says of what Ctrl-C ended
 
 
 @app.command()

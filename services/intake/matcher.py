@@ -69,7 +69,8 @@ class Matcher:
                 await asyncio.sleep(min(LINGER_MOST, LINGER_PER_REFERRAL * done))
             if done < BATCH:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self.service.bell.wait(), IDLE_SECONDS)
+                    async with asyncio.timeout(IDLE_SECONDS):
+                        await self.service.bell.wait()
 
     async def match_due(self) -> int:
         """Match what is due, at most a batch; return how many referrals that was."""

@@ -114,7 +114,8 @@ class Consumer(ConsumerRebalanceListener):
         finally:
             self.connected = False
             committing.cancel()
-            await asyncio.wait_for(consumer.stop(), timeout=15)
+            async with asyncio.timeout(15):
+                await consumer.stop()
 
     # --- rebalancing
 

@@ -39,7 +39,8 @@ async def readiness(service: Service) -> dict[str, Any]:
     database = False
     if service.started:
         try:
-            database = await asyncio.wait_for(service.pool.fetchval("SELECT true"), timeout=3)
+            async with asyncio.timeout(3):
+                database = await service.pool.fetchval("SELECT true")
         except (asyncpg.PostgresError, *INFRASTRUCTURE):
             database = False
     consuming = service.consumer is None or service.consumer.connected

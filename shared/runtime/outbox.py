@@ -148,13 +148,17 @@ class Outbox:
         finally:
             # A producer that could not be flushed is thrown away: what it did not acknowledge is still in the outbox.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(producer.stop(), timeout=2)
+                async with asyncio.timeout(2):
+                    await producer.stop()
 
     async def _work_until_idle(self, producer: AIOKafkaProducer) -> None:
         if self._sweep_due:
             await self._sweep(producer)
         try:
-            await asyncio.wait_for(self._wake.wait(), timeout=POLL_SECONDS)
+            # Not `wait_for`: in Python 3.11 it loses a cancellation that meets the event, and a relay that has lost its
+            # cancellation goes on for ever.
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._wake.wait()
         except TimeoutError:
             self._sweep_due = True
             await self._delete_told()

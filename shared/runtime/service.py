@@ -193,7 +193,8 @@ class Service:
             await self.http.aclose()
             if hasattr(self, "pool"):
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.pool.close(), timeout=10)
+                    async with asyncio.timeout(10):
+                        await self.pool.close()
 
     def _started(self, starting: asyncio.Task[None]) -> None:
         """Note a start that failed for good (a migration that cannot run): waiting would not help."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -253,6 +254,11 @@ async def _stack(place: Place) -> AsyncIterator[dict[str, Any]]:
 
 async def demonstrate(place: Place, people: int = PEOPLE, seed: int = SEED) -> int:
     """Run the demonstration; return the exit status: 1 if anything was lost or a known human was approached twice."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # noqa: S101 -- asyncio.run made it
+    for ended_by in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Everything that was started is stopped on the way out, also when the terminal is closed.
+        loop.add_signal_handler(ended_by, task.cancel)
     all_of_them = postings(people, seed)
     console.print("[bold]Onefriend[/]: starting a database, a broker and the services\n")
     async with _stack(place) as pools, httpx.AsyncClient(timeout=30) as http:
