@@ -95,7 +95,8 @@ class Consumer(ConsumerRebalanceListener):
             max_partition_fetch_bytes=1_048_576,
             session_timeout_ms=10_000,
             heartbeat_interval_ms=1_000,
-            metadata_max_age_ms=30_000,
+            # A topic that was lost and made again is assigned only once its partitions are seen.
+            metadata_max_age_ms=5_000,
         )
         consumer.subscribe([self._broker.topic(t) for t in self._topics], listener=self)
         committing = asyncio.create_task(self._commit_for_show())
