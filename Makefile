@@ -40,7 +40,7 @@ check: .venv/.develop ## Format, lint, types, import contracts
 	$(PYTHON) -c "from importlinter.cli import lint_imports_command as main; main()"
 
 .PHONY: test
-test: .venv/.develop ## Every test that this machine can run, on a real database and broker
+test: .venv/.develop ## Every test but `make outages`, on a real database and broker
 	$(PYTHON) -m pytest -n 2 --dist loadfile --max-worker-restart 0 -m "not outage" $(TESTS) $(ARGS)
 
 .PHONY: outages
