@@ -22,7 +22,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from swagger_ui_bundle import swagger_ui_path
 
 from shared.runtime import crash
-from shared.runtime.auth import public
 from shared.runtime.errors import Unavailable
 from shared.runtime.health import measure, readiness
 from shared.runtime.openapi import describe
@@ -194,10 +193,6 @@ def application(
         return PlainTextResponse(generate_latest(REGISTRY), media_type="text/plain; version=0.0.4")
 
     return app
-
-
-OPEN_PATHS = {"/docs", "/livez", "/readyz", "/metrics", "/openapi.json"}
-open_to_all = public("health, metrics and documentation hold no data about people")
 
 
 # --- ETags

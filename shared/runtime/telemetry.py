@@ -22,7 +22,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.propagation import get_current_span
 
 from shared.contracts.envelope import Envelope
@@ -108,12 +108,6 @@ def span(
     context = trace.set_span_in_context(trace.NonRecordingSpan(remote)) if remote else None
     with _tracer.start_as_current_span(name, context=context, kind=kind, attributes=attributes) as opened:
         yield opened
-
-
-def link_to(traceparent: str | None) -> list[Link]:
-    """Return a link to the span of an event, for a span that serves several."""
-    context = parse_traceparent(traceparent)
-    return [Link(context)] if context else []
 
 
 def event_span(event: Envelope) -> AbstractContextManager[object]:

@@ -50,16 +50,14 @@ class Client:
         service: str,
         method: str,
         path: str,
-        *,
-        once: bool = False,
         **more: Any,  # noqa: ANN401 - httpx's arguments
     ) -> httpx.Response:
-        """Call a service; repeat while it does not answer, unless `once` (a release is never repeated).
+        """Call a service; repeat while it does not answer. A release that is repeated is refused, never handed out again.
 
         A POST gets an Idempotency-Key, the same for each repetition: it happens once.
         """
         headers = {"Idempotency-Key": f'"{uuid.uuid4()}"'} if method in {"POST", "DELETE"} else {}
-        until = time.monotonic() + (0 if once else PATIENCE)
+        until = time.monotonic() + PATIENCE
         while True:
             try:
                 url = self.url(service) + path
