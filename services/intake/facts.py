@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -359,7 +359,18 @@ def party_fact(
         vulnerable=party.vulnerable,
         enhanced_rights=party.enhanced_rights,
         identified=party.identified,
+        supervising_kind=party.supervising_kind,
+        caseworker=party.caseworker,
+        liaison_officer=party.liaison_officer,
+        needs=tuple(dict.fromkeys(party.need_codes)),
     )
+
+
+def coming_of_age(births: Iterable[str | None], today: date) -> date | None:
+    """Return the first day of the month in which the first of those who are under 18 comes of age; None if nobody is."""
+    known = (known_birth_date(text, today) for text in births)
+    adult_on = [adult for born in known if born is not None and (adult := birthday(born, ADULT)) > today]
+    return min(adult_on).replace(day=1) if adult_on else None
 
 
 @dataclass(frozen=True)
@@ -372,8 +383,10 @@ class Posted:
     referral: Referral
 
 
-def referral_facts(posted: Posted, incident: str, parties: Sequence[PartyFact]) -> ReferralFacts:
-    """Return one referral as routing sees it, for one case: `parties` are those of that case."""
+def referral_facts(
+    posted: Posted, incident: str, parties: Sequence[PartyFact], turns_18: date | None = None
+) -> ReferralFacts:
+    """Return one referral as routing sees it, for one case: `parties` and `turns_18` are those of that case."""
     sent = posted.referral
     harmed = [party for party in sent.parties if party.role in ("harmed", "both")]
     return ReferralFacts(
@@ -388,12 +401,15 @@ def referral_facts(posted: Posted, incident: str, parties: Sequence[PartyFact]) 
         parties=tuple(parties),
         sensitive=sent.incident.sensitive,
         area=sent.incident.area,
-        deadlines=Deadlines(**sent.dates.model_dump()),
+        deadlines=Deadlines(**sent.dates.model_dump(), turns_18=turns_18),
         sharing_agreement=sent.sharing_agreement,
         explicit_agreement=any(
             (given := _agreement(sent, party)) is not None and given.evidence is not None for party in harmed
         ),
         chosen_on_remedy_document=sent.chosen_on_remedy_document,
+        programme=sent.programme,
+        plea=sent.plea,
+        domestic_burglary=sent.incident.domestic_burglary,
         register_lead=sent.register_lead.agency if sent.register_lead else None,
         register_worker=sent.register_lead.worker if sent.register_lead else None,
     )

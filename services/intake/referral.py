@@ -26,7 +26,7 @@ from pydantic_core import PydanticCustomError
 from services.intake import identifiers
 from shared.contracts.envelope import Channel
 from shared.contracts.people import PriorAnswer
-from shared.contracts.referrals import Initiator, OffenceClass, Risk, Stage
+from shared.contracts.referrals import Initiator, Need, OffenceClass, Plea, Risk, Stage, Supervisor
 
 PartyRole = Literal["harmed", "responsible", "both"]
 Sensitive = Literal[
@@ -260,7 +260,12 @@ class ContactPerson(Human):
 
 
 class Party(Human):
-    """A person's part in the incident. `identified` is false for an offender whom nobody has identified yet."""
+    """A person's part in the incident. `identified` is false for an offender whom nobody has identified yet.
+
+    `needs` is prose, and stays here; `need_codes` are what policies ask about. `caseworker` and `liaison_officer` are the
+    worker ids of those who work with the person already: neither facilitates. `supervising_kind`: where the agency that
+    supervises the person is not known, and its kind is.
+    """
 
     role: PartyRole
     identified: bool = True
@@ -269,6 +274,10 @@ class Party(Human):
     supervising_agency: Code | None = None
     custody_agency: Code | None = None
     liaison_agency: Code | None = None
+    supervising_kind: Supervisor | None = None
+    caseworker: Code | None = None
+    liaison_officer: Code | None = None
+    need_codes: tuple[Need, ...] = ()
     risk: Risk = "unknown"
     enhanced_rights: bool = False
     admitted: bool | None = None
@@ -302,9 +311,10 @@ class OtherParty(Part):
 
 
 class Incident(Part):
-    """What happened. A crime reference is unique only with its force."""
+    """What happened. A crime reference is unique only with its force. `domestic_burglary`: a burglary of a home."""
 
     offence_class: OffenceClass
+    domestic_burglary: bool = False
     reference: Reference | None = None
     force: Annotated[str, _normal(identifiers.force)] | None = None
     pti_urn: Annotated[str, _normal(identifiers.pti_urn)] | None = None
@@ -329,6 +339,11 @@ class Incident(Part):
                 "reference has no force",
                 "give force, its two-digit code: a crime reference is unique only with it",
             )
+        if self.domestic_burglary and self.offence_class != "burglary":
+            raise wrong(
+                "domestic_burglary is said of another offence",
+                "set offence_class to burglary, or leave domestic_burglary out",
+            )
         if self.until and (self.on is None or self.until < self.on):
             raise wrong("until is not after on", "give on, the first day, and until, the last, or only on")
         return self
@@ -348,7 +363,8 @@ class Dates(Part):
 class Referral(Part):
     """One agency's request that restorative justice be considered, under the agency's own reference and version.
 
-    `prior_contact` and `agreement` speak of whoever was harmed, unless a party has its own.
+    `prior_contact` and `agreement` speak of whoever was harmed, unless a party has its own. `programme` is the scheme through
+    which the case comes, by the name that the partnership's policy gives it.
     """
 
     reference: Reference
@@ -363,6 +379,8 @@ class Referral(Part):
     lawful_basis: LawfulBasis | None = None
     sharing_agreement: Code | None = None
     chosen_on_remedy_document: bool = False
+    programme: Code | None = None
+    plea: Plea = "unknown"
     register_lead: RegisterLead | None = None
     notes: Notes | None = None
 

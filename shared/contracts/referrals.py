@@ -12,6 +12,9 @@ from shared.contracts.people import PriorAnswer
 AgeBand = Literal["under_10", "10_to_17", "18_to_24", "25_or_over", "unknown"]
 Risk = Literal["low", "medium", "high", "unknown"]
 Initiator = Literal["harmed", "responsible", "agency", "court"]
+Need = Literal["enduring_mental_health", "learning_disability", "substance_use", "other"]
+Plea = Literal["guilty", "not_guilty", "unknown"]
+Supervisor = Literal["crc", "nps", "yot", "prison"]
 Stage = Literal[
     "street",
     "community_resolution",
@@ -49,8 +52,9 @@ OffenceClass = Literal[
 class PartyFact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What routing may know of a party: no name, no address, no date of birth.
 
-    `supervising_agency` and `custody_agency` are agency ids; `home_area` a police area, `district` an outward postcode.
-    `admitted` and `willing` are None when nobody has said.
+    `supervising_agency` and `custody_agency` are agency ids (`supervising_kind` where only the kind is known); `home_area`
+    a police area, `district` an outward postcode. `caseworker` and `liaison_officer` are worker ids: neither facilitates.
+    `needs` are codes. `admitted` and `willing` are None when nobody has said.
     """
 
     person: str
@@ -71,10 +75,18 @@ class PartyFact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     vulnerable: bool = False
     enhanced_rights: bool = False
     identified: bool = True
+    supervising_kind: Supervisor | None = None
+    caseworker: str | None = None
+    liaison_officer: str | None = None
+    needs: tuple[Need, ...] = ()
 
 
 class Deadlines(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Dates of the proceedings that clocks run to."""
+    """Dates of the proceedings that clocks run to.
+
+    `turns_18`: the first day of the month in which the first of the case's young people comes of age. The day itself would
+    be a birth date, and stays in intake.
+    """
 
     plea: date | None = None
     hearing: date | None = None
@@ -82,10 +94,14 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     deferred_to: date | None = None
     sentence: date | None = None
     licence_end: date | None = None
+    turns_18: date | None = None
 
 
 class ReferralFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One referral as routing sees it. `sensitive` lists the special classes that apply (may be empty)."""
+    """One referral as routing sees it. `sensitive` lists the special classes that apply (may be empty).
+
+    `programme` is a scheme that the partnership's policy names; `domestic_burglary`: the burglary was of a home.
+    """
 
     referral: str
     agency: str
@@ -102,6 +118,9 @@ class ReferralFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     sharing_agreement: str | None = None
     explicit_agreement: bool = False
     chosen_on_remedy_document: bool = False
+    programme: str | None = None
+    plea: Plea = "unknown"
+    domestic_burglary: bool = False
     # From an older system's register, imported before the first day: who leads there already, and its worker.
     register_lead: str | None = None
     register_worker: str | None = None

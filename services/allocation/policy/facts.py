@@ -6,7 +6,7 @@ of `shared.contracts.referrals`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Final
 
@@ -18,6 +18,8 @@ from shared.contracts.referrals import PartyFact, ReferralFacts
 PRIOR_BY_STRICTNESS: Final = ("no", "not_now", "yes", "none")
 RISK_BY_HEIGHT: Final = ("high", "medium", "low", "unknown")
 INITIATOR_BY_WEIGHT: Final = ("harmed", "responsible", "court", "agency")
+CLASSES: Final = {"children": "child"}
+"""Sensitive classes that agencies call otherwise than policies do."""
 DEADLINES: Final = ("plea", "hearing", "adjourned_to", "deferred_to", "sentence", "licence_end", "turns_18")
 
 
@@ -128,19 +130,33 @@ def combine(referrals: Iterable[ReferralFacts]) -> CaseFacts:
     return CaseFacts(
         received_at=first.received_at,
         parties=tuple(parties.values()),
-        offence=last.offence_class,
+        offence=_offence(ordered),
         stage=last.stage,
         initiated_by=next(who for who in INITIATOR_BY_WEIGHT if who in initiators),
         referred_by=first.agency,
         areas=tuple(areas),
-        sensitive=tuple(dict.fromkeys(word for facts in ordered for word in facts.sensitive)),
-        # A date of plea and an admission together are a guilty plea; either alone is not.
-        plea="guilty" if "plea" in deadlines and admitted else "unknown",
+        sensitive=tuple(
+            dict.fromkeys(CLASSES.get(word, word) for facts in ordered for word in facts.sensitive)
+        ),
+        programme=_last_said([facts.programme for facts in ordered]),
+        # Where nobody says it: a date of plea and an admission together are a guilty plea; either alone is not.
+        plea=_last_said([facts.plea if facts.plea != "unknown" else None for facts in ordered])
+        or ("guilty" if "plea" in deadlines and admitted else "unknown"),
         chosen_on_remedy_document=any(facts.chosen_on_remedy_document for facts in ordered),
         explicit_agreement=any(facts.explicit_agreement for facts in ordered),
         sharing_agreement=last.sharing_agreement or first.sharing_agreement,
         deadlines=deadlines,
     )
+
+
+def _offence(ordered: Sequence[ReferralFacts]) -> str:
+    offence = ordered[-1].offence_class
+    domestic = offence == "burglary" and any(facts.domestic_burglary for facts in ordered)
+    return "domestic_burglary" if domestic else offence
+
+
+def _last_said(said: Sequence[str | None]) -> str | None:
+    return next((word for word in reversed(said) if word is not None), None)
 
 
 def _party(fact: PartyFact) -> PartyFacts:
@@ -151,14 +167,18 @@ def _party(fact: PartyFact) -> PartyFacts:
         home_area=fact.home_area,
         district=fact.district,
         supervising_agency=fact.supervising_agency,
+        supervising_kind=fact.supervising_kind,
         custody_agency=fact.custody_agency,
         liaison_agency=fact.liaison_agency,
+        caseworker=fact.caseworker,
+        liaison_officer=fact.liaison_officer,
         risk=fact.risk,
         admitted=fact.admitted,
         willing=fact.willing,
         prior_contact=fact.prior_contact,
         prior_contact_agency=fact.prior_contact_agency,
         language=fact.language,
+        needs=fact.needs,
         vulnerable=fact.vulnerable,
         enhanced_rights=fact.enhanced_rights,
         identified=fact.identified,

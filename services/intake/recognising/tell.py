@@ -96,7 +96,9 @@ class Teller:
                 self._refer(pending, place.case, incident, one, said, other_safety, contacts=contacts)
         self._refer_contacts(pending, place, incident, said, other_safety)
         posted = facts.Posted(due.id, due.agency, due.received_at, pending.referral)
-        current = facts.referral_facts(posted, incident, parties)
+        births = [pending.party(position).human.date_of_birth for position in place.positions]
+        adult = facts.coming_of_age(births, self._today)
+        current = facts.referral_facts(posted, incident, parties, adult)
         self._file(pending, place, current)
         self._hold_case(pending, place)
         for position in place.positions:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
 from services.allocation import policy
-from shared.contracts.referrals import Deadlines, PartyFact, ReferralFacts
+from services.allocation.store.policies import Policies
+from services.intake.referral import Sensitive
+from shared.contracts.referrals import Deadlines, Need, OffenceClass, PartyFact, ReferralFacts, Stage
 
 FIRST = ReferralFacts(
     referral="r1",
@@ -98,6 +100,46 @@ def test_dates_are_gathered_and_a_plea_with_an_admission_is_a_guilty_plea() -> N
     assert facts.deadlines == {"plea": date(2026, 3, 5), "hearing": date(2026, 4, 1)}
     assert facts.plea == "guilty"
     assert policy.combine([FIRST]).plea == "unknown"
+
+
+def test_what_a_referral_says_beyond_the_offence_reaches_the_policies() -> None:
+    parties = (
+        PartyFact(person="p1", role="harmed", liaison_officer="officer-7"),
+        PartyFact(
+            person="p2",
+            role="responsible",
+            caseworker="manager-2",
+            supervising_kind="nps",
+            needs=("learning_disability",),
+        ),
+    )
+    said = later(
+        parties=parties,
+        programme="c2",
+        plea="not_guilty",
+        domestic_burglary=True,
+        sensitive=("children",),
+        deadlines=Deadlines(plea=date(2026, 3, 5), turns_18=date(2026, 6, 1)),
+    )
+    facts = policy.combine(
+        [said, later(referral="r3", offence_class="burglary", received_at=said.received_at)]
+    )
+    people = {party.id: party for party in facts.parties}
+    assert (facts.offence, facts.programme, facts.plea) == ("domestic_burglary", "c2", "not_guilty")
+    assert facts.sensitive == ("child",)
+    assert facts.deadlines["turns_18"] == date(2026, 6, 1)
+    assert people["p1"].liaison_officer == "officer-7"
+    assert (people["p2"].caseworker, people["p2"].supervising_kind) == ("manager-2", "nps")
+    assert people["p2"].needs == ("learning_disability",)
+
+
+def test_every_sensitive_class_and_offence_of_a_referral_is_one_that_policies_know() -> None:
+    words = Policies.of_process().current.vocabulary.attributes
+    said = later(sensitive=get_args(Sensitive))
+    assert set(policy.combine([said]).sensitive) <= words["sensitive"].values
+    assert set(get_args(OffenceClass)) <= words["offence"].values
+    assert set(get_args(Need)) <= words["responsible_needs"].values
+    assert set(get_args(Stage)) <= words["stage"].values
 
 
 @pytest.mark.parametrize(

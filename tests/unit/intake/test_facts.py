@@ -84,6 +84,29 @@ def test_who_was_born_on_a_leap_day_comes_of_age_on_the_first_of_march() -> None
     assert facts.birthday(date(2008, 2, 29), 18) == date(2026, 3, 1)
 
 
+def test_of_a_coming_of_age_only_the_month_is_told() -> None:
+    assert facts.coming_of_age(["2009-04-23", "1971-03-09", None, "2012-01-05"], TODAY) == date(2027, 4, 1)
+    assert facts.coming_of_age(["1971-03-09", "2008-11-21"], TODAY) is None
+
+
+def test_codes_that_policies_ask_about_are_told() -> None:
+    codes = {
+        "caseworker": "pso-7",
+        "need_codes": ["substance_use", "substance_use"],
+        "supervising_kind": "crc",
+    }
+    document = sent(party(liaison_officer="vlo-1"), offender(**codes), programme="c2", plea="guilty")
+    party_facts = [facts.party_fact(document, each, "p", [], TODAY) for each in document.parties]
+    told = facts.referral_facts(Posted("r1", "police", datetime.now(UTC), document), "i1", party_facts)
+    assert (told.programme, told.plea, told.parties[0].liaison_officer) == ("c2", "guilty", "vlo-1")
+    responsible = told.parties[1]
+    assert (responsible.caseworker, responsible.needs, responsible.supervising_kind) == (
+        "pso-7",
+        ("substance_use",),
+        "crc",
+    )
+
+
 def test_facts_hold_nothing_that_says_who_somebody_is() -> None:
     secret = party(
         name={"forenames": "Zebedee", "surname": "Quillfeather"},
