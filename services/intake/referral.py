@@ -363,8 +363,8 @@ class Dates(Part):
 class Referral(Part):
     """One agency's request that restorative justice be considered, under the agency's own reference and version.
 
-    `prior_contact` and `agreement` speak of whoever was harmed, unless a party has its own. `programme` is the scheme through
-    which the case comes, by the name that the partnership's policy gives it.
+    `prior_contact` and `agreement` speak of whoever was harmed, unless a party has its own. `programme` is the scheme
+    through which the case comes, by the name that the partnership's policy gives it.
     """
 
     reference: Reference
