@@ -49,6 +49,7 @@ class Measured:
     stack: Stack
     pools: dict[str, asyncpg.Pool[asyncpg.Record]]
     own: str  # URL of a database for what is measured beside the services
+    ours: set[int]  # server processes that work for these pools: they count the stages, and are no part of the cost
 
     def port(self, name: str) -> int:
         """Return a service's port."""
@@ -63,6 +64,8 @@ class Measured:
         found = {name: sum(cpu(p) for p in services.running(self.place, name)) for name in NAMES}
         servers = self.stack.processes()
         for process in with_children(servers["PostgreSQL"]):
+            if process.pid in self.ours:
+                continue
             part = _serves(process)
             found[part] = found.get(part, 0.0) + cpu(process)
         found["kafka"] = sum(cpu(p) for p in with_children(servers["Kafka"]))
@@ -109,9 +112,10 @@ async def measured(home: Place) -> AsyncIterator[Measured]:
     stack = Stack(home)
     async with Supervisor(home, stack, lambda part, what: print(f"  {part}: {what}", flush=True)).running():
         databases = await asyncio.to_thread(stack.ensure_databases, (*NAMES, OWN))
-        pools = {name: await asyncpg.create_pool(databases[name], min_size=1, max_size=2) for name in NAMES}
+        pools = {name: await asyncpg.create_pool(databases[name], min_size=1, max_size=1) for name in NAMES}
+        ours = {await pool.fetchval("SELECT pg_backend_pid()") for pool in pools.values()}
         try:
-            yield Measured(home, stack, pools, databases[OWN])
+            yield Measured(home, stack, pools, databases[OWN], ours)
         finally:
             for pool in pools.values():
                 await pool.close()

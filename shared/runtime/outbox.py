@@ -38,6 +38,15 @@ _RETELL = """INSERT INTO outbox (position, topic, key)
 SELECT position, topic, key FROM journal WHERE topic = $1 ON CONFLICT DO NOTHING"""
 
 
+async def _let_go(connection: Any) -> None:  # noqa: ANN401 - a pool's proxy has no public type
+    """Let another process lead. The lock lives as long as the session: one that cannot be unlocked is ended."""
+    try:
+        await connection.execute("SELECT pg_advisory_unlock($1)", _LEADER)
+    except BaseException:
+        connection.terminate()
+        raise
+
+
 class Outbox:
     """The relay of one process."""
 
@@ -102,7 +111,7 @@ class Outbox:
                             self._active = self.connected = False
                             self._queue.clear()
                             self._sweep_due = True
-                            await connection.execute("SELECT pg_advisory_unlock($1)", _LEADER)
+                            await _let_go(connection)
             except (*INFRASTRUCTURE, KafkaError) as error:
                 log.warning("relay interrupted", extra={"error": type(error).__name__})
             await asyncio.sleep(0.5)

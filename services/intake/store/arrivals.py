@@ -53,6 +53,7 @@ class Stored:
     latest: int
 
 
+# `IN (SELECT ...) IS TRUE` is a look-up in a hash of the fresh ones; as a join it would compare each with each (see database).
 # Duplicates within the batch meet ON CONFLICT like those of other processes do: the first row wins, the others are settled
 # one by one afterwards. Nothing here waits for anything but a concurrent POST of the same reference.
 _ARRIVE: Final = """
@@ -68,15 +69,16 @@ WITH posted AS (
   RETURNING id, received_at
 ), versions AS (
   INSERT INTO referral_version (referral, version, content_tag, key, sealed, notes_key, notes, warnings, received_at)
-  SELECT id, version, content_tag, key, sealed, notes_key, notes, warnings, at FROM posted JOIN fresh USING (id)
+  SELECT id, version, content_tag, key, sealed, notes_key, notes, warnings, at FROM posted
+  WHERE (id IN (SELECT id FROM fresh)) IS TRUE
 ), people AS (
   INSERT INTO party (id, referral, version, position, contact, role, key, sealed)
   SELECT p.id, p.referral, p.version, p.position, p.contact, p.role, p.key, p.sealed FROM unnest(
     $12::uuid[], $13::uuid[], $14::int[], $15::smallint[], $16::boolean[], $17::text[], $18::bytea[], $19::bytea[])
     AS p(id, referral, version, position, contact, role, key, sealed)
-  JOIN fresh ON fresh.id = p.referral
+  WHERE (p.referral IN (SELECT id FROM fresh)) IS TRUE
 ), queued AS (
-  INSERT INTO to_match (referral, trace) SELECT id, trace FROM posted JOIN fresh USING (id)
+  INSERT INTO to_match (referral, trace) SELECT id, trace FROM posted WHERE (id IN (SELECT id FROM fresh)) IS TRUE
 )
 SELECT id::text AS id, received_at FROM fresh
 """
