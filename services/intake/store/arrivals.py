@@ -53,7 +53,7 @@ class Stored:
     latest: int
 
 
-# `IN (SELECT ...) IS TRUE` is a look-up in a hash of the fresh ones; as a join it would compare each with each (see database).
+# `IN (SELECT ...) IS TRUE` looks up in a hash of the fresh ones; as a join it would compare each with each (see database).
 # Duplicates within the batch meet ON CONFLICT like those of other processes do: the first row wins, the others are settled
 # one by one afterwards. Nothing here waits for anything but a concurrent POST of the same reference.
 _ARRIVE: Final = """

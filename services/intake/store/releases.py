@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from services.intake.domain.releases import BEFORE
 from services.intake.store.matching import lock_tags
 from shared.runtime.work import Work
 
@@ -41,7 +42,7 @@ INSERT INTO release (permit, fence, person, party, case_id, agency, worker, seen
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8::json, 'asked', $9)
 ON CONFLICT (permit) DO UPDATE SET seen = excluded.seen, fence = excluded.fence, asked_at = excluded.asked_at,
   worker = excluded.worker, state = 'asked', reason = NULL
-WHERE release.state = 'refused'
+WHERE release.state = ANY($10::text[])
 RETURNING xmax <> 0
 """
 
@@ -79,6 +80,7 @@ async def ask(work: Work, release: dict[str, Any], seen: dict[str, int]) -> bool
     again: bool | None = await work.fetchval(
         _ASK, release["permit"], release["fence"], release["person"], release["party"], release["case"],
         release["agency"], release["worker"], msgspec.json.encode(seen).decode(), work.now,
+        BEFORE["asked"],
     )  # fmt: skip
     return again
 
@@ -93,8 +95,8 @@ async def hand_out(work: Work, permit: str, redeemed: object) -> bool:
         await work.fetchval(
             """UPDATE release SET state = 'handed_out', handed_out_at = $2, redeemed = $3::json,
                  number = nextval('release_number')
-               WHERE permit = $1 AND state = 'asked' RETURNING true""",
-            permit, work.now, msgspec.json.encode(redeemed).decode(),
+               WHERE permit = $1 AND state = ANY($4::text[]) RETURNING true""",
+            permit, work.now, msgspec.json.encode(redeemed).decode(), BEFORE["handed_out"],
         )
     )  # fmt: skip
 
@@ -103,10 +105,11 @@ async def give_up(work: Work, permit: str, reason: str, tell: bool = True) -> bo
     """Decide that nothing is handed out for a permit; consent is to be told. False: too late."""
     given_up = await work.fetchval(
         """UPDATE release SET state = 'given_up', reason = $2, told = NOT $3::boolean
-           WHERE permit = $1 AND state = 'asked' RETURNING true""",
+           WHERE permit = $1 AND state = ANY($4::text[]) RETURNING true""",
         permit,
         reason,
         tell,
+        BEFORE["given_up"],
     )
     if given_up:
         await work.execute("DELETE FROM contact_claim WHERE permit = $1", permit)
@@ -126,9 +129,11 @@ async def in_doubt(work: Work, age: timedelta) -> list[str]:
 async def refused(work: Work, permit: str, reason: str) -> None:
     """Note a refusal of consent that says for certain that nothing was redeemed; the contact points are free again."""
     refused_now = await work.fetchval(
-        "UPDATE release SET state = 'refused', reason = $2 WHERE permit = $1 AND state = 'asked' RETURNING true",
+        """UPDATE release SET state = 'refused', reason = $2
+           WHERE permit = $1 AND state = ANY($3::text[]) RETURNING true""",
         permit,
         reason,
+        BEFORE["refused"],
     )
     if refused_now:
         await work.execute("DELETE FROM contact_claim WHERE permit = $1", permit)

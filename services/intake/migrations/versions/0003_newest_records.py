@@ -1,4 +1,4 @@
-"""The newest records of a person are read in their order: without it in the index, the planner reads the whole table backwards."""
+"""The newest records of a person, in their order: without it in the index, the planner reads the whole table backwards."""
 
 from __future__ import annotations
 
