@@ -7,6 +7,7 @@ to write, whatever the size of the batch.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -33,7 +34,11 @@ from shared.contracts import agencies, cases, consent, notifications
 from shared.contracts.envelope import Payload
 from shared.contracts.sharing import agreements
 from shared.runtime.stream import Stream
+from shared.runtime.telemetry import counter
 from shared.runtime.work import Connection
+
+log = logging.getLogger(__name__)
+UNHEARD = counter("decisions_unheard", "cases that need a decision and had no agency to tell of it")
 
 LANE = Stream(
     kind="lane",
@@ -185,6 +190,9 @@ async def publish(connection: Connection, notices: list[Notice]) -> None:
             agency = book.heir(entry.agency)
             notice.told.add(agency)
             told.append(entry if agency == entry.agency else replace(entry, agency=agency))
+        if isinstance(notice.payload, cases.CaseNeedsDecision) and not notice.told:
+            UNHEARD.add(1)
+            log.error("nobody was told that a case needs a decision", extra={"key": notice.subject})
     await _save_book(connection, book)
     await _write_feed(connection, told)
 

@@ -131,6 +131,7 @@ class CaseQueued(Payload, frozen=True, kw_only=True):
 
     agency: str
     due: datetime | None = None
+    hub: str | None = None
 
 
 @event("cases", "clock.missed")

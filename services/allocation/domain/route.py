@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, get_args
 from uuid import UUID, uuid5
 
 from services.allocation.domain.evolve import Asked, Cleared, PauseLifted, PauseSet, Placed, Planned, Story
@@ -22,6 +22,7 @@ from services.allocation.domain.state import (
     PlannedCheck,
     PlannedParty,
     Proposal,
+    no_of,
 )
 from shared.contracts.cases import (
     AllocatedParty,
@@ -34,6 +35,7 @@ from shared.contracts.cases import (
     CaseQueued,
     CaseResumed,
     CheckAnswered,
+    CheckKind,
     CheckRequested,
     ClearedParty,
     ProposedLead,
@@ -144,7 +146,8 @@ def _claim(story: Story, case: str, staffing: Staffing) -> None:
         return
     if staffing.full:
         if state.queued_for != staffing.full:
-            story.tell(CaseQueued(agency=staffing.full, due=min(proposal.clocks.values(), default=None)))
+            due = min(proposal.clocks.values(), default=None)
+            story.tell(CaseQueued(agency=staffing.full, due=due, hub=proposal.hub))
         return
     leads = tuple(
         ProposedLead(
@@ -210,10 +213,12 @@ def _tell_leads(story: Story) -> None:
     state, proposal = story.state, story.state.proposal
     if proposal is None:
         return
-    gates: dict[str, list[PlannedCheck]] = {}
-    for check in proposal.checks:
-        for party in check.gates:
-            gates.setdefault(party, []).append(check)
+    # Those asked too: that a check is answered, so that policy no longer plans it, is no news about who leads.
+    gates: dict[str, set[CheckKind]] = {}
+    gating = [(c.kind, c.gates) for c in proposal.checks] + [(c.kind, c.gates) for c in state.checks.values()]
+    for kind, waiting_for in gating:
+        for party in waiting_for:
+            gates.setdefault(party, set()).add(kind)
     parties = tuple(
         AllocatedParty(
             party=key,
@@ -222,7 +227,7 @@ def _tell_leads(story: Story) -> None:
             agency=party.agency if party.place in ("led", "elsewhere") else None,
             worker=party.worker,
             refused=party.reason,
-            checks=tuple(dict.fromkeys(check.kind for check in gates.get(key, ()))),
+            checks=tuple(kind for kind in get_args(CheckKind) if kind in gates.get(key, ())),
         )
         for key, party in in_order(state)
         if party.place != "new"
@@ -280,7 +285,15 @@ def _ask(story: Story, case: str) -> None:
             continue
         if check.closing and not story.state.outcomes:
             continue
-        asked = Check(kind=check.kind, of=check.of, about=check.about, gates=check.gates, due=check.due)
+        asked = Check(
+            kind=check.kind,
+            of=check.of,
+            about=check.about,
+            gates=check.gates,
+            due=check.due,
+            delivery=check.delivery,
+            closing=check.closing,
+        )
         party = _party_of(asked, case)
         story.tell(
             Asked(key, asked),
@@ -323,7 +336,8 @@ def open_checks(state: CaseState, case: str, party: str) -> list[str]:
         check_id(case, c) for c in (state.proposal.checks if state.proposal else ()) if party in c.gates
     ]
     extra = [key for key, check in state.checks.items() if check.extra and party in check.gates]
-    return [key for key in planned + extra if not _satisfied(state, key)]
+    refused = [key for key, check in no_of(state).items() if party in check.gates]
+    return [key for key in dict.fromkeys(planned + extra + refused) if not _satisfied(state, key)]
 
 
 def waiting(state: CaseState, case: str, *, closing: bool) -> list[str]:
@@ -331,7 +345,9 @@ def waiting(state: CaseState, case: str, *, closing: bool) -> list[str]:
     planned = [
         c for c in (state.proposal.checks if state.proposal else ()) if (c.closing if closing else c.delivery)
     ]
-    return [key for key in (check_id(case, c) for c in planned) if not _satisfied(state, key)]
+    refused = [key for key, c in no_of(state).items() if (c.closing if closing else c.delivery)]
+    keys = dict.fromkeys([*(check_id(case, c) for c in planned), *refused])
+    return [key for key in keys if not _satisfied(state, key)]
 
 
 def _clear(story: Story, case: str) -> None:

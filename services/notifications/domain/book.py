@@ -152,10 +152,21 @@ class Book:
         """Return the live parts of a case in these roles."""
         return [part for part in self._cases.get(case, {}).values() if part.role in roles and part.live]
 
+    def ever_led(self, person: str) -> list[Part]:
+        """Return the leads for a person, or for a party that has that id, with those that have ended."""
+        found = (self.get(key) for key in self._people.get(person, ()))
+        return [part for part in found if part and person in (part.person, part.about)]
+
     def led(self, person: str) -> list[Part]:
         """Return the live leads for a person, or for a party that has that id."""
-        found = (self.get(key) for key in self._people.get(person, ()))
-        return [part for part in found if part and part.live and person in (part.person, part.about)]
+        return [part for part in self.ever_led(person) if part.live]
+
+    def last_to_lead(self, case: str, party: str) -> set[str]:
+        """Return who leads a party of a case, or nobody doing so, who led it last."""
+        parts = [p for p in self._cases.get(case, {}).values() if p.role == "lead" and p.about == party]
+        live = {part.agency for part in parts if part.live}
+        newest = max((part.since for part in parts if part.since), default=None)
+        return live or {part.agency for part in parts if part.since == newest}
 
     def cases_of(self, person: str) -> list[str]:
         """Return the cases in which somebody leads for the person."""

@@ -58,8 +58,13 @@ def _allocated_to(agency: str, party: cases.AllocatedParty, notice: Notice, book
 @tell.register
 def _needs_decision(payload: cases.CaseNeedsDecision, notice: Notice, book: Book) -> Iterator[Entry]:
     _set_hub(notice, book, payload.hub)
-    data = {"reason": payload.reason, "options": list(payload.options)}
-    yield from to_hub(notice, book, notice.subject, None, data)
+    if book.of(notice.subject, "hub"):
+        data = {"reason": payload.reason, "options": list(payload.options)}
+        yield from to_hub(notice, book, notice.subject, None, data)
+        return
+    # Nobody co-ordinates this case: whoever sent it must know that it stands still, whatever its agreement says.
+    for agency in dict.fromkeys(part.agency for part in book.of(notice.subject, "referrer")):
+        yield entry(notice, agency, notice.subject, None, {"reason": payload.reason})
 
 
 @tell.register
@@ -133,6 +138,27 @@ def _answered(payload: cases.CheckAnswered, notice: Notice, book: Book) -> Itera
     for part in book.of(notice.subject, "asked"):
         if part.about == payload.check:
             book.end(part, notice.at)
+
+
+@tell.register
+def _overdue(payload: cases.CheckOverdue, notice: Notice, book: Book) -> Iterator[Entry]:
+    data = {"check": payload.check, "kind": payload.kind, "due": payload.due.isoformat()}
+    yield entry(notice, payload.of, notice.subject, payload.party, data)
+    yield from to_hub(notice, book, notice.subject, payload.party, data | {"of": payload.of})
+
+
+@tell.register
+def _queued(payload: cases.CaseQueued, notice: Notice, book: Book) -> Iterator[Entry]:
+    _set_hub(notice, book, payload.hub)
+    due = payload.due.isoformat() if payload.due else None
+    yield from to_hub(notice, book, notice.subject, None, {"agency": payload.agency, "due": due})
+
+
+@tell.register
+def _missed(payload: cases.ClockMissed, notice: Notice, book: Book) -> Iterator[Entry]:
+    data = {"clock": payload.clock, "due": payload.due.isoformat()}
+    yield from to_leads(notice, book, notice.subject, data)
+    yield from to_hub(notice, book, notice.subject, None, data)
 
 
 @tell.register

@@ -42,12 +42,22 @@ def _handed_over(payload: consent.LeadHandedOver, notice: Notice, book: Book) ->
 
 @tell.register
 def _withdrawn(payload: consent.ConsentWithdrawn, notice: Notice, book: Book) -> Iterator[Entry]:
+    """Tell of a "no": whoever leads or has led the person, as well where its part is over.
+
+    The case may have been closed because of this very "no", and the closure, of another topic, been heard first. And who led
+    before may still hold what it needs to call.
+    """
     person, scope, in_flight = notice.subject, payload.scope, list(payload.in_flight)
-    for case in payload.cases or book.cases_of(person):
+    led = book.ever_led(person)
+    for case in payload.cases or dict.fromkeys(part.case for part in led):
+        for part in led:
+            if part.case == case:
+                # What is in flight is the affair of who leads, or led last.
+                theirs = part.agency in book.last_to_lead(case, part.about)
+                data = {"scope": scope, "in_flight": in_flight if theirs else None}
+                yield entry(notice, part.agency, case, part.about, data)
         for part in book.of(case, "lead"):
-            if person in (part.person, part.about):
-                yield entry(notice, part.agency, case, part.about, {"scope": scope, "in_flight": in_flight})
-            else:
+            if person not in (part.person, part.about):
                 # The other side's lead must stop preparing, and need not know more than that.
                 yield entry(notice, part.agency, case, None, {"side": "other"})
         seen = {"scope": scope, "by": payload.by, "via": payload.via, "in_flight": in_flight}

@@ -19,6 +19,7 @@ LAST_WORDS = frozenset(
     {
         "attempt.overdue",
         "case.closed",
+        "consent.withdrawn",
         "double_reach.found",
         "lead.ended",
         "lead.handed_over",

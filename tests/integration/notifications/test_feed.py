@@ -107,6 +107,18 @@ async def test_a_withdrawal_that_comes_before_the_allocation_is_told_to_the_lead
     assert [entry["kind"] for entry in entries] == ["case.allocated", "consent.withdrawn"]
 
 
+async def test_a_withdrawal_that_comes_after_the_closure_is_told_to_the_lead_all_the_same(
+    world: World,
+) -> None:
+    await world.teller.tell("case-1", allocated(("mary", "beacon")), cases.CaseClosed(reason="withdrawn"))
+    await world.entries("beacon", 2)
+    withdrawn = consent.ConsentWithdrawn(scope="everything", by="person", via="prison", withdrawal="w-1")
+    await world.teller.tell("mary", withdrawn)
+    entries = await world.entries("beacon", 3)
+    assert [entry["kind"] for entry in entries][-1] == "consent.withdrawn"
+    assert [e["kind"] for e in (await world.feed("hub"))["entries"]][-1] == "consent.withdrawn"
+
+
 async def test_a_refused_claimant_is_not_told_who_leads(world: World) -> None:
     refused = consent.LeadRefused(
         claim="c", case="case-1", party="mary", agency="police", reason="led_elsewhere"

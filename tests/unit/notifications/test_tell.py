@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.notifications.domain import Book, Entry, Notice, Part, tell
+from services.notifications.domain import LAST_WORDS, Book, Entry, Notice, Part, tell
 from services.notifications.handlers import TOLD
 from shared.contracts import cases, consent, referrals
 from shared.contracts.envelope import Payload
@@ -106,6 +106,65 @@ def test_a_withdrawal_from_another_case_is_not_told_to_this_ones_lead() -> None:
     assert "beacon" not in {
         agency for agency, _ in told(happened(book, "mary", withdrawal("other"), after=1))
     }
+
+
+def kinds_of(agency: str, entries: list[Entry]) -> list[str]:
+    return [entry.kind for entry in entries if entry.agency == agency]
+
+
+@pytest.mark.parametrize("of", [(), ("k",)])
+def test_a_withdrawal_heard_after_the_closure_that_it_caused_reaches_the_lead(of: tuple[str, ...]) -> None:
+    book = Book()
+    happened(book, "k", allocation(("mary", "beacon"), ("frank", "nps")))
+    happened(book, "k", cases.CaseClosed(reason="withdrawn"), after=3)
+    entries = happened(book, "mary", withdrawal(*of), after=2)
+    assert kinds_of("beacon", entries) == ["ConsentWithdrawn"]
+    assert kinds_of("hub", entries) == ["ConsentWithdrawn"]
+    assert kinds_of("nps", entries) == []  # its case is over, and the person is not its party
+
+
+def test_who_led_before_learns_that_she_withdrew_and_not_what_is_in_flight() -> None:
+    book = Book()
+    happened(book, "k", allocation(("mary", "police")))
+    happened(book, "k", allocation(("mary", "beacon")), after=1)
+    gone = consent.ConsentWithdrawn(
+        scope="everything", by="person", via="prison", withdrawal="w", in_flight=("permit-1",)
+    )
+    data = {entry.agency: entry.data for entry in happened(book, "mary", gone, after=2)}
+    assert data["beacon"] == {"scope": "everything", "in_flight": ["permit-1"]}
+    assert data["police"] == {"scope": "everything"}
+
+
+def test_a_withdrawal_is_sent_though_the_agencys_part_is_over() -> None:
+    assert "consent.withdrawn" in LAST_WORDS
+
+
+def test_a_case_without_a_hub_that_needs_a_decision_is_told_to_who_referred_it() -> None:
+    book = Book()
+    book.know(Part("k", "referrer", "police", "ref-1", since=AT))
+    undecided = cases.CaseNeedsDecision(claim=None, why=("w",), reason="jurisdiction", options=("nps",))
+    [entry] = happened(book, "k", undecided)
+    assert (entry.agency, entry.data) == ("police", {"reason": "jurisdiction"})
+    with_hub = cases.CaseNeedsDecision(claim=None, why=("w",), reason="jurisdiction", hub="hub")
+    assert told(happened(book, "k", with_hub, after=1)) == {("hub", None)}
+
+
+def test_an_overdue_check_is_told_to_who_was_asked_and_to_the_hub() -> None:
+    book = Book()
+    happened(book, "k", allocation(("mary", "beacon")))
+    late = cases.CheckOverdue(check="c", kind="research", of="police", party="mary", due=AT)
+    assert told(happened(book, "k", late, after=1)) == {("police", "mary"), ("hub", "mary")}
+
+
+def test_a_queue_is_told_to_the_hub_that_may_not_have_heard_of_the_case_yet() -> None:
+    assert told(happened(Book(), "k", cases.CaseQueued(agency="beacon", hub="hub"))) == {("hub", None)}
+
+
+def test_a_missed_clock_is_told_to_leads_and_hub() -> None:
+    book = Book()
+    happened(book, "k", allocation(("mary", "beacon")))
+    missed = cases.ClockMissed(clock="information", due=AT)
+    assert told(happened(book, "k", missed, after=1)) == {("beacon", "mary"), ("hub", None)}
 
 
 def test_after_reopening_a_new_lead_is_not_told_of_the_old_withdrawal() -> None:
