@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 import asyncpg
@@ -140,17 +141,20 @@ class World:
     async def change(
         self, case: str, what: str, agency: str, body: dict[str, Any] | None = None, *scopes: str
     ) -> httpx.Response:
-        """Read a case's ETag, then do something to the case."""
-        read = await self.get(f"/v1/cases/{case}", agency, "cases.read", "hub")
-        etag = read.headers.get("etag", '"0"')
-        return await self.send(
-            "POST",
-            f"/v1/cases/{case}/{what}",
-            agency,
-            *(scopes or ("cases.write",)),
-            etag=etag,
-            json=body or {},
-        )
+        """Read a case's ETag, then do something to the case; again where it changed meanwhile (412)."""
+        for _ in range(5):
+            read = await self.get(f"/v1/cases/{case}", agency, "cases.read", "hub")
+            answer = await self.send(
+                "POST",
+                f"/v1/cases/{case}/{what}",
+                agency,
+                *(scopes or ("cases.write",)),
+                etag=read.headers.get("etag", '"0"'),
+                json=body or {},
+            )
+            if answer.status_code != HTTPStatus.PRECONDITION_FAILED:
+                break
+        return answer
 
 
 def referral(case: str, **changes: object) -> ReferralFacts:
