@@ -204,7 +204,7 @@ async def record_outcome(
             satisfied=body.satisfied,
         )
         try:
-            cases.record_outcome(story, _leading(story, agencies, caller.agency), outcome)
+            cases.record_outcome(story, case, _leading(story, agencies, caller.agency), outcome)
         except Refused as refused:
             raise refusal(refused) from None
         await carry_on(work, case, story, replan=False)

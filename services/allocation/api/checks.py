@@ -135,6 +135,6 @@ async def answer_check(
             detail="The hub can weigh it in a decision.",
         )
     asked = frozenset({"asked"}) | HUB
-    state, version = await act(service, request, caller, found["case_id"], decide, allowed=asked)
+    state, version = await act(service, request, caller, found["case_id"], decide, allowed=asked, replan=True)
     satisfied = state.checks[check].satisfied
     return json_response({"check": check, "satisfied": satisfied}, headers={"ETag": etag(version)})

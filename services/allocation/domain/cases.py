@@ -333,9 +333,14 @@ def change_team(story: Story, agency: str, members: tuple[str, ...]) -> None:
         story.tell(CaseTeamChanged(members=members))
 
 
-def record_outcome(story: Story, agency: str, outcome: OutcomeRecorded) -> None:
+def record_outcome(story: Story, case: str, agency: str, outcome: OutcomeRecorded) -> None:
     """What came of the case. Further outcomes (the agreement fulfilled, later) add to it."""
     _must_lead(story.state, agency)
     if not story.state.told:
         raise Refused("not-allocated", "nobody leads this case yet: an outcome comes after the allocation")
+    begun = story.state.outcomes > 0
+    if outcome.form != "none" and not begun and waiting(story.state, case, closing=False):
+        raise Refused(
+            "checks-open", "policy wants a check answered before the parties meet: see its open checks"
+        )
     story.tell(outcome)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from services.allocation.domain.state import CaseState, Check, Party, Pause, Place, Proposal
 from shared.contracts.cases import (
@@ -21,11 +21,19 @@ from shared.contracts.cases import (
     CaseReturned,
     CaseTeamChanged,
     CheckAnswered,
+    CheckKind,
     CheckRequested,
     OutcomeRecorded,
 )
 from shared.contracts.envelope import Payload
 from shared.contracts.referrals import ReferralFacts
+
+ANSWERS: Final[Mapping[CheckKind, str]] = {
+    "admission": "admitted",
+    "willingness": "willing",
+    "responsible_identified": "identified",
+}
+"""Checks whose answer is a fact about a party, and which fact of a referral it is."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +140,31 @@ class Received(Note):
 Told = Payload | Note
 
 
+def _overtaken(state: CaseState, facts: ReferralFacts) -> dict[str, Check]:
+    """Return the checks, those marked to whose answer a later version of a referral says something new."""
+    if not state.checks:
+        return state.checks
+    known = state.referrals.get(facts.referral)
+    before = {fact.person: fact for fact in known.parties} if known else {}
+    news = {
+        (kind, fact.person)
+        for fact in facts.parties
+        for kind, field in ANSWERS.items()
+        if getattr(fact, field) is not None
+        and fact.person in before
+        and getattr(fact, field) != getattr(before[fact.person], field)
+    }
+    return {
+        key: replace(check, overtaken=True)
+        if check.satisfied is not None and any((check.kind, party) in news for party in check.about)
+        else check
+        for key, check in state.checks.items()
+    }
+
+
 def _learned(state: CaseState, note: Learned) -> CaseState:
     referrals = {**state.referrals, note.facts.referral: note.facts}
+    checks = _overtaken(state, note.facts)
     parties = dict(state.parties)
     for fact in note.facts.parties:
         if fact.role == "contact":
@@ -145,7 +176,11 @@ def _learned(state: CaseState, note: Learned) -> CaseState:
         elif before.role != fact.role:
             parties[fact.person] = replace(before, role="both")
     return replace(
-        state, incident=state.incident or note.facts.incident, referrals=referrals, parties=parties
+        state,
+        incident=state.incident or note.facts.incident,
+        referrals=referrals,
+        parties=parties,
+        checks=state.checks if checks == state.checks else checks,
     )
 
 
@@ -221,7 +256,8 @@ def _check_answered(state: CaseState, event: CheckAnswered) -> CaseState:
     check = state.checks.get(event.check)
     if check is None:
         return state
-    return replace(state, checks={**state.checks, event.check: replace(check, satisfied=event.satisfied)})
+    answered = replace(check, satisfied=event.satisfied, overtaken=False)
+    return replace(state, checks={**state.checks, event.check: answered})
 
 
 def _closed(state: CaseState, event: CaseClosed) -> CaseState:

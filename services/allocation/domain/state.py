@@ -111,7 +111,11 @@ class Party:
 
 @dataclass(frozen=True)
 class Check:
-    """A check that was asked. `satisfied` None: not answered yet. `extra`: asked by the hub, not by policy."""
+    """A check that was asked. `satisfied` None: not answered yet. `extra`: asked by the hub, not by policy.
+
+    `delivery` and `closing` as in `PlannedCheck`. `overtaken`: a later version of a referral says something new about what
+    was answered, and counts instead.
+    """
 
     kind: CheckKind
     of: str
@@ -120,6 +124,9 @@ class Check:
     due: datetime | None = None
     satisfied: bool | None = None
     extra: bool = False
+    delivery: bool = False
+    closing: bool = False
+    overtaken: bool = False
 
 
 @dataclass(frozen=True)
@@ -187,6 +194,11 @@ def status_of(state: CaseState) -> Status:
         (state.claims > 0, "proposed"),
     )
     return next((status for holds, status in ladder if holds), "received")
+
+
+def no_of(state: CaseState) -> dict[str, Check]:
+    """Return the checks that were answered no, and still are. They count although policy no longer asks: it knows."""
+    return {key: c for key, c in state.checks.items() if c.satisfied is False and not c.overtaken}
 
 
 def leads_of(state: CaseState) -> frozenset[str]:

@@ -139,7 +139,8 @@ async def person_reached(work: Work, event: Envelope) -> None:
         rows.stage_fact(
             work, data.case, "harmed_reached" if harmed else "reached", key, data.agency, data.answer
         )
-    await carry_on(work, data.case, story, replan=False)
+    # What the person said is a fact that policy may ask about.
+    await carry_on(work, data.case, story, replan=bool(story.told))
 
 
 @handlers.event(consent.AttemptRecorded, locks=of_case)

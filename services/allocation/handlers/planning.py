@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import cast
 
+import msgspec
+
 from services.allocation import policy
+from services.allocation.domain.evolve import ANSWERS
 from services.allocation.domain.route import in_order
 from services.allocation.domain.state import CaseState, Need, PlannedCheck, PlannedParty, Proposal
 from services.allocation.store.policies import Decisions, Policies, Why
@@ -23,7 +26,7 @@ def propose(
     sentences: tuple[str, ...] = ()
     connection: str | None = None
     try:
-        facts = policy.combine(state.referrals.values())
+        facts = with_answers(policy.combine(state.referrals.values()), state)
         held_by = state.partnership or (state.proposal.partnership if state.proposal else "")
         if held_by:
             pinned = state.proposal.policy_version if state.proposal and state.proposal.partnership else None
@@ -49,6 +52,27 @@ def propose(
         return _undecided(state, policies.current.arbiter, str(error)), Why.of((str(error),))
     ids = tuple(party.id for party in facts.parties)
     return _as_registered(state, _proposal(state, decided, partnership.reference, facts, ids)), why
+
+
+def with_answers(facts: policy.CaseFacts, state: CaseState) -> policy.CaseFacts:
+    """Return the facts with what was answered since: by checks, and by the responsible themselves.
+
+    A yes about several people does not say of whom; it counts for the check, and is no fact about each.
+    """
+    said: dict[str, dict[str, bool]] = {}
+    explicit = facts.explicit_agreement
+    for check in state.checks.values():
+        if check.satisfied is None or check.overtaken:
+            continue
+        explicit = explicit or (check.kind == "agreement_to_share" and check.satisfied)
+        if check.kind in ANSWERS and (len(check.about) == 1 or not check.satisfied):
+            for party in check.about:
+                said.setdefault(party, {})[ANSWERS[check.kind]] = check.satisfied
+    for key, known in state.parties.items():
+        if known.answer in ("agreed", "declined"):
+            said.setdefault(key, {})["willing"] = known.answer == "agreed"
+    parties = tuple(msgspec.structs.replace(p, **said[p.id]) if p.id in said else p for p in facts.parties)
+    return msgspec.structs.replace(facts, parties=parties, explicit_agreement=explicit)
 
 
 def _as_registered(state: CaseState, proposal: Proposal) -> Proposal:

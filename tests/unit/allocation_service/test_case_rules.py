@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from services.allocation import policy
 from services.allocation.domain import cases, route
 from services.allocation.domain.cases import Refused
 from services.allocation.domain.evolve import Story, evolve
 from services.allocation.domain.state import CaseState, leads_of, status_of
+from services.allocation.handlers.planning import with_answers
 from shared.contracts.cases import (
     CaseAllocated,
     CaseCleared,
@@ -304,7 +306,7 @@ def test_accepted_once_and_only_by_a_lead() -> None:
 
 def test_no_return_after_an_outcome() -> None:
     story = go_on(allocated())
-    cases.record_outcome(story, "beacon", OutcomeRecorded(form="conference", agreement=True))
+    cases.record_outcome(story, CASE, "beacon", OutcomeRecorded(form="conference", agreement=True))
     with pytest.raises(Refused, match="close it instead"):
         cases.may_give_back(story.state, "beacon")
 
@@ -365,7 +367,7 @@ def test_a_closing_check_is_asked_after_the_outcome_and_closing_waits_for_it() -
     )
     story = go_on(allocated(proposal))
     assert story.state.checks == {}
-    cases.record_outcome(story, "beacon", OutcomeRecorded(form="indirect", agreement=False))
+    cases.record_outcome(story, CASE, "beacon", OutcomeRecorded(form="indirect", agreement=False))
     settle(story)
     (key,) = story.state.checks
     with pytest.raises(Refused, match="before the case is closed"):
@@ -382,3 +384,52 @@ def test_a_closing_check_never_keeps_a_case_without_outcome_open() -> None:
     story = go_on(allocated(proposal))
     cases.close_by_agency(story, CASE, "not_interested")
     assert find(story, CaseClosed).reason == "not_interested"
+
+
+def test_what_was_answered_is_a_fact_until_a_later_version_of_the_referral_says_otherwise() -> None:
+    proposal = replace(
+        PROPOSAL, checks=(research("probation", kind="admission", about=(BEN,), delivery=True),)
+    )
+    story = go_on(allocated(proposal))
+    (key,) = story.state.checks
+    cases.answer_check(story, key, "probation", satisfied=False)
+    (anna, ben) = with_answers(policy.combine(story.state.referrals.values()), story.state).parties
+    assert (anna.admitted, ben.admitted) == (None, False)
+    # Policy knows now, and asks no longer: the no still counts.
+    route.plan(story, PROPOSAL)
+    assert route.open_checks(story.state, CASE, ANNA) == [key]
+    assert route.waiting(story.state, CASE, closing=False) == [key]
+    admitted = (
+        PartyFact(person=ANNA, role="harmed"),
+        PartyFact(person=BEN, role="responsible", admitted=True),
+    )
+    cases.referral(story, facts(version=2, parties=admitted), NOW)
+    assert with_answers(policy.combine(story.state.referrals.values()), story.state).parties[1].admitted
+    assert route.open_checks(story.state, CASE, ANNA) == []
+
+
+def test_a_yes_about_two_people_is_no_fact_about_each_and_a_person_speaks_for_themselves() -> None:
+    carl = "person-carl"
+    parties = (*facts().parties, PartyFact(person=carl, role="responsible"))
+    asked = replace(PROPOSAL, checks=(research("probation", kind="willingness", about=(BEN, carl)),))
+    story = received(proposal=asked, parties=parties)
+    story = go_on(assigned(story.state, ANNA, BEN).state)
+    (key,) = story.state.checks
+    cases.answer_check(story, key, "probation", satisfied=True)
+    known = with_answers(policy.combine(story.state.referrals.values()), story.state).parties
+    assert [party.willing for party in known] == [None, None, None]
+    cases.reached(story, BEN, "agreed")
+    known = with_answers(policy.combine(story.state.referrals.values()), story.state).parties
+    assert [party.willing for party in known] == [None, True, None]
+
+
+def test_the_parties_do_not_meet_before_what_gates_the_delivery_is_answered() -> None:
+    proposal = replace(PROPOSAL, checks=(research("hub", kind="suitability", gates=(), delivery=True),))
+    story = go_on(allocated(proposal))
+    (key,) = story.state.checks
+    with pytest.raises(Refused, match="before the parties meet"):
+        cases.record_outcome(story, CASE, "beacon", OutcomeRecorded(form="conference", agreement=True))
+    cases.record_outcome(story, CASE, "beacon", OutcomeRecorded(form="none", agreement=False))
+    later = go_on(allocated(proposal))
+    cases.answer_check(later, key, "hub", satisfied=True)
+    cases.record_outcome(later, CASE, "beacon", OutcomeRecorded(form="conference", agreement=True))
