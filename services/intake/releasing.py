@@ -5,8 +5,8 @@
 3. In a transaction: lock again; if nothing has moved since (1), hand out; else give up and tell consent `not_made`.
 
 Only the try that wrote the row may repeat (2), with the sequences that it noted: an old answer together with newer sequences
-would hide what moved in between. Every other try finds the row and is refused. The row is open again only after a refusal
-that says for certain that nothing was redeemed.
+would hide what moved in between. Every other try finds the row and is refused. The row is open again only after an answer
+that says for certain that nothing was redeemed: a refusal, or a 503 of which consent itself says so.
 
 What a crash, or an answer that never came, leaves:
 - after (1) or (2): a row `asked`, claims, and a permit of which nobody knows whether it is redeemed. Nothing is handed out
@@ -26,6 +26,7 @@ from typing import Any
 
 from services.intake.core import PERSON, Intake, intake_of
 from services.intake.details import details_for
+from services.intake.domain import releases as rules
 from services.intake.gateways import Consent, PermitFact, Redeemed, Refusal
 from services.intake.store import people as details
 from services.intake.store import reading
@@ -43,8 +44,6 @@ RELEASES = counter("releases", "permits presented at intake, by what came of the
 TELL_SECONDS = 2.0
 # Far longer than a try can wait for consent: whoever wrote the row has died. (If not, it hands nothing out.)
 IN_DOUBT = timedelta(minutes=2)
-# Refusals after which the permit may be redeemed all the same: by another try, or by our own first call, still running.
-NOT_CERTAIN = frozenset({"already-redeemed", "in-flight"})
 
 _TITLES = {
     "behind": "Something about this person has just changed. Try again in a moment.",
@@ -57,6 +56,8 @@ _TITLES = {
     "expired": "This permit has expired.",
     "revoked": "This permit was revoked.",
     "fence": "The fence is not this permit's.",
+    "counterpart-withdrawn": "Nobody on the other side takes part in this case any longer.",
+    "not-named-worker": "The permit is for another worker.",
 }
 
 
@@ -117,7 +118,13 @@ async def _release(service: Intake, caller: Holder, permit: str, fence: int) -> 
     asked: Asked = await service.transact(
         _step_one, service, caller, permit, fence, fact, actor=Actor(caller.agency, caller.worker)
     )
-    redeemed = await consent.redeem(permit, fence, asked.seen, caller.sender)
+    try:
+        redeemed = await consent.redeem(permit, fence, asked.seen, caller.worker, caller.sender)
+    except Unavailable as error:
+        if error.nothing_done:
+            # Consent never had the request, or says that it did nothing: the permit is as it was, and so is the row.
+            await service.transact(store.refused, permit, "unavailable")
+        raise
     if isinstance(redeemed, Refusal):
         raise await _refused(service, permit, fence, redeemed.kind, asked)
     found = await service.transact(
@@ -154,9 +161,16 @@ async def _step_one(
     await work.lock(*((PERSON, person) for person in people))
     if set(await details.group_of(work, people)) != set(people) or await store.points_of(work, own) != points:
         raise Conflict("linked, unlinked or changed while being locked")
-    await _check(work, people, fact)
-    safety = work.state(PERSON, fact.person).safety
-    if safety.minor or (fact.channel is not None and fact.channel not in safety.channels):
+    states = {person: work.state(PERSON, person) for person in people}
+    reason = rules.objection(
+        states,
+        fact.case,
+        withdrawn=await store.withdrawn(work, people, fact.case),
+        alone=await _alone(work, fact, people),
+    )
+    if reason is not None:
+        raise refusal(reason)
+    if rules.unsafe(states[fact.person], fact.channel):
         raise refusal("unsafe")
     if fact.channel is not None and not await details_for(
         work, service.keyring, own, fact.case, fact.channel
@@ -176,16 +190,20 @@ async def _step_one(
     return Asked(people, seen, again)
 
 
-async def _check(work: Work, people: list[str], fact: PermitFact) -> None:
-    """Check what intake alone knows at this moment: withdrawals that have not reached consent, holds, erasure."""
-    if await store.withdrawn(work, people, fact.case):
-        raise refusal("withdrawn")
-    for person in people:
-        state = work.state(PERSON, person)
-        if state.erased:
-            raise refusal("withdrawn")
-        if any(hold.case in (None, fact.case) for hold in state.holds.values()):
-            raise refusal("on-hold")
+async def _alone(work: Work, fact: PermitFact, people: list[str]) -> bool:
+    """Say whether nobody is left on the other side of the case, by a "no" that consent may not have heard yet.
+
+    Nobody there is locked. A "no" that is recorded while this is decided comes after it, as it does for consent.
+    """
+    parties = await store.parties_of(work, fact.case)
+    others = rules.counterparts(parties, set(people))
+    if not others or not await store.unheard(work, others, fact.case):
+        return False
+    for other in others:
+        group = await details.group_of(work, [other])
+        if not (await store.withdrawn(work, group, fact.case) or await store.refused_by(work, group)):
+            return False
+    return True
 
 
 async def _step_three(
@@ -193,11 +211,14 @@ async def _step_three(
 ) -> dict[str, Any] | None:
     """Hand out, or give up: None."""
     await work.lock(*((PERSON, person) for person in asked.people))
-    moved = any(work.version(PERSON, person) != asked.seen[person] for person in asked.people)
-    moved = moved or set(await details.group_of(work, asked.people)) != set(asked.people)
-    moved = moved or await store.withdrawn(work, asked.people, fact.case)
-    # By then a person at the hub may have closed the attempt, and another permit may be granted.
-    moved = moved or work.now >= redeemed.use_by
+    moved = rules.moved(
+        asked.seen,
+        {person: work.version(PERSON, person) for person in asked.people},
+        await details.group_of(work, asked.people),
+        withdrawn=await store.withdrawn(work, asked.people, fact.case)
+        or await _alone(work, fact, asked.people),
+        late=work.now >= redeemed.use_by,
+    )
     found = None
     if not moved:
         own = await details.group_of(work, [fact.person])
@@ -212,15 +233,13 @@ async def _step_three(
 
 
 async def _refused(service: Intake, permit: str, fence: int, kind: str, asked: Asked) -> Problem:
-    if kind in NOT_CERTAIN:
-        if kind == "already-redeemed":
-            # By a call of an earlier try that arrived after its refusal: nobody can hand out what the row did not allow.
-            # A row that is new knows of no such try. Perhaps this database has forgotten one: then a person finds out.
-            given_up = await service.transact(store.give_up, permit, "interrupted", asked.again)
-            if given_up and asked.again:
-                await _tell_not_made(service, permit, fence)
-        return refusal(kind)
-    await service.transact(store.refused, permit, kind)
+    becomes = rules.after_refusal(kind, again=asked.again)
+    if becomes in ("given_up", "taken_back"):
+        tell = becomes == "taken_back"
+        if await service.transact(store.give_up, permit, "interrupted", tell) and tell:
+            await _tell_not_made(service, permit, fence)
+    elif becomes == "refused":
+        await service.transact(store.refused, permit, kind)
     return not_found("permit") if kind == "not-found" else refusal(kind)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ import msgspec
 
 from services.intake.domain.releases import BEFORE
 from services.intake.store.matching import lock_tags
+from shared.contracts.envelope import Role
 from shared.runtime.work import Work
 
 _NUMBERING: Final = 4_071_718
@@ -36,6 +38,17 @@ _WITHDRAWN: Final = """
 SELECT true FROM withdrawal_candidate AS c JOIN withdrawal AS w ON w.id = c.withdrawal
 WHERE c.person = ANY($1::text[]) AND w.state IN ('recorded', 'needs_person', 'in_force')
   AND (w.scope = 'everything' OR c.case_id IS NULL OR c.case_id = $2) LIMIT 1
+"""
+# Withdrawals of these people, for a case, that consent may not know of yet.
+_UNHEARD: Final = """
+SELECT true FROM withdrawal_candidate AS c JOIN withdrawal AS w ON w.id = c.withdrawal
+WHERE c.person = ANY($1::text[]) AND w.state IN ('recorded', 'needs_person')
+  AND (w.scope = 'everything' OR c.case_id IS NULL OR c.case_id = $2) LIMIT 1
+"""
+_PARTIES: Final = """
+SELECT DISTINCT f ->> 'person' AS person, f ->> 'role' AS role
+FROM referral_case AS c JOIN referral AS r ON r.id = c.referral, json_array_elements(c.facts -> 'parties') AS f
+WHERE c.case_id = $1 AND r.status <> 'retracted'
 """
 _ASK: Final = """
 INSERT INTO release (permit, fence, person, party, case_id, agency, worker, seen, state, asked_at)
@@ -70,6 +83,22 @@ async def claim(work: Work, points: set[bytes], person: str, permit: str) -> Non
 async def withdrawn(work: Work, people: list[str], case: str) -> bool:
     """Say whether a withdrawal of any of these people is recorded here, in force at consent or not yet."""
     return bool(await work.fetchval(_WITHDRAWN, people, case))
+
+
+async def unheard(work: Work, people: Iterable[str], case: str) -> bool:
+    """Say whether a withdrawal of any of these people is recorded that is not known to be in force."""
+    return bool(await work.fetchval(_UNHEARD, list(people), case))
+
+
+async def refused_by(work: Work, people: list[str]) -> bool:
+    """Say whether consent has told that any of these people said no."""
+    query = "SELECT true FROM ledger WHERE person = ANY($1::text[]) AND refused LIMIT 1"
+    return bool(await work.fetchval(query, people))
+
+
+async def parties_of(work: Work, case: str) -> list[tuple[str, Role]]:
+    """Return (person, role) of the parties of a case, as its referrals name them."""
+    return [(row["person"], row["role"]) for row in await work.fetch(_PARTIES, case)]
 
 
 async def ask(work: Work, release: dict[str, Any], seen: dict[str, int]) -> bool | None:
