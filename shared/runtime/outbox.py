@@ -12,7 +12,7 @@ import contextlib
 import logging
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -34,8 +34,12 @@ POLL_SECONDS = 2.0
 QUEUE_LIMIT = 20_000
 # Any number that nothing else in a service's own database takes.
 _LEADER = 4_071_001
+_SEEN = "SELECT topic, topic_id FROM topic_seen"
 _RETELL = """INSERT INTO outbox (position, topic, key)
 SELECT position, topic, key FROM journal WHERE topic = $1 ON CONFLICT DO NOTHING"""
+_SAW = """INSERT INTO topic_seen VALUES ($1, $2)
+ON CONFLICT (topic) DO UPDATE SET topic_id = excluded.topic_id"""
+_DOUBT = "UPDATE topic_seen SET topic_id = '' WHERE topic = $1"
 
 
 async def _let_go(connection: Any) -> None:  # noqa: ANN401 - a pool's proxy has no public type
@@ -60,7 +64,9 @@ class Outbox:
         self._recent: set[int] = set()
         self._blocked: set[tuple[str, str]] = set()
         self._wake = asyncio.Event()
+        self._ids: Mapping[str, str] = {}
         self._renewed = asyncio.Event()
+        self._deleting = 0
         self._active = False
         self._sweep_due = True
         self.connected = False
@@ -68,13 +74,19 @@ class Outbox:
     # --- what the unit of work uses
 
     def take_told(self) -> Sequence[int]:
-        """Hand over acknowledged positions to the transaction that will delete them."""
+        """Hand over acknowledged positions to the transaction that will delete them; it must say how that ended."""
         told, self._told = self._told, []
+        self._deleting += bool(told)
         return told
 
     def give_back(self, positions: Sequence[int]) -> None:
         """That transaction did not commit: the rows are still there."""
+        self._deleting -= bool(positions)
         self._told.extend(positions)
+
+    def forget(self, positions: Sequence[int]) -> None:
+        """That transaction has committed: the rows are gone."""
+        self._deleting -= bool(positions)
 
     def offer(self, recorded: Sequence[Recorded]) -> None:
         """Publish what was just committed, from memory. What is not taken is found by the next sweep."""
@@ -89,13 +101,42 @@ class Outbox:
         self._sweep_due = True
         self._wake.set()
 
-    async def retell(self, topic: str) -> None:
-        """Put every position of a topic back: the topic was lost and made again."""
-        # What was acknowledged may have been acknowledged by the topic that is gone: it stays in the outbox.
+    # --- topics that were lost
+
+    async def watch(self, ids: Mapping[str, str]) -> None:
+        """Compare the ids of this service's own topics with those that they had; begin anew where one was made again."""
+        self._ids = ids
+        if await self._strange(self._pool):
+            self._renewed.set()
+
+    def _forget_all(self) -> None:
         self._told.clear()
-        await self._pool.execute(_RETELL, topic)
         self._recent.clear()
-        self._renewed.set()
+
+    async def doubt(self, topic: str) -> None:
+        """Note that a topic lacks what was told to it: whoever leads tells it again."""
+        await self._pool.execute(_DOUBT, topic)
+
+    async def _strange(self, connection: Any) -> list[str]:  # noqa: ANN401 - a pool or a connection
+        seen = {row["topic"]: row["topic_id"] for row in await connection.fetch(_SEEN)}
+        return [topic for topic, topic_id in self._ids.items() if seen.get(topic) != topic_id]
+
+    async def _begin_anew(self, connection: Any) -> None:  # noqa: ANN401 - a pool's proxy has no public type
+        """Begin to lead with no memory; put every position of topics that were made again back into the outbox.
+
+        Only the leader does that, on the session that holds the lock, while nothing is being sent or deleted: what was
+        acknowledged may have been acknowledged by a topic that is gone, and what has just been put back must not be
+        deleted, or skipped as known, on the strength of that. No other process publishes, so none has such a memory.
+        """
+        while self._deleting:  # noqa: ASYNC110 - a statement or two, seldom
+            await asyncio.sleep(0.01)
+        # Only now: a transaction that did not commit has given back what it was to delete.
+        self._forget_all()
+        for topic in await self._strange(connection):
+            log.warning("a topic is new, or lacks what was told: telling all of it", extra={"topic": topic})
+            async with connection.transaction():
+                await connection.execute(_RETELL, topic)
+                await connection.execute(_SAW, topic, self._ids[topic])
 
     # --- the loop
 
@@ -106,11 +147,15 @@ class Outbox:
                 async with self._pool.acquire() as connection:
                     if await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LEADER):
                         try:
+                            self._renewed.clear()
+                            await self._begin_anew(connection)
                             await self._lead_until_renewed(connection)
                         finally:
                             self._active = self.connected = False
                             self._queue.clear()
                             self._sweep_due = True
+                            # Whoever leads next may tell again what this process believes to have told.
+                            self._forget_all()
                             await _let_go(connection)
             except (*INFRASTRUCTURE, KafkaError) as error:
                 log.warning("relay interrupted", extra={"error": type(error).__name__})
@@ -121,7 +166,6 @@ class Outbox:
 
         An idempotent producer that goes on numbering for a topic that forgot it is refused until it gives up.
         """
-        self._renewed.clear()
         leading = asyncio.create_task(self._lead(connection))
         renewed = asyncio.create_task(self._renewed.wait())
         try:
@@ -278,3 +322,4 @@ class Outbox:
             except BaseException:
                 self.give_back(told)
                 raise
+            self.forget(told)

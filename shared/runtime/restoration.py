@@ -73,7 +73,7 @@ async def reconcile(service: Service) -> bool:
                 await _adopt_topic(service, topic)
             elif service.outbox is not None and _lacks(told, {event.id for event in recent}, partitions):
                 log.error("the topic lacks what was told; telling everything again", extra={"topic": topic})
-                await service.outbox.retell(topic)
+                await service.outbox.doubt(topic)
     except KafkaError as error:
         raise Unavailable("the broker does not answer") from error
     return forgotten

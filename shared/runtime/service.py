@@ -9,7 +9,7 @@ import gc
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -48,6 +48,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Part = Literal["api", "consumer", "relay"]
 PARTS: tuple[Part, ...] = ("api", "consumer", "relay")
+WATCH_SECONDS = 2.0
 Loop = Callable[["Service"], Awaitable[None]]
 
 
@@ -235,6 +236,7 @@ class Service:
                 self.topic_ids = await self._topic_ids()
                 if self.own_topics and await reconcile(self) and self.restored is not None:
                     await self.restored(self)
+                await self._show_topics()
                 self.reconciled.set()
                 log.info("ready", extra={"port": self.settings.port})
             except (KafkaException, Unavailable, *INFRASTRUCTURE) as error:
@@ -291,27 +293,13 @@ class Service:
         """Notice topics that were lost: create them, and tell ours again from the journal."""
         while True:
             with contextlib.suppress(KafkaException):
-                ids = await self._topic_ids()
-                if self.outbox is not None:
-                    await self._tell_new_topics(self.outbox, ids)
-                self.topic_ids = ids
-            await asyncio.sleep(3)
+                self.topic_ids = await self._topic_ids()
+                await self._show_topics()
+            await asyncio.sleep(WATCH_SECONDS)
 
-    async def _tell_new_topics(self, outbox: Outbox, ids: Mapping[str, str]) -> None:
-        rows = await self.pool.fetch("SELECT topic, topic_id FROM topic_seen")
-        seen = {row["topic"]: row["topic_id"] for row in rows}
-        for topic in self.own_topics:
-            if seen.get(topic) == ids[topic]:
-                continue
-            if topic in seen:
-                log.error("topic was made again; telling everything again", extra={"topic": topic})
-            # First the positions, then the id: killed between the two, it does the harmless thing twice.
-            await outbox.retell(topic)
-            await self.pool.execute(
-                "INSERT INTO topic_seen VALUES ($1, $2) ON CONFLICT (topic) DO UPDATE SET topic_id = excluded.topic_id",
-                topic,
-                ids[topic],
-            )
+    async def _show_topics(self) -> None:
+        if self.outbox is not None:
+            await self.outbox.watch({topic: self.topic_ids[topic] for topic in self.own_topics})
 
 
 async def current_service(request: Request) -> Any:  # noqa: ANN401 - FastAPI runs what is not async in a thread

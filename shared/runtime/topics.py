@@ -83,7 +83,9 @@ class Broker:
         }
         settings = {names[key]: value for key, value in self.options.items() if key in names}
         # librdkafka writes its complaints about an absent broker to standard error; readiness reports them instead.
-        return {"bootstrap.servers": self.servers, "log_level": "0", **settings}
+        # Nor may it wait ten seconds before it looks whether the broker is back: everybody else waits for its answer.
+        patience = {"reconnect.backoff.ms": 100, "reconnect.backoff.max.ms": 1_000}
+        return {"bootstrap.servers": self.servers, "log_level": "0", **patience, **settings}
 
 
 class Topics:

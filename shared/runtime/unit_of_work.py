@@ -41,6 +41,9 @@ class Relay(Protocol):
     def give_back(self, positions: Sequence[int]) -> None:
         """The transaction that should have deleted them did not commit."""
 
+    def forget(self, positions: Sequence[int]) -> None:
+        """The transaction that deleted them has committed."""
+
     def offer(self, recorded: Sequence[Recorded]) -> None:
         """These have just been committed."""
 
@@ -53,6 +56,9 @@ class NoRelay:
         return ()
 
     def give_back(self, positions: Sequence[int]) -> None:
+        """Do nothing."""
+
+    def forget(self, positions: Sequence[int]) -> None:
         """Do nothing."""
 
     def offer(self, recorded: Sequence[Recorded]) -> None:
@@ -103,7 +109,7 @@ class UnitOfWork:
         # the locks, behind. The transaction is short and has time-outs: it ends by itself.
         return await asyncio.shield(self._run(function, actor, command_id, consumed, exclusive, label))
 
-    async def _run(  # noqa: C901, PLR0912 - the retries of a transaction belong side by side
+    async def _run(  # noqa: C901, PLR0912, PLR0915 - the retries of a transaction belong side by side
         self,
         function: Callable[[Work], Awaitable[T]],
         actor: Actor,
@@ -121,16 +127,18 @@ class UnitOfWork:
                     work = Work(
                         connection, source=self.source, actor=actor, command_id=command_id, wanted=wanted
                     )
-                    told = self.relay.take_told()
+                    told: Sequence[int] = ()
                     try:
                         async with connection.transaction():
                             if exclusive and command_id is not None:
                                 await _claim(connection, command_id)
                             answer = await function(work)
                             if work.recorded and not self.may_record():
-                                raise Unavailable("not yet compared with the broker's topics")  # noqa: TRY301
+                                why = "not yet compared with the broker's topics"
+                                raise Unavailable(why, nothing_done=True)  # noqa: TRY301
                             if command_id is not None:
                                 await connection.execute(_REMEMBER, command_id, work.fingerprint, work.answer)
+                            told = self.relay.take_told()
                             await save(connection, work, consumed() if consumed else None, told)
                             if crash.ARMED:
                                 crash.reach("before_commit", label)
@@ -138,6 +146,7 @@ class UnitOfWork:
                     except BaseException:
                         self.relay.give_back(told)
                         raise
+                    self.relay.forget(told)
                     # Straight after the commit, with nothing awaited between (giving the connection back is a round trip):
                     # of two transactions of one key the first to commit is the first to offer, because the second could not
                     # finish its own before this one let go.

@@ -147,7 +147,9 @@ def own_stack() -> Iterator[Stack]:
             )
         servers.start()
         yield servers
-        servers.stop()
+        # Thrown away: a broker that stops in good order takes many seconds over it.
+        servers.kafka.kill()
+        servers.postgres.kill()
 
 
 @contextmanager
