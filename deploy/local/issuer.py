@@ -1,9 +1,10 @@
-"""A token issuer for one machine: OAuth2 client credentials, and the keys that services verify its tokens with.
+"""A token issuer for one machine: OAuth2 client credentials, people signing in, and the keys that services verify with.
 
     POST /token                                  grant_type=client_credentials, HTTP Basic (or client_id and client_secret
                                                  in the form), scope (a subset, optional), worker (agencies, optional)
     GET  /.well-known/jwks.json
     GET  /.well-known/openid-configuration
+    /authorize, /revoke                          people signing in at the dashboard: see signing_in.py
 
 For development and single-machine use; at scale the partnership's own identity provider issues tokens with these claims:
 iss, aud "onefriend", sub, agency, kind (agency, service, operator), worker, scope, iat, exp, jti.
@@ -24,11 +25,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from deploy.local import signing_in
 from deploy.local.clients import Client, Clients
 from deploy.local.place import Place, write_private
+from deploy.local.signing_in import SignedIn
+from deploy.local.workers import KINDS, Worker, Workers
 
 ISSUER = "onefriend"
 AUDIENCE = "onefriend"
@@ -49,7 +53,9 @@ class Issuer:
     """The signing key of one place and the tokens made with it."""
 
     def __init__(self, place: Place) -> None:
+        self.place = place
         self.clients = Clients(place)
+        self.signed_in = SignedIn(Workers(place))
         self._key = _signing_key(place)
         numbers = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self._key.public_key()))
         thumb = json.dumps({name: numbers[name] for name in ("crv", "kty", "x", "y")}, separators=(",", ":"))
@@ -71,24 +77,40 @@ class Issuer:
         beyond = sorted(set(wanted) - set(client.scopes))
         if beyond:
             raise Refused("invalid_scope", f"{' '.join(beyond)}: ask for some of: {' '.join(client.scopes)}")
-        now = int(time.time())
-        claims: dict[str, Any] = {
-            "iss": ISSUER,
-            "aud": AUDIENCE,
-            "sub": client.id,
-            "agency": client.id,
-            "kind": client.kind,
-            "scope": " ".join(wanted),
-            "iat": now,
-            "exp": now + LIFETIME,
-            "jti": str(uuid.uuid4()),
-        }
+        more = {}
         if worker is not None:
             if client.kind == "service" or not WORKER.fullmatch(worker):
                 raise Refused(
                     "invalid_request", "worker: an id of letters, digits and ._@- for an agency or operator"
                 )
-            claims["worker"] = worker
+            more["worker"] = worker
+        return self._sign(client.id, client.id, client.kind, wanted, **more)
+
+    def worker_token(self, worker: Worker) -> str:
+        """A token for a worker who has signed in.
+
+        Raises:
+            Refused: if the worker's agency has no access any more.
+        """
+        client = self.clients.all().get(worker.agency)
+        if client is None or client.revoked:
+            raise Refused("invalid_grant", "the worker's agency has no access")
+        return self._sign(worker.id, worker.agency, KINDS[worker.role], worker.scopes, worker=worker.id)
+
+    def _sign(self, subject: str, agency: str, kind: str, scopes: tuple[str, ...], **more: str) -> str:
+        now = int(time.time())
+        claims: dict[str, Any] = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": subject,
+            "agency": agency,
+            "kind": kind,
+            "scope": " ".join(scopes),
+            "iat": now,
+            "exp": now + LIFETIME,
+            "jti": str(uuid.uuid4()),
+            **more,
+        }
         return jwt.encode(claims, self._key, algorithm="ES256", headers={"kid": self._kid})
 
 
@@ -137,10 +159,21 @@ def application(place: Place) -> Starlette:
                 "issuer": ISSUER,
                 "token_endpoint": f"{base}/token",
                 "jwks_uri": f"{base}/.well-known/jwks.json",
-                "grant_types_supported": ["client_credentials"],
+                "authorization_endpoint": f"{base}/authorize",
+                "revocation_endpoint": f"{base}/revoke",
+                "response_types_supported": ["code"],
+                "code_challenge_methods_supported": ["S256"],
+                "grant_types_supported": ["client_credentials", "authorization_code", "refresh_token"],
                 "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
             }
         )
+
+    async def authorize(request: Request) -> Response:
+        return await _authorize(issuer, request)
+
+    async def revoke(request: Request) -> Response:
+        issuer.signed_in.revoke((await _form(request)).get("token", ""))
+        return PlainTextResponse("")
 
     async def ready(_: Request) -> PlainTextResponse:
         return PlainTextResponse("ready\n")
@@ -148,6 +181,8 @@ def application(place: Place) -> Starlette:
     return Starlette(
         routes=[
             Route("/token", token, methods=["POST"]),
+            Route("/authorize", authorize, methods=["GET", "POST"]),
+            Route("/revoke", revoke, methods=["POST"]),
             Route("/.well-known/jwks.json", jwks),
             Route("/.well-known/openid-configuration", discovery),
             Route("/readyz", ready),
@@ -155,25 +190,63 @@ def application(place: Place) -> Starlette:
     )
 
 
-async def _answer(issuer: Issuer, request: Request) -> JSONResponse:
+async def _form(request: Request) -> dict[str, str]:
     async with request.form(max_files=0, max_fields=20) as form:
-        fields = {name: value for name, value in form.items() if isinstance(value, str)}
-    if fields.get("grant_type") != "client_credentials":
-        raise Refused("unsupported_grant_type", "send grant_type=client_credentials as a form field")
+        return {name: value for name, value in form.items() if isinstance(value, str)}
+
+
+async def _authorize(issuer: Issuer, request: Request) -> Response:
+    fields = dict(request.query_params) if request.method == "GET" else await _form(request)
+    asked = signing_in.read(fields, issuer.place.ports()["dashboard"])
+    if isinstance(asked, str):
+        return signing_in.refused(asked)
+    if request.method == "GET":
+        return signing_in.form(asked)
+    worker = issuer.signed_in.workers.authenticate(fields.get("name", "").strip(), fields.get("password", ""))
+    return (
+        signing_in.back(asked, issuer.signed_in.code(asked, worker))
+        if worker
+        else signing_in.form(asked, wrong=True)
+    )
+
+
+async def _answer(issuer: Issuer, request: Request) -> JSONResponse:
+    fields = await _form(request)
     client_id, secret = _credentials(request, fields)
     client = issuer.clients.authenticate(client_id, secret)
+    grant = fields.get("grant_type")
+    if grant not in {"client_credentials", "authorization_code", "refresh_token"}:
+        raise Refused("unsupported_grant_type", "send grant_type=client_credentials as a form field")
     if client is None:
         raise Refused(
             "invalid_client", "the client id or its secret is wrong, or its access was revoked", 401
         )
-    made = issuer.token(client, scope=fields.get("scope", ""), worker=fields.get("worker") or None)
-    body = {
-        "access_token": made,
-        "token_type": "Bearer",
-        "expires_in": LIFETIME,
-        "scope": fields.get("scope") or " ".join(client.scopes),
-    }
+    body: dict[str, Any] = {"token_type": "Bearer", "expires_in": LIFETIME}
+    if grant == "client_credentials":
+        made = issuer.token(client, scope=fields.get("scope", ""), worker=fields.get("worker") or None)
+        body |= {"access_token": made, "scope": fields.get("scope") or " ".join(client.scopes)}
+    else:
+        body |= _of_worker(issuer, client, fields)
     return JSONResponse(body, headers={"Cache-Control": "no-store"})
+
+
+def _of_worker(issuer: Issuer, client: Client, fields: dict[str, str]) -> dict[str, str]:
+    """What a dashboard gets for a code, or for a session that goes on."""
+    refresh = fields.get("refresh_token", "")
+    if fields["grant_type"] == "refresh_token":
+        worker = issuer.signed_in.refresh(refresh) if client.id == "dashboard" else None
+    else:
+        found = issuer.signed_in.redeem(
+            client.id, fields.get("code", ""), fields.get("redirect_uri", ""), fields.get("code_verifier", "")
+        )
+        worker, refresh = found or (None, "")
+    if worker is None:
+        raise Refused("invalid_grant", "the code or the session is over: sign in again")
+    return {
+        "access_token": issuer.worker_token(worker),
+        "refresh_token": refresh,
+        "scope": " ".join(worker.scopes),
+    }
 
 
 def _credentials(request: Request, fields: dict[str, str]) -> tuple[str, str]:

@@ -87,6 +87,8 @@ def environment(place: Place, name: str, database_url: str, broker: str) -> dict
         "ONEFRIEND_DEVELOPMENT": os.environ.get("ONEFRIEND_DEVELOPMENT", "1"),
     }
     told |= {f"ONEFRIEND_{other.upper()}_URL": url(place, other) for other in SERVICES}
+    if name == "dashboard":
+        told["ONEFRIEND_AUTHORIZE_URL"] = f"{url(place, 'issuer')}/authorize"
     if name == "intake":
         told["ONEFRIEND_MASTER_KEY_FILE"] = str(master_key(place))
     inherited = {key: value for key, value in os.environ.items() if key not in WITHHELD}

@@ -20,6 +20,7 @@ from deploy.local import agencies, issuer, mail, processes, services
 from deploy.local.place import CHECKOUT, Busy, Place, is_free
 from deploy.local.processes import DidNotStart, Tell
 from deploy.local.stack import SERVICES, Stack
+from deploy.local.workers import Workers
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds before a service that died is started again
 STEADY = 30.0  # a service that ran so long had started well: the next pause is the first one again
@@ -116,6 +117,7 @@ class Supervisor:
         """The issuer and the mail sink, in this process."""
         services.register_clients(self.place)
         agencies.ensure_clients(self.place)
+        Workers(self.place).ensure_examples()
         ports = self.place.ports()
         config = uvicorn.Config(
             issuer.application(self.place),
