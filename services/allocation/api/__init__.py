@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from services.allocation.api import cases, checks, holding, measures, policies, registry
+from services.allocation.api import cases, checks, drafts, holding, measures, policies, registry
 
 routers: tuple[APIRouter, ...] = (
     cases.router,
@@ -10,5 +10,6 @@ routers: tuple[APIRouter, ...] = (
     checks.router,
     registry.router,
     policies.router,
+    drafts.router,
     measures.router,
 )

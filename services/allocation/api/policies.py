@@ -9,16 +9,15 @@ from fastapi import APIRouter, Path
 from pydantic import Field
 from starlette.responses import Response
 
-from services.allocation import policy
 from services.allocation.api.common import Body, Current, json_response
+from services.allocation.api.drafts import readable, registry_of
 from services.allocation.domain.state import CaseState, Proposal
 from services.allocation.handlers.carry import CASE
 from services.allocation.handlers.planning import propose
-from services.allocation.store.policies import Decisions, Policies
-from services.allocation.store.registry import MEMORY, Registry
+from services.allocation.store.policies import NATION, Decisions
+from services.allocation.store.registry import Registry
 from shared.runtime.auth import Caller, scope
-from shared.runtime.problems import FieldError, Problem, invalid, not_found
-from shared.runtime.work import Work
+from shared.runtime.problems import not_found
 
 router = APIRouter(prefix="/v1/policies", tags=["policies"])
 PolicyId = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{1,63}$")]
@@ -35,7 +34,7 @@ async def list_policies(
     caller: Caller = scope("hub", "commissioner", "operator"),  # noqa: ARG001 - the declaration is the check
 ) -> Response:
     """Return the policies in force: what a case that begins now lives under."""
-    registry = await service.transact(_registry)
+    registry = await registry_of(service)
     found = [
         {
             "policy": p.id,
@@ -48,11 +47,6 @@ async def list_policies(
         for p in registry.policies.current.partnerships.values()
     ]
     return json_response({"policies": found})
-
-
-async def _registry(work: Work) -> Registry:
-    await work.lock()
-    return await MEMORY.registry(work)
 
 
 class DryRun(Body):
@@ -73,26 +67,17 @@ async def dry_run(
     caller: Caller = scope("hub", "commissioner", "operator"),  # noqa: ARG001 - the declaration is the check
 ) -> Response:
     """Return, for the last cases, what the changed policy would decide otherwise. Nothing changes."""
-    registry = await service.transact(_registry)
-    if policy_id not in registry.policies.current.partnerships:
+    registry = await registry_of(service)
+    if policy_id != NATION and policy_id not in registry.policies.current.partnerships:
         raise not_found("policy")
-    rows = await service.pool.fetch(_LAST, policy_id, body.everywhere, body.last)
+    everywhere = body.everywhere or policy_id == NATION
+    rows = await service.pool.fetch(_LAST, policy_id, everywhere, body.last)
     # Each case is decided twice; in a thread, so that nobody else waits for it.
     return json_response(await asyncio.to_thread(_compare, registry, policy_id, body.text, rows))
 
 
 def _compare(registry: Registry, policy_id: str, text: str, rows: list[Any]) -> dict[str, Any]:
-    file = registry.policies.current.partnership(policy_id).file
-    files = {**registry.policies.files, file: text}
-    try:
-        changed = Policies(policy.parse(files), files)
-    except policy.PolicyErrors as errors:
-        wrong = [FieldError(f"{p.file}:{p.line}", p.what, p.remedy) for p in errors.problems]
-        raise Problem(422, "policy", "The policy cannot be used.", errors=wrong) from None
-    if policy_id not in changed.current.partnerships:
-        raise invalid(
-            [FieldError("text", f"not the policy {policy_id}", f"Keep `policy: {policy_id}` at its head.")]
-        )
+    changed = readable(registry.policies, policy_id, text)
     differing = []
     as_is, as_it_would_be = Decisions(), Decisions()
     for row in rows:

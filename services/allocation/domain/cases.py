@@ -17,6 +17,7 @@ from services.allocation.domain.evolve import (
     Learned,
     PartnershipChosen,
     Placed,
+    PolicyLeft,
     Received,
     Reopened,
     Story,
@@ -266,6 +267,14 @@ def choose_partnership(story: Story, partnership: str) -> None:
     if story.state.proposal is None or story.state.proposal.partnership:
         raise Refused("undecided", "a partnership holds this case already: a move is a hand-over of the lead")
     story.tell(PartnershipChosen(partnership))
+
+
+def move_to_policy_in_force(story: Story) -> None:
+    """The case leaves the policy version that it began with."""
+    _must_be_open(story.state)
+    if story.state.proposal is None or not story.state.proposal.partnership:
+        raise Refused("undecided", "no partnership holds this case yet: it has no policy to leave")
+    story.tell(PolicyLeft())
 
 
 def close_by_agency(story: Story, case: str, reason: str) -> None:

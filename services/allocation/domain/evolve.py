@@ -131,6 +131,11 @@ class PartnershipChosen(Note):
 
 
 @dataclass(frozen=True)
+class PolicyLeft(Note):
+    """The case is to be decided by the version in force from now on."""
+
+
+@dataclass(frozen=True)
 class Received(Note):
     """When the case was first heard of."""
 
@@ -283,6 +288,11 @@ def _reopened(state: CaseState, _: Reopened) -> CaseState:
     return replace(state, closed=None, parties=parties, told=(), accepted={})
 
 
+def _policy_left(state: CaseState, _: PolicyLeft) -> CaseState:
+    proposal = replace(state.proposal, policy_version="") if state.proposal else None
+    return replace(state, proposal=proposal)
+
+
 def _returned(state: CaseState, event: CaseReturned) -> CaseState:
     return replace(state, accepted={k: v for k, v in state.accepted.items() if k != event.agency})
 
@@ -290,6 +300,7 @@ def _returned(state: CaseState, event: CaseReturned) -> CaseState:
 _EVOLVE: dict[type[Any], Callable[[CaseState, Any], CaseState]] = {
     Decided: lambda s, _: replace(s, undecided=None),
     PartnershipChosen: lambda s, n: replace(s, partnership=n.partnership, undecided=None),
+    PolicyLeft: _policy_left,
     Received: lambda s, n: replace(s, received_at=s.received_at or n.at),
     Learned: _learned,
     Dropped: _dropped,

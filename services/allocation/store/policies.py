@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,9 +14,13 @@ import msgspec
 from services.allocation import policy
 from services.allocation.policy.clocks import LONDON
 from services.allocation.policy.loader import AREAS, NATIONAL, VOCABULARY
+from services.allocation.policy.model import Rules
 from shared.runtime.work import Work
 
 MOST_DECISIONS: Final = 10_000
+MOST_READ: Final = 3
+NATION: Final = "national"
+_log = logging.getLogger(__name__)
 FOLDER = Path(__file__).parents[1] / "policies"
 _KEEP = """
 INSERT INTO policy_version (reference, partnership, files)
@@ -34,11 +39,59 @@ class Policies:
     older: dict[str, policy.Partnership] = field(default_factory=dict)
 
     @classmethod
-    def of_process(cls) -> Policies:
-        """Return the policies that ship with this process, read once."""
-        if not _READ:
-            _READ.append(cls.read())
-        return _READ[0]
+    def of_process(cls, published: Mapping[str, str] | None = None) -> Policies:
+        """Return the policies that ship with this process, or what people have published instead, by file; read once.
+
+        A published policy that this release cannot read is left out, and told: the release's own is in force then.
+        """
+        wanted = dict(published or {})
+        found = _READ.get(tuple(sorted(wanted.items())))
+        if found is None:
+            found = _READ[tuple(sorted(wanted.items()))] = cls._over(cls.read(), wanted)
+            while len(_READ) > MOST_READ:
+                del _READ[next(iter(_READ))]
+        return found
+
+    @classmethod
+    def _over(cls, shipped: Policies, published: Mapping[str, str]) -> Policies:
+        if not published:
+            return shipped
+        try:
+            return shipped.with_files(published)
+        except policy.PolicyErrors:
+            pass
+        found = shipped
+        for file, text in published.items():
+            try:
+                found = found.with_files({file: text})
+            except policy.PolicyErrors as errors:
+                first = errors.problems[0]
+                _log.error(
+                    "a published policy cannot be read by this release: publish it anew",
+                    extra={"key": file, "reason": f"line {first.line}: {first.what}"},
+                )
+        return found
+
+    def with_files(self, files: Mapping[str, str]) -> Policies:
+        """Return these policies with other texts for some files. Raises PolicyErrors with every problem."""
+        together = {**self.files, **files}
+        return Policies(policy.parse(together), together)
+
+    def rules_of(self, policy_id: str) -> Mapping[str, Rules]:
+        """Return the rules of a partnership, or those of the nation, by section. Raises FactsError if there is none."""
+        if policy_id == NATION:
+            return next(iter(self.current.partnerships.values())).national
+        return self.current.partnership(policy_id).rules
+
+    def reference_of(self, policy_id: str) -> str:
+        """Return the name and version of a policy in force. Raises FactsError if there is none."""
+        if policy_id == NATION:
+            return f"{NATION} {self.current.version}"
+        return self.current.partnership(policy_id).reference
+
+    def file_of(self, policy_id: str) -> str:
+        """Return the file of a policy. Raises FactsError if there is none."""
+        return NATIONAL if policy_id == NATION else self.current.partnership(policy_id).file
 
     @classmethod
     def read(cls, folder: Path = FOLDER) -> Policies:
@@ -75,7 +128,7 @@ class Policies:
         return {name: self.files[name] for name in names}
 
 
-_READ: list[Policies] = []
+_READ: dict[tuple[tuple[str, str], ...], Policies] = {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ import msgspec
 from services.allocation import policy
 from services.allocation.domain.agencies import heir
 from services.allocation.domain.state import Need
+from services.allocation.store.drafts import published
 from services.allocation.store.policies import Decisions, Policies
 from services.allocation.workforce.people import Facilitator
 from shared.runtime.errors import Conflict
@@ -250,7 +251,7 @@ async def _load(work: Work, version: str) -> Registry:
         for row in await work.fetch(_AGENCIES)
     }
     workers = await work.fetch(_WORKERS)
-    policies = Policies.of_process()
+    policies = Policies.of_process(await published(work))
     await policies.keep(work)
     hours = await roster(work)
     return Registry(
