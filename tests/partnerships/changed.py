@@ -1,0 +1,131 @@
+"""Steps: what changes about a case while it goes on, and what comes of it in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.e2e.steps import refer
+from tests.partnerships.play import EVERY, SECONDS, Play, listed, step
+from tests.partnerships.scenario import policy
+from tests.support.running import until
+
+
+def merged(given: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the referral as it is now told: maps are merged, all else is replaced."""
+    found = dict(given)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(found.get(key), dict)
+        found[key] = merged(found[key], value) if both else value
+    return found
+
+
+@step
+async def the_referrer_adds(play: Play, said: Mapping[str, Any]) -> None:
+    """The same referral in a later version, with these facts changed."""
+    play.given = merged(play.given, said)
+    version = play.document["version"] + 1
+    play.document = {**play.cast.referral(play.given), "version": version}
+    answer = await play.onefriend.post_referral(play.by, play.document)
+    assert answer["referral"] == play.referral, answer
+
+
+@step
+async def is_referred_again(play: Play, said: Mapping[str, Any]) -> None:
+    """Another agency refers the same people about the same incident: it joins the case, and nothing begins anew."""
+    given = merged(play.given, {k: v for k, v in said.items() if k not in ("by", "cases")})
+    document = {
+        **play.cast.referral(given),
+        "reference": f"AGAIN-{play.scenario.number}-{next(play.numbers)}",
+    }
+    found = await refer(play.onefriend, said["by"], document, cases=len(play.cases))
+    assert sorted(case.id for case in found) == [case.id for case in play.cases]
+
+
+@step
+async def comes_of_it(play: Play, said: Mapping[str, Any]) -> None:
+    """What came of the case, recorded by an agency that leads in it; `fulfilled` may come later, in another step."""
+    body = {name: value for name, value in said.items() if name not in ("by", "told")}
+    path = f"/v1/cases/{play.cases[0].id}/outcomes"
+    answer = await play.onefriend.post("allocation", path, said["by"], {"agreement": False, **body})
+    assert answer.status_code == 201, answer.text
+    for agency in listed(said.get("told", [])):
+        await play.world.told(agency, "outcome.recorded", play.cases[0].id, form=body["form"])
+
+
+@step
+async def is_closed(play: Play, said: Mapping[str, Any]) -> None:
+    """An agency closes the case, or is refused while a question is open."""
+    answer = await play.cases[0].change(
+        "POST", "closure", said["by"], {"reason": said.get("reason", "finished")}
+    )
+    assert answer.status_code == said.get("answer", 200), answer.text
+
+
+@step
+async def is_decided(play: Play, said: Mapping[str, Any]) -> None:
+    """The hub (or the arbiter) decides what a case waits for."""
+    body = {name: value for name, value in said.items() if name not in ("by", "party")}
+    if "party" in said:
+        body["party"] = (await play.party(said["party"]))["party"]
+    answer = await play.cases[0].change(
+        "POST", "decision", said["by"], body, "cases.read", "cases.write", "hub"
+    )
+    assert answer.status_code == said.get("answer", 200), answer.text
+
+
+@step
+async def registers(play: Play, said: Mapping[str, Any]) -> None:
+    """Agencies and their workers: {agency: {worker: details}}. An agency that is known already stays as it is."""
+    kinds = {name: partner["kind"] for name, partner in policy(play.scenario.partnership)["agencies"].items()}
+    for agency, workers in said.items():
+        body = {"kind": kinds.get(agency, "provider"), "name": agency}
+        answer = await _operator(play, f"/v1/agencies/{agency}", body)
+        assert answer.status_code in {200, 201, 428}, answer.text
+        for worker, details in workers.items():
+            known = {k: details[k] for k in ("capacity", "named", "team") if k in details}
+            rest = {k: v for k, v in details.items() if k not in known}
+            answer = await _operator(
+                play, f"/v1/workers/{worker}", {"agency": agency, **known, "details": rest}
+            )
+            assert answer.status_code in {200, 428}, answer.text
+
+
+async def _operator(play: Play, path: str, body: object) -> Any:
+    return await play.onefriend.call("allocation", "PUT", path, "onefriend", "operator", json=body)
+
+
+@step
+async def joins_the_team(play: Play, said: Mapping[str, Any]) -> None:
+    """Workers of several agencies deliver together: each agency sees the case, none gets a permit by it."""
+    answer = await play.cases[0].change("PUT", "team", said["by"], {"members": listed(said["members"])})
+    assert answer.status_code == 200, answer.text
+    for agency in listed(said.get("seen_by", [])):
+        seen = await play.cases[0].read(agency)
+        assert (seen.status_code, seen.json().get("relations")) == (200, ["team"]), seen.text
+
+
+@step
+async def weeks_later(play: Play, said: int) -> None:
+    """It is ten on a Tuesday so many weeks later, everywhere."""
+    await play.onefriend.at_ten_on_a_tuesday(said)
+
+
+@step
+async def is_succeeded(play: Play, said: Mapping[str, Any]) -> None:
+    """An agency ends, and another takes its place."""
+    for agency in (said["agency"], said["by"]):
+        await registers(play, {agency: {}})
+    path = f"/v1/agencies/{said['agency']}/succession"
+    answer = await play.onefriend.post("allocation", path, "onefriend", {"successor": said["by"]}, "operator")
+    assert answer.status_code == 201, answer.text
+
+    async def heard() -> bool:
+        party = await play.party(said["of"])
+        answer = await play.cases[0].ask(said["by"], party["party"], purpose="conversation")
+        return answer.status_code != 404
+
+    await until(heard, seconds=SECONDS, every=EVERY)
+    play.leads = {
+        key: said["by"] if agency == said["agency"] else agency for key, agency in play.leads.items()
+    }
