@@ -72,25 +72,35 @@ class Consent:
         return _decode(answer, PermitFact)
 
     async def redeem(
-        self, permit: str, fence: int, seen: dict[str, int], sender: str | None
+        self, permit: str, fence: int, seen: dict[str, int], worker: str | None, sender: str | None
     ) -> Redeemed | Refusal:
         """Redeem a permit. Consent redeems it once: of several releases at most one is answered with Redeemed.
 
         If the first answer is lost on the way, it is asked for once more, with the same sequences under the same key. The
-        key is new for each release, so that nobody else gets that answer. `sender`: the service that asked for the holder.
+        key is new for each release, so that nobody else gets that answer. `worker`: who presents the permit, where the token
+        names one. `sender`: the service that asked for the holder.
         """
         path = f"/v1/permits/{quote(permit, safe='')}/redemption"
         arguments: dict[str, Any] = {
-            "json": {"fence": fence, "seen": seen, "sender": sender},
+            "json": {"fence": fence, "seen": seen, "worker": worker, "sender": sender},
             "headers": {"Idempotency-Key": f'"{new_id()}"'},
         }
         try:
             answer = await self.service.call("consent", "POST", path, **arguments)
-        except Unavailable:
-            answer = await self.service.call("consent", "POST", path, **arguments)
+        except Unavailable as error:
+            if error.nothing_done:
+                raise
+            answer = await self._again(path, arguments)
         if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.CONFLICT):
             return Refusal(_kind(answer))
         return _decode(answer, Redeemed)
+
+    async def _again(self, path: str, arguments: dict[str, Any]) -> httpx.Response:
+        try:
+            return await self.service.call("consent", "POST", path, **arguments)
+        except Unavailable as error:
+            # Whatever this one says: what became of the first is not known.
+            raise Unavailable(str(error)) from error
 
     async def not_made(self, permit: str, fence: int) -> bool:
         """Tell that nothing was handed out for a redeemed permit. Returns whether consent has taken it in."""

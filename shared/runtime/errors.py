@@ -16,7 +16,15 @@ class Conflict(RuntimeFault):
 
 
 class Unavailable(RuntimeFault):
-    """Another service, the database or the broker did not answer. Means: do not contact."""
+    """Another service, the database or the broker did not answer. Means: do not contact.
+
+    `nothing_done`: it is certain that what was asked for has not happened, and will not by this request.
+    """
+
+    def __init__(self, message: str = "", *, nothing_done: bool = False) -> None:
+        """Say what does not answer."""
+        super().__init__(message)
+        self.nothing_done = nothing_done
 
 
 class UnknownEvent(RuntimeFault):

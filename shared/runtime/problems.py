@@ -70,14 +70,16 @@ def not_found(what: str = "resource") -> Problem:
     return Problem(404, "not-found", f"There is no such {what}, or it is not yours to see.")
 
 
-def unavailable(detail: str, *, retry_after: int = 5) -> Problem:
-    """Return a 503, which always means: do not contact."""
+def unavailable(detail: str, *, retry_after: int = 5, nothing_done: bool = False) -> Problem:
+    """Return a 503, which always means: do not contact. `nothing_done`: as of Unavailable, for whoever asked."""
+    extra: dict[str, Any] = {"nothing_done": True} if nothing_done else {}
     return Problem(
         503,
         "unavailable",
         "This cannot be answered now. Do not contact anybody on the strength of it.",
         detail=detail,
         headers={"Retry-After": str(retry_after)},
+        **extra,
     )
 
 
@@ -161,4 +163,4 @@ async def on_fault(_: Request, __: Exception) -> Response:
 
 async def on_unavailable(_: Request, error: Exception) -> Response:
     """Answer what could not be decided because something does not answer."""
-    return unavailable(str(error)).response()
+    return unavailable(str(error), nothing_done=getattr(error, "nothing_done", False)).response()

@@ -142,7 +142,10 @@ class Service:
         return await once(self.unit, caller, key, payload, body, route=route)
 
     async def call(self, other: str, method: str, path: str, **arguments: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
-        """Call another service with our own token. Raises Unavailable if it does not answer, or answers 5xx."""
+        """Call another service with our own token. Raises Unavailable if it does not answer, or answers 5xx.
+
+        The error says `nothing_done` only where that is certain: never connected, or the other says so itself.
+        """
         headers = {"Authorization": f"Bearer {await self.tokens.token()}", **arguments.pop("headers", {})}
         traceparent = current_traceparent()
         if traceparent:
@@ -157,11 +160,12 @@ class Service:
                 method, self.settings.url_of(other) + path, headers=headers, **arguments
             )
         except httpx.HTTPError as error:
-            raise Unavailable(f"{other} does not answer") from error
+            unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
+            raise Unavailable(f"{other} does not answer", nothing_done=unsent) from error
         if crash.ARMED:
             crash.reach("after_call", point)
         if answer.status_code >= 500:  # noqa: PLR2004 - HTTP
-            raise Unavailable(f"{other} cannot answer now")
+            raise Unavailable(f"{other} cannot answer now", nothing_done=_nothing_done(answer))
         return answer
 
     # --- running
@@ -302,12 +306,20 @@ class Service:
             await self.outbox.watch({topic: self.topic_ids[topic] for topic in self.own_topics})
 
 
+def _nothing_done(answer: httpx.Response) -> bool:
+    """Whether a 5xx says of itself that nothing has happened; anything that came from elsewhere says no such thing."""
+    try:
+        return answer.json().get("nothing_done") is True
+    except (ValueError, AttributeError):
+        return False
+
+
 async def current_service(request: Request) -> Any:  # noqa: ANN401 - FastAPI runs what is not async in a thread
     """Return the service that answers this request. Raises Unavailable until it is connected."""
     service: Service = request.app.state.service
     if not service.started:
         message = f"{service.name} is starting"
-        raise Unavailable(message)
+        raise Unavailable(message, nothing_done=True)
     return service
 
 

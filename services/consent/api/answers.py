@@ -135,7 +135,8 @@ async def context_of(work: Work, service: Service, ask: Ask) -> Context:
     )
     if found.deaf:
         raise unavailable(
-            "The message broker has not been heard for a while, so what is known here may be out of date."
+            "The message broker has not been heard for a while, so what is known here may be out of date.",
+            nothing_done=True,
         )
     ids = d.groups([ask.spoken_to, ask.party])
     parked = bool(await work.parked("people", ids) or await work.parked("cases", [ask.case]))

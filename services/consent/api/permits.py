@@ -144,7 +144,7 @@ async def _redeem(work: Work, service: Service, permit: str, body: Redemption) -
     applied = await work.seen("people", body.seen)
     behind = any(applied[key] < sequence for key, sequence in body.seen.items())
     decision = permits.redeem(
-        situation(work), Redeem(permit, row.person, body.fence, behind, body.sender), context
+        situation(work), Redeem(permit, row.person, body.fence, behind, body.sender, body.worker), context
     )
     if decision.refusal is not None:
         raise await _why_not_live(work, permit, decision)

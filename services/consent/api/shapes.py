@@ -90,11 +90,13 @@ class Redemption(Shape):
     """Intake's request: its latest sequence of everybody whom it has locked, by person.
 
     `sender`: the service that asked for the release on the holder's behalf; left out where the holder asked itself.
+    `worker`: who presents the permit, where the token names one.
     """
 
     fence: Fence
     seen: Annotated[dict[Id, Annotated[int, Field(ge=0, le=2**53)]], Field(min_length=1, max_length=1000)]
     sender: Id | None = None
+    worker: Annotated[str, Field(max_length=200)] | None = None
 
 
 class Report(Shape):

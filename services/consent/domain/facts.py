@@ -141,7 +141,8 @@ class Ask:
 class Redeem:
     """Intake redeems a permit. `behind`: of somebody in intake's causal token, not everything has been applied here.
 
-    `sender`: the service that has asked intake for the release, on behalf of the holder.
+    `sender`: the service that has asked intake for the release, on behalf of the holder. `worker`: who presents it, if the
+    token names somebody.
     """
 
     permit: str
@@ -149,6 +150,7 @@ class Redeem:
     fence: int
     behind: bool
     sender: str | None = None
+    worker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from services.consent.domain import approach
 from services.consent.domain.contact import asked, is_related, limits_of, objection
 from services.consent.domain.decision import Decision, Situation
 from services.consent.domain.facts import Ask, Context, Redeem, Released
-from services.consent.domain.standing import LONDON, current
+from services.consent.domain.standing import LONDON, current, lead_of
 from services.consent.domain.state import Channel, Hours, Permit, PersonState, find
 from shared.contracts.consent import (
     AttemptOverdue,
@@ -101,6 +101,8 @@ def redeem(at: Situation, command: Redeem, context: Context) -> Decision:  # noq
         return d.refuse("expired")
     if command.behind:
         return d.refuse("behind")
+    if not _is_theirs(d, permit, command, context):
+        return d.refuse("not_named_worker")
     ask = question(permit, command.person)
     # Succession between grant and redemption: the holder is now the successor.
     ask = replace(ask, agency=current(ask.agency, context.successors))
@@ -129,6 +131,19 @@ def redeem(at: Situation, command: Redeem, context: Context) -> Decision:  # noq
     )
     d.tell(command.person, redeemed)
     return d
+
+
+def _is_theirs(d: Decision, permit: Permit, command: Redeem, context: Context) -> bool:
+    """Whoever presents the permit is whom it names, or the person's one friend, or the friend's deputy.
+
+    A token that names no worker is the agency's own system, which hands the details to whom the permit names. After a
+    succession the predecessor's workers bind nobody.
+    """
+    lead = lead_of(d, d.group(command.person))
+    named = lead.worker if lead else None
+    theirs = {permit.worker, named, context.deputies.get(named or "")}
+    inherited = current(permit.agency, context.successors) != permit.agency
+    return command.worker is None or inherited or command.worker in theirs
 
 
 def _use_by(permit: Permit, now: datetime, hours: Iterable[Hours]) -> datetime:

@@ -13,6 +13,7 @@ class StandIn:
     """Answers intake's calls to consent; `away` makes it not answer. Keeps what it was asked.
 
     `lost` answers to redemptions are lost on their way back; the same Idempotency-Key gets the same answer.
+    `unable`: what it answers 503 to redemptions with; `unreached`: redemptions never connect.
     """
 
     def __init__(self, service: Intake) -> None:
@@ -21,6 +22,8 @@ class StandIn:
         self.refuse: str | None = None
         self.away = False
         self.lost = 0
+        self.unable: dict[str, Any] | None = None
+        self.unreached = False
         self.use_by = "2030-01-01T12:00:00Z"
         self.answered: dict[str, httpx.Response] = {}
         self.in_flight: list[dict[str, Any]] = []
@@ -62,6 +65,10 @@ class StandIn:
             return self._problem(404, "not-found")
         if request.method == "GET":
             return httpx.Response(200, json=permit)
+        if self.unreached:
+            raise httpx.ConnectError("refused", request=request)
+        if self.unable is not None:
+            return httpx.Response(503, json=self.unable)
         key = request.headers["idempotency-key"]
         if key not in self.answered:
             self.answered[key] = await self._redeem(permit)

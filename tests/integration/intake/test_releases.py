@@ -1,6 +1,7 @@
 """Details are handed out once, against a permit, and only if nothing has moved."""
 
 import asyncio
+import json
 
 import httpx
 import pytest
@@ -258,3 +259,58 @@ async def test_a_service_releases_for_the_holder_alone_and_consent_learns_who_se
     answer = await release(client, sender | {"Onefriend-On-Behalf-Of": "victim-care/w1"}, "p1")
     assert answer.status_code == 200
     assert [body["sender"] for body in consent.called("POST", "redemption")] == ["notifications"]
+
+
+@pytest.mark.parametrize("how", ["says so", "not reached"])
+async def test_a_permit_is_not_used_up_while_consent_certainly_did_nothing(
+    client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str], how: str
+) -> None:
+    consent.permit("p1", *victim, "victim-care")
+    consent.unreached = how == "not reached"
+    consent.unable = {"type": "…/unavailable", "status": 503, "nothing_done": True}
+    answer = await release(client, care, "p1")
+    assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
+    assert len(consent.called("POST", "redemption")) == 1
+    consent.unreached, consent.unable = False, None
+    assert (await release(client, care, "p1")).status_code == 200
+
+
+async def test_a_503_that_leaves_it_open_counts_as_redeemed(
+    client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
+    """A gateway between the two may have passed the request on: nobody may be contacted twice on the strength of a guess."""
+    consent.permit("p1", *victim, "victim-care")
+    consent.unable = {"message": "upstream timed out"}
+    assert (await release(client, care, "p1")).status_code == 503
+    consent.unable = None
+    again = await release(client, care, "p1")
+    assert (again.status_code, kind(again)) == (409, "already-redeemed")
+
+
+async def test_the_last_of_the_other_side_withdrew_and_consent_has_not_heard(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers, consent: StandIn
+) -> None:
+    victim, case = await harmed(intake, await posted(intake, client, police, referral()))
+    facts = await intake.pool.fetchval("SELECT facts FROM referral_case WHERE case_id = $1", case)
+    [other] = [p["person"] for p in json.loads(facts)["parties"] if p["role"] == "responsible"]
+    consent.permit("p1", victim, case, "victim-care")
+    consent.away = True
+    headers = {**police, "Idempotency-Key": '"w1"'}
+    recorded = await client.post("/v1/withdrawals", json={"person": other, "case": case}, headers=headers)
+    assert (recorded.status_code, recorded.json()["state"]) == (202, "recorded")
+    await intake.pool.execute(
+        "UPDATE withdrawal SET state = 'needs_person'"
+    )  # consent is not asked about it again
+    consent.away = False
+    answer = await release(client, care, "p1")
+    assert (answer.status_code, kind(answer)) == (409, "counterpart-withdrawn")
+    await intake.pool.execute("UPDATE withdrawal SET state = 'in_force'")
+    assert (await release(client, care, "p1")).status_code == 200, "once it is in force consent decides"
+
+
+async def test_consent_is_told_which_worker_presents_the_permit(
+    client: httpx.AsyncClient, consent: StandIn, victim: tuple[str, str]
+) -> None:
+    consent.permit("p1", *victim, "victim-care")
+    await release(client, bearer("victim-care", "contact", worker="w7"), "p1")
+    assert [body["worker"] for body in consent.called("POST", "redemption")] == ["w7"]

@@ -390,3 +390,25 @@ def test_a_no_after_not_made_is_taken_in_as_a_contact(world: World) -> None:
     world.late("declined", "p1")
     assert [t.id for a in world.people["vera"].approaches for t in a.attempts] == ["p1"]
     assert why(world.ask()) == "declined"
+
+
+def test_only_whom_the_permit_names_or_the_one_friend_or_the_deputy_presents_it() -> None:
+    world = World()
+    world.refer()
+    world.claim(worker="wendy")
+    world.clear()
+    world.deputies = {"wendy": "derek"}
+    assert granted(world.ask(worker="wendy"))
+    assert why(world.redeem(worker="oscar")) == "not_named_worker"
+    assert world.people["vera"].permit is not None, "the permit is as it was"
+    assert why(world.redeem(worker="derek")) is None
+
+
+def test_a_token_without_a_worker_and_a_successors_worker_present_it(world: World) -> None:
+    assert granted(world.ask(worker="wendy"))
+    world.successors = {"beacon": "lantern"}
+    assert why(world.redeem(worker="lena")) is None
+    fresh = World()
+    fresh.lead()
+    assert granted(fresh.ask(worker="wendy"))
+    assert why(fresh.redeem()) is None

@@ -145,6 +145,7 @@ class World:
         behind: bool = False,
         permit: str = "",
         sender: str | None = None,
+        worker: str | None = None,
     ) -> Decision:
         live = self.people[person].permit
         command = Redeem(
@@ -153,6 +154,7 @@ class World:
             fence or (live.fence if live else 0),
             behind,
             sender,
+            worker,
         )
         return self.apply(permits.redeem(self.at, command, self.context))
 

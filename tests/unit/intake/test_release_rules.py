@@ -2,8 +2,9 @@
 
 from services.intake.domain import PersonState
 from services.intake.domain.releases import counterparts, objection
+from shared.contracts.envelope import Role
 
-CASE = [
+CASE: list[tuple[str, Role]] = [
     ("mary", "harmed"),
     ("frank", "responsible"),
     ("fred", "responsible"),
