@@ -17,8 +17,9 @@ def folder_of(service: str) -> Path:
 
 
 async def bring_up_to_date(folder: Path, database_url: str) -> None:
-    """Migrate the database if its revision is not the newest in `folder`, whose files begin with their revision.
+    """Migrate the database if its revision is older than the newest in `folder`, whose files begin with their revision.
 
+    A newer one was made by a later release that runs beside this one, or ran: migrations only add, so it does for us.
     Raises OSError or asyncpg.PostgresError while the server is away, whatever a migration raises if one cannot run.
     """
     newest = max(path.name.split("_")[0] for path in (folder / "versions").glob("[0-9]*.py"))
@@ -29,7 +30,7 @@ async def bring_up_to_date(folder: Path, database_url: str) -> None:
         current = None
     finally:
         await connection.close()
-    if current != newest:
+    if current is None or current < newest:
         from shared.runtime.migrations import migrate  # noqa: PLC0415 - see above
 
         await asyncio.to_thread(migrate, folder, database_url)

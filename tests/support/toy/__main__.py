@@ -1,7 +1,12 @@
-"""Run one of the toy services as a process of its own: `python -m tests.support.toy teller|listener`."""
+"""Run one of the toy services as a process of its own: `python -m tests.support.toy teller|listener`.
+
+TOY_MIGRATIONS names another folder of migrations: a later release.
+"""
 
 import contextlib
+import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -28,6 +33,8 @@ async def tell_over_http(
 def build(settings: RuntimeSettings) -> Service:
     service = teller(settings) if sys.argv[1] == "teller" else Listener().service(settings)
     service.routers = [router]
+    if later := os.environ.get("TOY_MIGRATIONS"):
+        service.migrations = Path(later)
     trust_test_tokens(service)
     return service
 
