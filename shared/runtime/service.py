@@ -296,7 +296,7 @@ class Service:
     async def _watch_topics(self) -> None:
         """Notice topics that were lost: create them, and tell ours again from the journal."""
         while True:
-            with contextlib.suppress(KafkaException):
+            with contextlib.suppress(KafkaException, Unavailable):
                 self.topic_ids = await self._topic_ids()
                 await self._show_topics()
             await asyncio.sleep(WATCH_SECONDS)

@@ -18,7 +18,11 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from shared.runtime.errors import Unavailable
+
 log = logging.getLogger(__name__)
+
+TRIES = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +108,20 @@ class Topics:
     async def ids(self, names: Sequence[str], *, create: Sequence[str] = ()) -> dict[str, str]:
         """Return the Kafka id of each existing topic, by our name; `create` are made if missing (and retained for ever).
 
-        Raises KafkaException or OSError while the broker is away.
+        Raises KafkaException, OSError or Unavailable while the broker is away.
         """
         found = await asyncio.to_thread(self._describe, names)
         missing = [name for name in create if name not in found]
         if missing:
             await asyncio.to_thread(self._create, missing)
+        # A broker can have made a topic and not yet know it where it is asked.
+        for _ in range(TRIES if missing else 0):
             found |= await asyncio.to_thread(self._describe, missing)
+            if all(name in found for name in missing):
+                return found
+            await asyncio.sleep(0.2)
+        if missing:
+            raise Unavailable("the broker does not know a topic that it made")
         return found
 
     async def partitions(self, name: str) -> list[int]:
