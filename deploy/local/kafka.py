@@ -181,7 +181,9 @@ class Kafka:
                     self.place.move_port(name)
 
     def _format(self, classpath: list[Path]) -> None:
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        cluster = "-"
+        while cluster.startswith("-"):  # one in sixty-four would be taken for an option
+            cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         tool = [java(), *JVM, "-cp", _joined(classpath), "kafka.tools.StorageTool"]
         made = subprocess.run(
             [*tool, "format", "-t", cluster, "-c", "server.properties"],
