@@ -162,7 +162,7 @@ def _ask(
     if answer.is_success:
         return answer
     problem = answer.json()
-    lines = [f"{one['field']}: {one['what']}. {one['remedy']}" for one in problem.get("errors", ())]
+    lines = [f"{one['field']}: {one['problem']}. {one['remedy']}" for one in problem.get("errors", ())]
     raise NotDone(
         "\n".join(
             [problem.get("title", str(answer.status_code)), problem.get("detail") or "", *lines]

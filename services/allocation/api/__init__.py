@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from services.allocation.api import cases, checks, drafts, holding, measures, policies, registry
+from services.allocation.api import cases, checks, drafts, holding, measures, meetings, policies, registry
 
 routers: tuple[APIRouter, ...] = (
     cases.router,
@@ -11,5 +11,6 @@ routers: tuple[APIRouter, ...] = (
     registry.router,
     policies.router,
     drafts.router,
+    meetings.router,
     measures.router,
 )

@@ -21,6 +21,7 @@ from services.allocation.domain.evolve import (
     Received,
     Reopened,
     Story,
+    TeamTakes,
 )
 from services.allocation.domain.route import (
     CHECKS,
@@ -52,6 +53,8 @@ NOT_WAIVABLE: Final[frozenset[CheckKind]] = frozenset(
 )
 BY_HUB: Final = "hub"
 MEMBERS_AT_MOST: Final = 30
+TEAM_HOURS: Final = 6
+"""What delivering a case takes of each member of its team: preparation, the meeting, the follow-up."""
 
 Why = Literal[
     "not-lead", "closed", "already-accepted", "check-answered", "checks-open", "not-waivable", "undecided", "not-allocated",
@@ -334,12 +337,20 @@ def answer_check(story: Story, key: str, agency: str, *, satisfied: bool) -> Non
 def change_team(story: Story, agency: str, members: tuple[str, ...]) -> None:
     """The members that deliver the case."""
     _must_lead(story.state, agency)
+    put_team(story, members)
+
+
+def put_team(story: Story, members: tuple[str, ...]) -> None:
+    """The hub, or the lead, names who delivers; the case is work for each of them until it is closed."""
+    _must_be_open(story.state)
+    if not story.state.told:
+        raise Refused("not-allocated", "nobody leads this case yet: a team comes after the allocation")
     if len(members) > MEMBERS_AT_MOST or len(set(members)) != len(members):
         raise Refused(
             "invalid", f"members: too many, or one twice; name at most {MEMBERS_AT_MOST} workers, each once"
         )
     if members != story.state.members:
-        story.tell(CaseTeamChanged(members=members))
+        story.tell(CaseTeamChanged(members=members), TeamTakes(TEAM_HOURS))
 
 
 def record_outcome(story: Story, case: str, agency: str, outcome: OutcomeRecorded) -> None:

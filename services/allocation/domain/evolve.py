@@ -131,6 +131,13 @@ class PartnershipChosen(Note):
 
 
 @dataclass(frozen=True)
+class TeamTakes(Note):
+    """Hours of work that the case is for each member of its team."""
+
+    hours: int
+
+
+@dataclass(frozen=True)
 class PolicyLeft(Note):
     """The case is to be decided by the version in force from now on."""
 
@@ -274,6 +281,7 @@ def _closed(state: CaseState, event: CaseClosed) -> CaseState:
         closed=event.reason,
         joined_into=event.joined_into,
         parties=parties,
+        member_hours=0,
         pauses={},
         undecided=None,
         queued_for=None,
@@ -301,6 +309,7 @@ _EVOLVE: dict[type[Any], Callable[[CaseState, Any], CaseState]] = {
     Decided: lambda s, _: replace(s, undecided=None),
     PartnershipChosen: lambda s, n: replace(s, partnership=n.partnership, undecided=None),
     PolicyLeft: _policy_left,
+    TeamTakes: lambda s, n: replace(s, member_hours=n.hours),
     Received: lambda s, n: replace(s, received_at=s.received_at or n.at),
     Learned: _learned,
     Dropped: _dropped,

@@ -143,7 +143,8 @@ class CaseState:
 
     `pauses` are the reasons why nobody may be contacted now, by who set them ("hub", "policy", "referral:<hold>"): the
     case goes on when the last is lifted. The case lives under the policy version of its first proposal; `partnership` is
-    set where an arbiter chose it. `told` is what was last said of who leads.
+    set where an arbiter chose it. `told` is what was last said of who leads. `member_hours`: the work of each member of its
+    team.
     """
 
     incident: str = ""
@@ -162,6 +163,7 @@ class CaseState:
     joined_into: str | None = None
     accepted: dict[str, str | None] = field(default_factory=dict)
     members: tuple[str, ...] = ()
+    member_hours: int = 0
     outcomes: int = 0
     received_at: datetime | None = None
 

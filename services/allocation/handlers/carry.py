@@ -141,4 +141,6 @@ def _hours(state: CaseState) -> Counter[str]:
     for party in state.parties.values():
         if party.worker and party.place in ("claimed", "led"):
             hours[party.worker] += party.hours
+    for member in state.members if state.member_hours else ():
+        hours[member] += state.member_hours
     return hours

@@ -100,6 +100,25 @@ def _as_registered(state: CaseState, proposal: Proposal) -> Proposal:
     )
 
 
+def team_wanted(
+    state: CaseState, policies: Policies, agencies: policy.Agencies, decisions: Decisions
+) -> tuple[policy.Proposal, policy.CaseFacts, tuple[str, ...]] | None:
+    """Return what policy says of a case that a team is sought for, its facts, and the agencies whose people may deliver it.
+
+    None for a case that no partnership holds.
+    """
+    if state.proposal is None or not state.proposal.partnership:
+        return None
+    facts = with_answers(policy.combine(state.referrals.values()), state)
+    partnership = policies.of(state.proposal.partnership, state.proposal.policy_version)
+    decided, _ = decisions.decide(partnership, facts, agencies, "arbiter" if state.partnership else None, ())
+    named = (decided.deliverer, *(a for group in decided.team.one_from_each for a in group))
+    if decided.team.different_agencies and not decided.team.one_from_each:
+        # Across agencies, and no group says which: any partner may send somebody.
+        named = (*named, *map(agencies.current, partnership.partners))
+    return decided, facts, tuple(dict.fromkeys(named))
+
+
 def _undecided(state: CaseState, arbiter: str, why: str) -> Proposal:
     return Proposal(
         partnership="",
