@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks.identity.weights import public_names
-from services.intake.matching.blocking import KINDS, blocking_keys, kind_of
+from services.intake.matching.blocking import blocking_keys, worth_comparing
 from services.intake.matching.evidence import compare
 from services.intake.matching.model import Model
 from services.intake.matching.record import Record, normalise
@@ -137,14 +137,10 @@ class Nation:
         self, record: Record, keys: Sequence[str], model: Model
     ) -> list[tuple[float, int, frozenset[Rule]]]:
         """The evidence for the invented people whom the keys find, but for hot ones."""
-        found = {
-            id(other): other
-            for key in keys
-            if self.under(key) <= KINDS[kind_of(key)].bound
-            for other in self._index.get(key, ())
-        }
+        by_id = {id(other): other for key in keys for other in self._index.get(key, ())}
+        near, _ = worth_comparing((key, [id(other) for other in self._index.get(key, ())]) for key in keys)
         rivals = []
-        for number, other in enumerate(found.values(), 1):
+        for number, other in enumerate([by_id[one] for one in near], 1):
             table = compare(record, other, model)
             rivals.append((table.bits, -number, standing_rules(table)))
         return rivals

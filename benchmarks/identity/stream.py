@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from services.intake.matching.blocking import KINDS, blocking_keys, kind_of
+from services.intake.matching.blocking import KINDS, blocking_keys, kind_of, worth_comparing
 from services.intake.matching.evidence import compare
 from services.intake.matching.model import Model
 from services.intake.matching.record import Record
@@ -122,21 +122,23 @@ class Ours:
         return found
 
     def candidates(self, record: int) -> set[int]:
-        """Everybody stored who shares a key that is not hot."""
+        """Everybody stored who shares a key that is not hot, and enough."""
         mine, found = self.folds.of[record], set()
         for fold in range(self.folds.count):
             pair = (min(mine, fold), max(mine, fold))
             index = self._index[pair]
-            for key in self.keys(record, pair):
-                under = index.get(key, ())
-                if self._follow(key, under):
-                    found.update([other for other in under if self.folds.of[other] == fold])
+            under = {key: index.get(key, ()) for key in self.keys(record, pair)}
+            near, _ = worth_comparing((key, self._people(key, records)) for key, records in under.items())
+            chosen = set(near)
+            for records in under.values():
+                found.update([r for r in records if self.folds.of[r] == fold and self.people[r] in chosen])
         return found
 
-    def _follow(self, key: str, under: Sequence[int]) -> bool:
-        """Whether few enough people, not records, share a key."""
-        bound = KINDS[kind_of(key)].bound - (self.crowd.under(key) if self.crowd else 0)
-        return len(under) <= bound or (bound > 0 and len({self.people[other] for other in under}) <= bound)
+    def _people(self, key: str, records: Sequence[int]) -> list[int]:
+        """The people, not records, who share a key: those of the crowd are counted, and nobody's number."""
+        found = list({self.people[record] for record in records})
+        invented = self.crowd.under(key) if self.crowd else 0
+        return found + [-1 - other for other in range(min(invented, KINDS[kind_of(key)].bound + 1))]
 
     def evidence(self, record: int, other: int) -> tuple[float, frozenset[Rule]]:
         """Bits and rules of one pair, remembered."""

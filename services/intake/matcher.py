@@ -22,7 +22,7 @@ from services.intake import facts
 from services.intake.core import CASE_FILE, PERSON, Intake, intake_of
 from services.intake.recognising.cases import Cases, Place
 from services.intake.recognising.load import Pending, Someone, load
-from services.intake.recognising.people import Crowd, RecordCache
+from services.intake.recognising.people import Crowd, HotKeys, RecordCache
 from services.intake.recognising.tell import Teller
 from services.intake.store import matching as store
 from services.intake.store import people as details
@@ -53,6 +53,7 @@ class Matcher:
 
     service: Intake
     cache: RecordCache = field(init=False)
+    hot: HotKeys = field(default_factory=HotKeys)
     _count: int = 0
     _counted: float = field(default=-1e9)
 
@@ -111,10 +112,11 @@ class Matcher:
         if not batch:
             return 0
         pending = await load(work, self.service.doorstep, batch)
-        crowd = Crowd(self.cache, self._count)
+        crowd = Crowd(self.cache, self.hot, self._count)
         people = [one for p in pending for one in p.people if one.identified]
         await crowd.gather(work, people)
         for p in pending:
+            await _breathe()
             for one in p.people:
                 if one.identified:
                     crowd.recognise(one)
@@ -132,6 +134,7 @@ class Matcher:
         others = await details.said_of(work, named, later) if named else {}
         teller = Teller(work, self.service.keyring, crowd, cases)
         for p, of in zip(pending, places, strict=True):
+            await _breathe()
             teller.tell(p, of, others)
         work.write(store.save_results, teller.rows)
         work.after_commit(lambda: self._committed(len(pending), people, crowd))
@@ -142,6 +145,11 @@ class Matcher:
         RECEIVED.add(referrals)
         for one in people:
             ANSWERS.add(1, {"answer": one.decision.answer if one.decision else "none"})
+
+
+async def _breathe() -> None:
+    """Let requests be answered: a batch is long, and a release or a withdrawal must not wait for the whole of it."""
+    await asyncio.sleep(0)
 
 
 def _nobody(pending: Pending, one: Someone) -> str:

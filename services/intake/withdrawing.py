@@ -23,7 +23,7 @@ from services.intake.core import PERSON, Intake, intake_of
 from services.intake.facts import comparable
 from services.intake.gateways import Consent
 from services.intake.recognising.load import Someone, blocking_tags
-from services.intake.recognising.people import Crowd, RecordCache
+from services.intake.recognising.people import Crowd, HotKeys, RecordCache
 from services.intake.referral import Human, Party
 from services.intake.store import people as details
 from services.intake.store import withdrawals as store
@@ -125,9 +125,8 @@ async def _by_details(
         party="", position=0, contact=False, role="harmed", key=b"", human=_as_party(human), record=record_, keys=keys,
         suppression=tags,
     )  # fmt: skip
-    crowd = Crowd(
-        RecordCache(service.keyring), await work.fetchval("SELECT count(*) FROM stream WHERE kind = 'person'")
-    )
+    people = await work.fetchval("SELECT count(*) FROM stream WHERE kind = 'person'")
+    crowd = Crowd(RecordCache(service.keyring), HotKeys(), people)
     # The same locks as the matcher's: a referral of this person that is being matched is either found, or meets the
     # suppression.
     await crowd.gather(work, [one])

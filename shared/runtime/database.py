@@ -41,6 +41,9 @@ SESSION = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    "enable_material": "off",
+    "enable_memoize": "off",
+    "random_page_cost": "0.1",
     # Arrays of other lengths are no reason to plan such a statement anew each time: planning costs more than running.
     "plan_cache_mode": "force_generic_plan",
     "timezone": "UTC",

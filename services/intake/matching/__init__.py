@@ -6,7 +6,7 @@ decision = decide(record, candidates, people_in_store=n, hot=keys_whose_bound_wa
 relation = same_incident(incident, other)    # one case, or two of one person
 """
 
-from services.intake.matching.blocking import KINDS, Kind, blocking_keys, kind_of
+from services.intake.matching.blocking import KINDS, Kind, blocking_keys, kind_of, worth_comparing
 from services.intake.matching.evidence import Evidence, compare
 from services.intake.matching.incident import Incident, Relation, same_incident
 from services.intake.matching.model import Line, Model, build, load
@@ -38,4 +38,5 @@ __all__ = [
     "load",
     "normalise",
     "same_incident",
+    "worth_comparing",
 ]

@@ -6,7 +6,9 @@ damaged record; in a large one they are hot, and cost one bounded look-up. Keys 
 and looks up their HMACs, never the text.
 """
 
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from services.intake.matching import model
 from services.intake.matching.model import Model
@@ -19,32 +21,37 @@ class Kind:
     """`bound`: people under one key beyond which it is hot and not followed. `doubt`: a hot one puts the record on hold.
 
     Without `doubt` the kind alone could neither join nor hold anybody in a store where it is hot: so many people share it
-    that it says nothing, and a narrower kind finds whoever has more in common.
+    that it says nothing, and a narrower kind finds whoever has more in common. `alone`: people under one key beyond which
+    it is followed only to those whom another key meets too. One part of a name that a dozen people share, and nothing
+    else in common, is not worth a comparison: the store would grow and every referral with it.
     """
 
     bound: int
     doubt: bool
+    alone: int
 
 
-_NARROW, _WIDE = Kind(60, doubt=True), Kind(40, doubt=False)
+T = TypeVar("T", bound=Hashable)
+_NARROW, _WIDE = Kind(60, doubt=True, alone=60), Kind(40, doubt=False, alone=40)
+_WEAK = Kind(40, doubt=False, alone=8)
 KINDS: dict[str, Kind] = {
     "forename+birth": _NARROW,
     "surname+birth": _NARROW,
     "forename+home": _NARROW,
     "surname+home": _NARROW,
     "birth+district": _NARROW,
-    "forename+district": _WIDE,
-    "surname+district": _WIDE,
+    "forename+district": _WEAK,
+    "surname+district": _WEAK,
     "name": _WIDE,
-    "home": _WIDE,  # a hostel; whoever has a name in common there is found by the two kinds above
+    "home": _WEAK,  # a hostel; whoever has a name in common there is found by the two kinds above
     "birth": _WIDE,
-    "surname": _WIDE,
-    "opening": _WIDE,  # the first half of a surname, for a slip in the second
-    "initial+ending": _WIDE,
-    "forename+year": _WIDE,
-    "phone": Kind(20, doubt=True),
-    "email": Kind(20, doubt=True),
-    "identifier": Kind(20, doubt=True),
+    "surname": _WEAK,
+    "opening": _WEAK,  # the first half of a surname, for a slip in the second
+    "initial+ending": _WEAK,
+    "forename+year": _WEAK,
+    "phone": Kind(20, doubt=True, alone=20),
+    "email": Kind(20, doubt=True, alone=20),
+    "identifier": Kind(20, doubt=True, alone=20),
 }
 
 
@@ -97,3 +104,18 @@ def _of_names(record: Record, given: list[str], family: list[str], written: list
 def kind_of(key: str) -> str:
     """The kind of a plain key, as in KINDS."""
     return key.partition(":")[0]
+
+
+def worth_comparing(under: Iterable[tuple[str, Sequence[T]]]) -> tuple[list[T], list[str]]:
+    """Whom a record is compared with, and which of its keys are hot. `under`: each plain key with the people there."""
+    met: dict[T, int] = {}
+    hot = []
+    for key, people in under:
+        kind, count = KINDS[kind_of(key)], len(people)
+        if count > kind.bound:
+            hot.append(key)
+            continue
+        weight = 1 if count > kind.alone else 2
+        for person in people:
+            met[person] = met.get(person, 0) + weight
+    return [person for person, weight in met.items() if weight > 1], hot

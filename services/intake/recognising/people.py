@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
 from services.intake import matching
 from services.intake.crypto import Keyring
-from services.intake.matching import KINDS, Candidate, Record, kind_of
+from services.intake.matching import KINDS, Candidate, Record, kind_of, worth_comparing
 from services.intake.recognising.load import Someone, open_record
 from services.intake.store import matching as store
 from shared.runtime.identifiers import new_id
@@ -38,29 +39,59 @@ class RecordCache:
             self._known.pop(party, None)
 
 
+class HotKeys:
+    """Keys that so many people share that they are not followed: not looked up either, for some minutes.
+
+    Only of kinds for which a hot key raises no doubt: until an erasure is noticed here, somebody may be compared with fewer.
+    """
+
+    def __init__(self, seconds: float = 300.0, most: int = 100_000) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._until: dict[bytes, float] = {}
+
+    def __contains__(self, tag: bytes) -> bool:
+        """Whether the key was hot a short while ago."""
+        return self._until.get(tag, 0.0) > time.monotonic()
+
+    def note(self, key: str, tag: bytes) -> None:
+        """A key was found to be hot."""
+        if not KINDS[kind_of(key)].doubt:
+            if len(self._until) >= self._most:
+                self._until.clear()
+            self._until[tag] = time.monotonic() + self._seconds
+
+
 class Crowd:
     """Everybody that the people of a batch might be. Grows with the batch: its second referral meets its first."""
 
-    def __init__(self, cache: RecordCache, count: int) -> None:
+    def __init__(self, cache: RecordCache, hot: HotKeys, count: int) -> None:
         """`count` is how many people are stored: among more people a coincidence is likelier."""
         self._cache = cache
+        self._hot = hot
         self.count = count
         self._under: dict[bytes, list[str]] = {}
+        self._stored: dict[bytes, int] = {}
         self._records: dict[str, list[Record]] = {}
         self._group: dict[str, str] = {}
         self._apart: Mapping[tuple[str, str], float] = {}
         self.record_tags: set[tuple[str, bytes]] = set()
-        self.keyed: set[tuple[bytes, str]] = set()
 
     async def gather(self, work: Work, people: Sequence[Someone]) -> None:
         """Lock the batch's keys and read everybody under them; in that order, or two matchers would each see nobody."""
         bounds = {tag: KINDS[kind_of(key)].bound for one in people for key, tag in one.keys.items()}
-        await store.lock_tags(work, [*bounds, *(tag for one in people for tag in one.suppression)])
-        self._under = await store.meet(work, bounds)
-        self.keyed = {(tag, person) for tag, under in self._under.items() for person in under}
-        hot = {tag for tag, under in self._under.items() if len(under) > bounds[tag]}
-        wanted = {person for tag, under in self._under.items() if tag not in hot for person in under}
-        wanted |= {one.previous for one in people if one.previous}
+        suppressions = {tag for one in people for tag in one.suppression}
+        await store.lock_tags(work, [*bounds, *suppressions])
+        self._under = await store.meet(
+            work, {tag: bound for tag, bound in bounds.items() if tag not in self._hot}
+        )
+        self._stored = {tag: len(under) for tag, under in self._under.items()}
+        wanted = {one.previous for one in people if one.previous}
+        for one in people:
+            near, hot = worth_comparing(self._met(one))
+            wanted.update(near)
+            for key in hot:
+                self._hot.note(key, one.keys[key])
         links: dict[str, list[str]] = {}
         for row in await store.records(work, sorted(wanted)):
             self._records.setdefault(row["person"], []).append(
@@ -71,9 +102,17 @@ class Crowd:
                 links[row["person"]] = _decode_links(row["links"])
         self._group = _groups(links)
         self._apart = await store.told_apart(work, [one.previous for one in people if one.previous])
-        met = await store.suppressed(work, {tag for one in people for tag in one.suppression})
+        met = await store.suppressed(work, suppressions)
         for one in people:
             one.suppressed = bool(met & one.suppression)
+
+    def _met(self, one: Someone) -> Iterable[tuple[str, Sequence[str]]]:
+        for key, tag in one.keys.items():
+            yield key, _CROWD if tag in self._hot else self._under.get(tag, ())
+
+    def is_keyed(self, tag: bytes, person: str) -> bool:
+        """Whether the person is stored under the key, as far as the batch has read."""
+        return person in self._under.get(tag, ())[: self._stored.get(tag, 0)]
 
     def members(self, person: str) -> set[str]:
         """Return everybody who is known to be this human, as far as the batch has read."""
@@ -101,14 +140,7 @@ class Crowd:
         self._records.setdefault(one.person, []).append(one.record)
 
     def _candidates(self, one: Someone, own: set[str]) -> tuple[list[Candidate], list[str]]:
-        hot = []
-        people: dict[str, None] = {}
-        for key, tag in one.keys.items():
-            under = self._under.get(tag, ())
-            if len(under) > KINDS[kind_of(key)].bound:
-                hot.append(key)
-            else:
-                people.update(dict.fromkeys(under))
+        people, hot = worth_comparing(self._met(one))
         found = []
         for person in people:
             if person in own:
@@ -117,6 +149,10 @@ class Crowd:
             apart = self._apart.get((one.previous, person)) if one.previous else None
             found += [Candidate(lead, record, apart) for record in self._records.get(person, ())]
         return found, hot
+
+
+# More people than any kind of key is followed to.
+_CROWD = ("",) * (1 + max(kind.bound for kind in KINDS.values()))
 
 
 def _replaced(one: Someone) -> bool:

@@ -298,7 +298,9 @@ class Teller:
         sealed = seal_record(self._keyring, one) if new else None
         safety = msgspec.json.encode(said).decode()
         self.rows.parties.append((one.party, one.person, tag if new else None, sealed, safety))
-        self.rows.keys |= {(key, one.person) for key in one.keys.values()} - self._crowd.keyed
+        self.rows.keys |= {
+            (tag, one.person) for tag in one.keys.values() if not self._crowd.is_keyed(tag, one.person)
+        }
         points = facts.contact_points(one.human).texts()
         self.rows.points |= {(self._keyring.tag("contact-point", point), one.person) for point in points}
         self._birthday(one, said)

@@ -38,8 +38,10 @@ _LOCK: Final = "SELECT pg_advisory_xact_lock($1, s) FROM unnest($2::int[]) AS s"
 # One person may have hundreds of referrals, so people are counted and not their records. The bound is one more than is
 # followed: that many says "hot".
 _MEET: Final = """
-SELECT t.n, k.person FROM unnest($1::bytea[], $2::int[]) WITH ORDINALITY AS t(tag, bound, n)
-CROSS JOIN LATERAL (SELECT person FROM blocking_key AS b WHERE b.tag = t.tag LIMIT t.bound + 1) AS k
+SELECT n, people FROM (
+  SELECT n, ARRAY(SELECT person FROM blocking_key AS b WHERE b.tag = t.tag LIMIT t.bound + 1) AS people
+  FROM unnest($1::bytea[], $2::int[]) WITH ORDINALITY AS t(tag, bound, n) OFFSET 0
+) AS met WHERE people <> '{}'
 """
 _RECORDS: Final = """
 SELECT w.person, s.state -> 'links' AS links, r.id::text AS id, r.key, r.record, r.record_tag
@@ -112,10 +114,7 @@ async def meet(work: Work, tags: Mapping[bytes, int]) -> dict[bytes, list[str]]:
     """Return the people under each key, at most its bound and one more."""
     ordered = list(tags)
     rows = await work.fetch(_MEET, ordered, [tags[tag] for tag in ordered])
-    found: dict[bytes, list[str]] = {}
-    for row in rows:
-        found.setdefault(ordered[row["n"] - 1], []).append(row["person"])
-    return found
+    return {ordered[number - 1]: people for number, people in rows}
 
 
 async def records(work: Work, people: Iterable[str]) -> list[Any]:
@@ -184,7 +183,7 @@ WITH placed AS (
   UPDATE referral SET status = 'matched'
   FROM unnest($19::uuid[]) AS d(id) WHERE referral.id = d.id AND referral.status = 'received'
 )
-DELETE FROM to_match USING unnest($19::uuid[]) AS d(id) WHERE to_match.referral = d.id
+DELETE FROM to_match WHERE referral = ANY($19::uuid[])
 """
 _HOLDS: Final = """
 INSERT INTO hold (id, person, case_id, referral, reason, until, set_by, set_at)
