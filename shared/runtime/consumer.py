@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
+from confluent_kafka import KafkaException
 
 from shared.contracts.envelope import Actor
 from shared.runtime import crash
@@ -54,11 +55,12 @@ class Consumer(ConsumerRebalanceListener):
         unit: UnitOfWork,
         handlers: Handlers,
         exits: Exits,
+        covered: Callable[[str, Sequence[str]], Awaitable[bool]],
     ) -> None:
         """Prepare; nothing connects until `run`.
 
         `name` is the consumer group: the service's name. `instance` tells this process from its siblings, also after it was
-        started again.
+        started again. `covered(group, topics)` says whether the broker has given every partition to some member.
         """
         self._group = broker.prefix + name
         self._instance = f"{self._group}-{instance}"
@@ -67,6 +69,7 @@ class Consumer(ConsumerRebalanceListener):
         self._unit = unit
         self._handlers = handlers
         self._exits = exits
+        self._covered = covered
         self._actor = Actor(name)
         self._consumer: AIOKafkaConsumer | None = None
         self._topic_ids: Mapping[str, str] = {}
@@ -87,7 +90,8 @@ class Consumer(ConsumerRebalanceListener):
             **self._broker.for_aiokafka(),
             group_id=self._group,
             # A static member that was killed and is back within the session time-out takes its partitions up again at once;
-            # a new member would wait for the dead one to be given up.
+            # a new member would wait for the dead one to be given up. What it takes up is what it was given last, even if
+            # that was nothing because a topic was not there: see `_leave` and `_none_is_left_out`.
             group_instance_id=self._instance,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -106,7 +110,7 @@ class Consumer(ConsumerRebalanceListener):
             while True:
                 fetched = await consumer.getmany(timeout_ms=500, max_records=MAX_BATCH)
                 if self._astray is not None:
-                    raise Unavailable("the database did not say where to go on") from self._astray
+                    raise Unavailable("it is not known where to go on") from self._astray
                 messages = [m for records in fetched.values() for m in records]
                 if messages:
                     async with self._busy:
@@ -115,6 +119,7 @@ class Consumer(ConsumerRebalanceListener):
         finally:
             self.connected = False
             committing.cancel()
+            _leave(consumer)
             async with asyncio.timeout(15):
                 await consumer.stop()
 
@@ -261,10 +266,28 @@ class Consumer(ConsumerRebalanceListener):
                 mine = {tp: offset for tp, offset in done.items() if tp in consumer.assignment()}
                 if mine:
                     await consumer.commit(mine)
+                await self._none_is_left_out(consumer)
                 ends = await consumer.end_offsets(list(consumer.assignment()))
                 self.lag = {}
                 for tp, end in ends.items():
                     topic = self._broker.own(tp.topic)
                     self.lag[topic] = self.lag.get(topic, 0) + max(0, end - done.get(tp, 0))
-            except (KafkaError, asyncpg.PostgresError, *INFRASTRUCTURE):
+            except (KafkaError, KafkaException, asyncpg.PostgresError, *INFRASTRUCTURE):
                 continue
+
+    async def _none_is_left_out(self, consumer: AIOKafkaConsumer) -> None:
+        """Begin anew, as a new member, if partitions belong to nobody: their events would wait for ever."""
+        assigned = {(tp.topic, tp.partition) for tp in consumer.assignment()}
+        topics = [self._broker.topic(t) for t in self._topics]
+        wanted = {(t, p) for t in topics for p in consumer.partitions_for_topic(t) or ()}
+        if (not wanted or wanted - assigned) and not await self._covered(self._group, topics):
+            self._astray = Unavailable("partitions belong to nobody")
+
+
+def _leave(consumer: AIOKafkaConsumer) -> None:
+    """Let a consumer that is about to stop leave its group, so that what it is given next is worked out anew.
+
+    A static member does not leave: aiokafka asks for its instance id alone, and has no setting for it.
+    """
+    if consumer._coordinator is not None:  # noqa: SLF001
+        consumer._coordinator._group_instance_id = None  # noqa: SLF001

@@ -282,6 +282,7 @@ class Service:
             unit=self.unit,
             handlers=self.handlers,
             exits=self.exits,
+            covered=self.topics.covered,
         )
         consuming = asyncio.create_task(self.consumer.run(ids))
         try:

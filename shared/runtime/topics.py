@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from aiokafka.helpers import create_ssl_context
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -133,6 +133,27 @@ class Topics:
             return [p.id for f in futures.values() for p in f.result(timeout=6).partitions]
 
         return sorted(await asyncio.to_thread(count))
+
+    async def covered(self, group: str, names: Sequence[str]) -> bool:
+        """Say whether every partition of topics (the broker's names) is some member's; yes while that is being worked out.
+
+        Raises KafkaException.
+        """
+
+        def ask() -> bool:
+            admin = self._admin()
+            found = admin.describe_consumer_groups([group], request_timeout=5)[group].result(timeout=6)
+            if found.state != ConsumerGroupState.STABLE:
+                return True
+            given = {(tp.topic, tp.partition) for m in found.members for tp in m.assignment.topic_partitions}
+            described = admin.describe_topics(TopicCollection(list(names)), request_timeout=5)
+            return all(
+                (name, partition.id) in given
+                for name, future in described.items()
+                for partition in future.result(timeout=6).partitions
+            )
+
+        return await asyncio.to_thread(ask)
 
     def _describe(self, names: Sequence[str]) -> dict[str, str]:
         collection = TopicCollection([self.broker.topic(name) for name in names])

@@ -42,7 +42,7 @@ class Process:
                 stderr=subprocess.STDOUT,
             )
 
-    async def ready(self, seconds: float = 30) -> None:
+    async def ready(self, seconds: float = 90) -> None:
         """Wait until it says that it is ready."""
         async with httpx.AsyncClient() as client:
 
@@ -68,13 +68,17 @@ class Process:
         if self._process is not None and self.running:
             self._process.send_signal(number)
 
-    def stop(self) -> None:
-        """End it, politely and then not."""
+    def stop_asking(self) -> None:
+        """Ask it to end, without waiting."""
         self.wanted = False
-        if self._process is None:
-            return
         self.kill(signal.SIGCONT)
         self.kill(signal.SIGTERM)
+
+    def stop(self) -> None:
+        """End it, politely and then not."""
+        self.stop_asking()
+        if self._process is None:
+            return
         try:
             self._process.wait(timeout=15)
         except subprocess.TimeoutExpired:

@@ -1,0 +1,208 @@
+"""The four real services as processes of their own, on servers of their own, with a proxy on every way between them.
+
+    async with fleet(folder) as onefriend:
+        onefriend.processes["consent"].kill()
+        onefriend.ways["consent-database"].cut()
+
+Whoever dies is started again after half a second, as a supervisor does, while `revive` is true.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import httpx
+
+from deploy.local.kafka import Kafka
+from deploy.local.place import Place
+from deploy.local.stack import Stack
+from services.intake.crypto import make_master_key
+from tests.support.processes import Process
+from tests.support.proxy import Proxy
+from tests.support.tokens import bearer
+
+SERVICES = ("intake", "consent", "allocation", "notifications")
+AGENCY_SCOPES = (
+    "referrals.write",
+    "referrals.read",
+    "contact",
+    "withdrawals.write",
+    "cases.read",
+    "cases.write",
+    "subscribe",
+)
+LONDON = ZoneInfo("Europe/London")
+
+
+@dataclass
+class Fleet:
+    """Running services and servers, and what an agency does with them."""
+
+    servers: Stack
+    processes: dict[str, Process]
+    ways: dict[str, Proxy]
+    databases: dict[str, str]
+    http: httpx.AsyncClient
+    revive: bool = True
+    shift: float = 0.0
+    deaths: dict[str, int] = field(default_factory=dict)
+
+    def url(self, service: str) -> str:
+        """Where a service answers, past the proxies."""
+        return self.processes[service].url
+
+    async def call(
+        self,
+        service: str,
+        method: str,
+        path: str,
+        agency: str,
+        *scopes: str,
+        worker: str | None = "worker-1",
+        **more: Any,
+    ) -> httpx.Response:
+        """Call a service as an agency, with every scope of an agency unless told otherwise."""
+        headers = {**bearer(agency, *(scopes or AGENCY_SCOPES), worker=worker), **more.pop("headers", {})}
+        return await self.http.request(method, self.url(service) + path, headers=headers, **more)
+
+    async def at_ten_on_a_tuesday(self, later: float = 0.0) -> None:
+        """Move every service's clock to the next Tuesday, 10:00 in London, and `later` seconds more."""
+        now = datetime.now(LONDON)
+        tuesday = now.replace(hour=10, minute=0, second=0, microsecond=0) + timedelta(
+            days=(1 - now.weekday()) % 7 or 7
+        )
+        self.shift = (tuesday - now).total_seconds() + later
+        for service in SERVICES:
+            await self.set_clock(service, self.shift)
+
+    async def set_clock(self, service: str, shift: float) -> None:
+        """Set how far a service's clock is ahead, in seconds."""
+        body = {"seconds": shift}
+        answer = await self.call(service, "PUT", "/v1/clock", "onefriend", "operator", json=body)
+        assert answer.status_code == 200, answer.text
+
+    async def feed(self, agency: str, after: int = 0) -> list[dict[str, Any]]:
+        """Return an agency's feed entries after a number."""
+        found: list[dict[str, Any]] = []
+        while True:
+            answer = await self.call("notifications", "GET", f"/v1/feed?after={after}&limit=500", agency)
+            assert answer.status_code == 200, answer.text
+            page = answer.json()
+            found += page["entries"]
+            after = page["next"]
+            if not page["more"]:
+                return found
+
+    async def keep_alive(self) -> None:
+        """Start again, for ever, whoever has died."""
+        while True:
+            for name, process in self.processes.items():
+                if self.revive and process.wanted and not process.running:
+                    self.deaths[name] = self.deaths.get(name, 0) + 1
+                    await asyncio.sleep(0.5)
+                    process.start()
+            await asyncio.sleep(0.2)
+
+    async def ready(self, seconds: float = 60) -> None:
+        """Wait until every service says that it is ready."""
+        await asyncio.gather(*(process.ready(seconds) for process in self.processes.values()))
+
+    def mend(self) -> None:
+        """End every fault of the ways."""
+        for way in self.ways.values():
+            way.mend()
+
+
+def with_port(url: str, port: int) -> str:
+    """Return a URL with another port."""
+    parts = urlsplit(url)
+    return url.replace(f":{parts.port}", f":{port}", 1)
+
+
+@contextlib.asynccontextmanager
+async def fleet(
+    place: Place,
+    *,
+    smtp_port: int,
+    more: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> AsyncIterator[Fleet]:
+    """Start servers and services in a place; stop them at the end.
+
+    `more` is environment for every service; `settings` are the database server's own.
+    """
+    servers = Stack(place)
+    assert servers.postgres is not None
+    servers.postgres.settings |= dict(settings or {})
+    async with contextlib.AsyncExitStack() as opened:
+        # The broker tells its clients where it is: so the way through the proxy has to be known before it starts.
+        broker = Proxy(place.ports()["kafka"])
+        listener = {"advertised.listeners": f"INTERNAL://127.0.0.1:{broker.port}"}
+        servers.kafka = Kafka(place, settings=listener)
+        servers.kafka.settle_ports()
+        broker.target = place.ports()["kafka"]
+        await opened.enter_async_context(broker.running())
+        opened.callback(servers.postgres.kill)
+        opened.callback(servers.kafka.kill)
+        await asyncio.to_thread(servers.start)
+        databases = await asyncio.to_thread(servers.ensure_databases)
+        ways = {"broker": broker}
+        processes: dict[str, Process] = {}
+        for name in SERVICES:
+            ways[f"{name}-database"] = Proxy(servers.postgres.port)
+            processes[name] = Process(["tests.support.serve", name], {}, place.log(name))
+            ways[name] = Proxy(processes[name].port)
+        for way in list(ways.values())[1:]:
+            await opened.enter_async_context(way.running())
+        for name, process in processes.items():
+            process.environment |= _environment(place, name, ways, databases[name], smtp_port) | dict(
+                more or {}
+            )
+            opened.callback(process.stop)
+            process.start()
+        http = await opened.enter_async_context(httpx.AsyncClient(timeout=20))
+        one = Fleet(servers, processes, ways, {name: databases[name] for name in SERVICES}, http)
+        await one.ready()
+        await one.at_ten_on_a_tuesday()
+        keeping = asyncio.create_task(one.keep_alive())
+        try:
+            yield one
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+            one.mend()
+            for process in processes.values():
+                process.stop_asking()
+            for process in processes.values():
+                await asyncio.to_thread(process.stop)
+
+
+def _environment(
+    place: Place, name: str, ways: Mapping[str, Proxy], database: str, smtp_port: int
+) -> dict[str, str]:
+    key = place.home / "master.key"
+    if not key.exists():
+        make_master_key(key)
+    told = {
+        "ONEFRIEND_KAFKA": f"127.0.0.1:{ways['broker'].port}",
+        "ONEFRIEND_DATABASE_URL": with_port(database, ways[f"{name}-database"].port),
+        "ONEFRIEND_DEVELOPMENT": "1",
+        "ONEFRIEND_STATE_FOLDER": str(place.home),
+        "ONEFRIEND_SINK_FOLDER": str(place.home / "sink"),
+        "ONEFRIEND_SECRETS_KEY_FILE": str(place.home / "secrets.key"),
+        "ONEFRIEND_MASTER_KEY_FILE": str(key),
+        "ONEFRIEND_SMTP_HOST": "127.0.0.1",
+        "ONEFRIEND_SMTP_PORT": str(smtp_port),
+        "ONEFRIEND_SMTP_TLS": "false",
+        "ONEFRIEND_TRACE_SAMPLE": "0",
+    }
+    return told | {
+        f"ONEFRIEND_{other.upper()}_URL": f"http://127.0.0.1:{ways[other].port}" for other in SERVICES
+    }
