@@ -1,4 +1,4 @@
-"""The dashboard's stylesheets and scripts, taken from npm packages and committed. `python -m deploy.local.assets` makes them.
+"""The dashboard's stylesheets and scripts, taken from npm packages and committed: made by `python -m deploy.local.assets`.
 
 A page loads nothing from elsewhere. Taken out of the stylesheets: the crown's crest and the font GDS Transport, whose
 licences are for GOV.UK alone; text is set in Arial instead.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from hashlib import sha256
+from typing import Any, Literal
 
 import msgspec
 
@@ -20,13 +21,13 @@ from services.intake.matching import Incident
 from services.intake.store import holds as hold_store
 from services.intake.store import matching as candidates
 from services.intake.store import people as store
+from services.intake.store import reviews
 from shared.runtime.http import check_version
 from shared.runtime.problems import FieldError, Problem, invalid, not_found
+from shared.runtime.stream import Ref
 from shared.runtime.work import Work
 
 Answer = Literal["same", "different", "cannot_tell"]
-COLUMNS: Final = """id::text AS id, kind, person, candidates, case_id, candidate_cases, reasons, sentence, score, evidence,
-  ask, model, hold, agency, referral::text AS referral, opened_at, version, answer, decided_with, decided_at"""
 _INCIDENT = msgspec.json.Decoder(Incident)
 
 
@@ -41,37 +42,45 @@ class Decided:
     chosen: str | None
 
 
-def body_of(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a record
-    """Return a review as a hub sees it: evidence before score, no details."""
-    fields = dict(row)
-    for moment in ("opened_at", "decided_at"):
-        fields[moment] = fields[moment].isoformat() if fields[moment] else None
-    return fields | {"evidence": msgspec.json.decode(fields["evidence"])}
+def sampled(review: str, share: float) -> bool:
+    """Whether a second person looks at a review as well: drawn by its id, so that nobody can choose which."""
+    return int.from_bytes(sha256(review.encode()).digest()[:4]) < share * 2**32
 
 
 async def decide(work: Work, service: Intake, decided: Decided) -> int:
     """Decide a review. Returns its new version. Raises Problem 404, 409, 412 or 422."""
-    row = await work.fetchrow(f"SELECT {COLUMNS} FROM match_review WHERE id = $1 FOR UPDATE", decided.review)  # noqa: S608 - constants
+    row = await _open(work, decided)
+    if row["kind"] == "incident":
+        chosen = await _decide_incident(work, row, decided)
+    else:
+        chosen = await _decide_identity(work, service, row, decided)
+    await reviews.note(work, row, "decision", decided.answer, chosen, decided.reason)
+    if decided.answer == "cannot_tell":
+        return await reviews.ask(work, row)
+    second = row["kind"] == "identity" and sampled(row["id"], service.own.second_reviews)
+    return await reviews.close(work, row, decided.answer, chosen, second=second)
+
+
+async def _open(work: Work, decided: Decided) -> Any:  # noqa: ANN401 - a record
+    row = await reviews.read(work, decided.review)
     if row is None:
         raise not_found("review")
     check_version(decided.version, row["version"])
     if row["answer"] is not None:
-        raise Problem(409, "decided", "This review has been decided.", detail="Undo the link to decide anew.")
-    if row["kind"] == "incident":
-        await _decide_incident(work, row, decided)
-    else:
-        await _decide_identity(work, service, row, decided)
-    answer = None if decided.answer == "cannot_tell" else decided.answer
-    version: int = await work.fetchval(
-        """UPDATE match_review SET version = version + 1, answer = $2, decided_with = $3, decided_by = $4, decided_at = $5
-           WHERE id = $1 RETURNING version""",
-        decided.review,
-        answer,
-        decided.chosen,
-        hold_store.actor_json(work),
-        work.now,
-    )
-    return version
+        raise Problem(
+            409, "decided", "This review has been decided.", detail="Undo the decision to decide anew."
+        )
+    if work.actor.worker in row["barred"]:
+        remedy = "Two reviewers differed, and you are one of them: leave it to somebody else."
+        raise invalid([FieldError("worker", "has decided this before", remedy)])
+    return row
+
+
+async def lock(work: Work, row: Any, *refs: Ref) -> None:  # noqa: ANN401 - a record
+    """Lock the keys, then the review: always in this order, as the matcher does. Raises Problem 412 if it moved."""
+    await work.lock(*refs)
+    again = await reviews.read(work, row["id"], lock=True)
+    check_version(row["version"], again["version"])
 
 
 def _choice(options: Sequence[str], chosen: str | None, answer: Answer) -> str | None:
@@ -90,7 +99,12 @@ def _choice(options: Sequence[str], chosen: str | None, answer: Answer) -> str |
 # ------------------------------------------------------------------------------------------------------------ identity
 
 
-async def _decide_identity(work: Work, service: Intake, row: Any, decided: Decided) -> None:  # noqa: ANN401 - a record
+async def _decide_identity(
+    work: Work,
+    service: Intake,
+    row: Any,  # noqa: ANN401 - a record
+    decided: Decided,
+) -> str | None:
     person: str = row["person"]
     other = _choice(row["candidates"], decided.chosen, decided.answer)
     group = await store.group_of(work, [person, *([other] if other else [])])
@@ -98,10 +112,10 @@ async def _decide_identity(work: Work, service: Intake, row: Any, decided: Decid
     cases = [case for case, _, _ in incidents]
     held_case = await work.fetchval("SELECT case_id FROM hold WHERE id = $1", row["hold"])
     files = sorted({*cases, *([held_case] if held_case else [])})
-    await work.lock(*((PERSON, one) for one in group), *((CASE_FILE, case) for case in files))
+    await lock(work, row, *((PERSON, one) for one in group), *((CASE_FILE, case) for case in files))
     if decided.answer == "cannot_tell":
-        _ask_agency(work, row, held_case)
-        return
+        await _ask_agency(work, row, held_case)
+        return None
     if other is not None:
         link_people(work, person, other, "decided")
         await _unite_cases(work, incidents, person, other)
@@ -109,6 +123,8 @@ async def _decide_identity(work: Work, service: Intake, row: Any, decided: Decid
         bits = sum(line["bits"] for line in msgspec.json.decode(row["evidence"]))
         await tell_apart(work, person, row["candidates"], bits)
     await _lift(work, person, row["hold"], f"decided_{decided.answer}")
+    await lift_asked(work, row, held_case, f"decided_{decided.answer}")
+    return other
 
 
 def link_people(work: Work, person: str, other: str, basis: str) -> None:
@@ -133,14 +149,28 @@ async def tell_apart(work: Work, person: str, others: Sequence[str], bits: float
     )
 
 
-def _ask_agency(work: Work, row: Any, case: str | None) -> None:  # noqa: ANN401 - a record
+async def _ask_agency(work: Work, row: Any, case: str | None) -> None:  # noqa: ANN401 - a record
     """Nobody can tell: the agency that sent the record is asked for more. The hold stands."""
-    if case is not None:
-        missing = (row["ask"] or "date_of_birth",)
-        hold = f"{row['hold']}:asked"
-        state = work.state(CASE_FILE, case)
-        events = domain.hold_referral(state, row["referral"], hold, "identity_incomplete", missing=missing)
+    if case is None:
+        return
+    hold, missing = f"{row['hold']}:asked", (row["ask"] or "date_of_birth",)
+    events = domain.hold_referral(
+        work.state(CASE_FILE, case), row["referral"], hold, "identity_incomplete", missing=missing
+    )
+    if events:
         work.record(CASE_FILE, case, *events)
+        asked = hold_store.HoldRow(
+            hold, None, case, row["referral"], "identity_incomplete", None, work.now, 1, None
+        )
+        await hold_store.insert(work, asked)
+
+
+async def lift_asked(work: Work, row: Any, case: str | None, reason: str) -> None:  # noqa: ANN401 - a record
+    """What the agency was asked for is not needed any more. The case is locked."""
+    if case is not None:
+        asked = f"{row['hold']}:asked"
+        work.record(CASE_FILE, case, *domain.lift_referral(work.state(CASE_FILE, case), asked, reason))
+        await hold_store.lift(work, asked, reason)
 
 
 async def _lift(work: Work, person: str, hold: str, reason: str) -> None:
@@ -184,17 +214,18 @@ async def join_cases(work: Work, case: str, into: str) -> None:
         await work.execute("UPDATE referral_case SET case_id = $2 WHERE case_id = $1", case, into)
 
 
-async def _decide_incident(work: Work, row: Any, decided: Decided) -> None:  # noqa: ANN401 - a record
+async def _decide_incident(work: Work, row: Any, decided: Decided) -> str | None:  # noqa: ANN401 - a record
     case: str = row["case_id"]
     other = _choice(row["candidate_cases"], decided.chosen, decided.answer)
-    await work.lock((CASE_FILE, case), *([(CASE_FILE, other)] if other else []))
+    await lock(work, row, (CASE_FILE, case), *([(CASE_FILE, other)] if other else []))
     if decided.answer == "cannot_tell":
-        return
+        return None
     reason = f"decided_{decided.answer}"
     work.record(CASE_FILE, case, *domain.lift_referral(work.state(CASE_FILE, case), row["hold"], reason))
     await hold_store.lift(work, row["hold"], reason)
     if other is not None:
         await join_cases(work, case, other)
+    return other
 
 
 # ---------------------------------------------------------------------------------------------------------------- undo

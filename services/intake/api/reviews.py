@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from services.intake import reviewing
+from services.intake import reviewing, sides, undoing
+from services.intake.agreement import agreement
 from services.intake.api.common import PathId, json_response, parse
 from services.intake.core import Current, Intake
 from services.intake.referral import Part
-from services.intake.store import people as store
+from services.intake.reviewing import Decided
 from services.intake.store import reading
+from services.intake.store import reviews as store
 from shared.runtime.auth import Caller, scope
 from shared.runtime.http import decode_cursor, encode_cursor, etag, required_version
 from shared.runtime.problems import not_found
 from shared.runtime.work import Work
 
 router = APIRouter(prefix="/v1/match-reviews", tags=["match reviews"])
+Reason = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
 class Decision(Part):
     """One human (or incident), two, or nobody can tell. `chosen` names the candidate where there are several."""
 
     answer: Literal["same", "different", "cannot_tell"]
-    reason: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    reason: Reason
     chosen: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")] | None = Field(
         default=None, alias="with"
     )
+
+
+class Undoing(Part):
+    """Why a decision is undone."""
+
+    reason: Reason = "undone"
 
 
 @router.get("")
@@ -38,43 +48,74 @@ async def list_reviews(
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     kind: Annotated[Literal["identity", "incident"] | None, Query()] = None,
-    state: Annotated[Literal["open", "all"], Query()] = "open",
-    caller: Caller = scope("hub"),  # noqa: ARG001 - the declaration is the check
+    state: Annotated[store.State, Query()] = "open",
+    caller: Caller = scope("hub"),
 ) -> Response:
-    """Return the reviews, the oldest first: why there is doubt, the evidence, who might be meant. No details."""
-    after = decode_cursor(cursor, str)
-    query = f"""SELECT {reviewing.COLUMNS} FROM match_review WHERE ($1::uuid IS NULL OR id > $1)
-                AND ($2::text IS NULL OR kind = $2) AND (answer IS NULL OR NOT $3) ORDER BY id LIMIT $4"""  # noqa: S608 - constants
-    last = reading.as_uuid(after[0]) if after else None
-    rows = await service.pool.fetch(query, last, kind, state == "open", limit)
-    found = [reviewing.body_of(row) for row in rows]
-    following = encode_cursor(found[-1]["id"]) if len(found) == limit else None
+    """Return the reviews, the most urgent first: why there is doubt, the evidence, who might be meant. No details.
+
+    `state`: open; asked (waiting for the agency); second (a second opinion is wanted, of somebody who does not know the
+    first); decided (newest first); all.
+    """
+    found, following = await store.page(service.pool, caller, state, kind, cursor, limit)
     return json_response({"reviews": found, "next": following})
+
+
+@router.get("/summary")
+async def summary(service: Current, caller: Caller = scope("hub", "operator")) -> Response:
+    """Return how many reviews wait for what, and how far two reviewers who do not know of each other agree."""
+    measured = agreement(await store.pairs(service.pool))
+    counts = await store.counts(service.pool, caller)
+    return json_response(
+        {**counts, "second_share": service.own.second_reviews, "agreement": asdict(measured)}
+    )
+
+
+@router.get("/incomplete")
+async def list_incomplete(
+    service: Current,
+    cursor: Annotated[str | None, Query(max_length=400)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    caller: Caller = scope("hub", "operator"),  # noqa: ARG001 - the declaration is the check
+) -> Response:
+    """Return the referrals on hold until their agency says more about who somebody is: no reviewer can settle these."""
+    after = decode_cursor(cursor, str)
+    found = await store.incomplete(service.pool, after[0] if after else None, limit)
+    following = encode_cursor(found[-1]["hold"]) if len(found) == limit else None
+    return json_response({"holds": found, "next": following})
 
 
 @router.get("/{review}")
 async def get_review(review: PathId, service: Current, caller: Caller = scope("hub")) -> Response:
-    """Return one review with the details of both sides, to compare. The reading is recorded."""
-    body = await service.transact(_sides, service, caller, review)
+    """Return one review with what identifies both sides, to compare. The reading is recorded.
+
+    What agencies sent with which the reader's agency shares nothing is left out; the evidence stands, it has no values.
+    """
+    body = await service.transact(_whole, service, caller, _known(review), actor=caller.actor)
     return json_response(body, headers={"ETag": etag(body["version"]), "Cache-Control": "no-store"})
 
 
-async def _sides(work: Work, service: Intake, caller: Caller, review: str) -> dict[str, Any]:
-    known = reading.as_uuid(review)
-    query = f"SELECT {reviewing.COLUMNS} FROM match_review WHERE id = $1"  # noqa: S608 - constants
-    row = await work.fetchrow(query, known) if known else None
+async def _whole(work: Work, service: Intake, caller: Caller, review: str) -> dict[str, Any]:
+    row = await store.read(work, review)
     if row is None:
         raise not_found("review")
-    sides = []
-    for person in (row["person"], *row["candidates"]):
-        await reading.note_read(work, caller.agency, caller.worker, "match_review", person)
-        held = await store.held_about(work, service.keyring, [person])
-        records = [
-            {"agency": one.agency, "referral": one.referral, "role": one.role, "sent": one.sent}
-            for one in held
-        ]
-        sides.append({"person": person, "records": records})
-    return reviewing.body_of(row) | {"sides": sides}
+    await work.lock()
+    body = store.body_of(row, caller)
+    if row["kind"] == "incident":
+        cases = [row["case_id"], *row["candidate_cases"]]
+        return body | {"cases": await sides.of_cases(work, service, caller, row["person"], cases)}
+    return body | {"sides": await sides.of_people(work, service, caller, [row["person"], *row["candidates"]])}
+
+
+def _known(review: str) -> str:
+    found = reading.as_uuid(review)
+    if found is None:
+        raise not_found("review")
+    return found
+
+
+async def _decided(request: Request, review: str) -> Decided:
+    body = parse(Decision, await request.body())
+    return Decided(_known(review), required_version(request), body.answer, body.reason, body.chosen)
 
 
 @router.post("/{review}/decision")
@@ -82,11 +123,25 @@ async def decide(
     request: Request, review: PathId, service: Current, caller: Caller = scope("hub")
 ) -> Response:
     """Decide a review (If-Match). In force for releases at once."""
-    body = parse(Decision, await request.body())
-    version = required_version(request)
-    known = reading.as_uuid(review)
-    if known is None:
-        raise not_found("review")
-    decided = reviewing.Decided(known, version, body.answer, body.reason, body.chosen)
+    decided = await _decided(request, review)
     moved = await service.transact(reviewing.decide, service, decided, actor=caller.actor)
-    return json_response({"review": review, "answer": body.answer}, headers={"ETag": etag(moved)})
+    return json_response({"review": review, "answer": decided.answer}, headers={"ETag": etag(moved)})
+
+
+@router.post("/{review}/second")
+async def second(
+    request: Request, review: PathId, service: Current, caller: Caller = scope("hub")
+) -> Response:
+    """Give a second opinion (If-Match), not knowing the first. Two that differ undo the decision: a third person decides."""
+    decided = await _decided(request, review)
+    agree, moved = await service.transact(undoing.second, decided, actor=caller.actor)
+    return json_response({"review": review, "agree": agree}, headers={"ETag": etag(moved)})
+
+
+@router.post("/{review}/undo")
+async def undo(request: Request, review: PathId, service: Current, caller: Caller = scope("hub")) -> Response:
+    """Undo a decision (If-Match): the record is on hold again, and the review open."""
+    body = parse(Undoing, await request.body())
+    version = required_version(request)
+    moved = await service.transact(undoing.undo, _known(review), version, body.reason, actor=caller.actor)
+    return json_response({"review": review}, headers={"ETag": etag(moved)})

@@ -78,3 +78,15 @@ async def lift(work: Work, hold: str, reason: str) -> None:
 def actor_json(work: Work) -> str:
     """Return who is acting, as JSON."""
     return msgspec.json.encode(work.actor).decode()
+
+
+async def set_again(work: Work, hold: str, case: str | None) -> None:
+    """Let a hold that was lifted stand again."""
+    await work.execute(
+        """UPDATE hold SET lifted_at = NULL, lifted_by = NULL, lift_reason = NULL, case_id = $2, set_by = $3, set_at = $4,
+             version = version + 1 WHERE id = $1 AND lifted_at IS NOT NULL""",
+        hold,
+        case,
+        actor_json(work),
+        work.now,
+    )

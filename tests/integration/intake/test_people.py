@@ -13,6 +13,8 @@ from tests.support.running import until
 from tests.support.tokens import bearer
 
 HUB = ("hub", "referrals.read")
+READS = (*HUB, "referrals.write")
+HERTS = "herts-rj-coordinator"  # who shares with those two under an agreement
 INCIDENT = {
     "offence_class": "burglary",
     "reference": "41/1234/26",
@@ -64,6 +66,9 @@ async def test_a_name_and_a_birth_date_alone_are_held_for_a_person(
 async def test_the_same_human_is_linked_and_her_two_cases_become_one(
     intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers, hub: Headers
 ) -> None:
+    police, care, hub = (
+        bearer(a, *READS, worker="h1") for a in ("hertfordshire-constabulary", "beacon", HERTS)
+    )
     first = await harmed(intake, await posted(intake, client, police, referral()))
     second = await harmed(intake, await posted(intake, client, care, referral("V-1", parties=[doubtful()])))
     review = await review_of(client, hub)

@@ -1,0 +1,5 @@
+"""Alembic's entry point: the same in every service."""
+
+from shared.runtime.migrations import run
+
+run()

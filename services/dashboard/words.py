@@ -1,0 +1,164 @@
+"""Codes as people read them: fields, levels of agreement, reasons, ages, dates. Templates use them as filters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+LONDON: Final = ZoneInfo("Europe/London")
+LEVELS: Final[Mapping[str, str]] = {
+    "same": "the same",
+    "another_of_theirs": "another of their names",
+    "form_of_it": "a form of it",
+    "forms_of_one": "forms of one name",
+    "initial": "initial only",
+    "typing_slip": "a typing slip",
+    "one_letter": "one letter differs",
+    "similar": "similar",
+    "same_beginning": "the same beginning",
+    "swapped": "names swapped",
+    "odd": "a name that no list knows",
+    "different": "different",
+    "part_of_it": "part of it",
+    "former_name": "a former name",
+    "sounds_alike": "sounds alike",
+    "different_woman": "different (a woman’s may change)",
+    "same_first_of_january": "the same, but 1 January",
+    "day_and_month_swapped": "day and month swapped",
+    "impossible_digit": "one digit, impossible date",
+    "one_digit": "one digit differs",
+    "one_digit_first_of_january": "one digit differs, 1 January",
+    "two_digits": "two digits differ",
+    "same_year": "only the year is the same",
+    "far_apart": "years apart",
+    "one_slip": "one slip",
+    "same_sector": "the same few streets",
+    "same_district": "the same district",
+    "same_area": "the same area",
+    "elsewhere": "elsewhere",
+    "one_surname_at_home": "one surname at one home",
+    "same_mailbox": "the same mailbox, other provider",
+    "same_and_different": "one the same, one different",
+    "another_number": "another number",
+    "absent": "not known on one side",
+}
+FIELDS: Final[Mapping[str, str]] = {
+    "forename": "Forename",
+    "other_forenames": "Other forenames",
+    "surname": "Surname",
+    "date_of_birth": "Date of birth",
+    "sex": "Sex",
+    "postcode": "Postcode",
+    "address": "Address",
+    "household": "Household",
+    "telephone": "Telephone",
+    "email": "E-mail",
+    "identifier": "Numbers",
+}
+REASONS: Final[Mapping[str, str]] = {
+    "name_and_birth_date_alone": "Only the name and the date of birth agree",
+    "name_alone": "Only the name agrees",
+    "no_name_in_common": "Something agrees, but no name does",
+    "forenames_differ": "One number, but two forenames",
+    "identifiers_differ": "A number that one has for life differs",
+    "birth_dates_far_apart": "The dates of birth are years apart",
+    "told_apart_before": "Told apart before, and there is new evidence",
+    "odd_forename": "One telephone, e-mail or home, and an unknown forename",
+    "identity_incomplete": "No more than a name",
+    "one_field_would_settle": "One missing field would settle it",
+    "hot_key": "Too many people share what they could be found by",
+    "several_candidates": "More than one person fits",
+    "doubtful": "Neither enough to join nor to tell apart",
+}
+# The reasons that a reviewer may give: codes, because what is kept for ever must hold nothing personal.
+GIVEN: Final[Mapping[str, str]] = {
+    "details_agree": "What both records say agrees",
+    "agency_confirmed": "An agency confirmed it",
+    "other_record": "Another record that I can see shows it",
+    "relatives": "They are relatives, or share a home or a telephone",
+    "details_differ": "What both records say differs",
+    "too_little_known": "Too little is known",
+    "other": "Another reason",
+}
+ANSWERS: Final[Mapping[str, str]] = {
+    "same": "Same person",
+    "different": "Two people",
+    "cannot_tell": "Cannot tell",
+    "superseded": "Answered by a later version",
+}
+INCIDENT_ANSWERS: Final[Mapping[str, str]] = {
+    **ANSWERS,
+    "same": "Same incident",
+    "different": "Two incidents",
+}
+DEADLINES: Final[Mapping[str, str]] = {
+    "plea": "plea",
+    "hearing": "hearing",
+    "adjourned_to": "adjourned hearing",
+    "deferred_to": "deferred sentence",
+    "sentence": "sentence",
+    "licence_end": "end of licence",
+    "turns_18": "18th birthday",
+}
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_SOON = 2  # of a unit, below which the next smaller one is told
+
+
+def plain(code: str) -> str:
+    """Return a code as words."""
+    text = code.replace("_", " ").strip()
+    return text[:1].upper() + text[1:]
+
+
+def _table(table: Mapping[str, str]) -> Callable[[str], str]:
+    return lambda code: table.get(code, plain(code))
+
+
+def when(text: str | None) -> str:
+    """Return a moment as people in Britain write it: 21 November 2026, 10:15."""
+    if not text:
+        return ""
+    moment = datetime.fromisoformat(text).astimezone(LONDON)
+    return f"{moment.day} {moment:%B %Y, %H:%M}"
+
+
+def day(text: str | None) -> str:
+    """Return a date as people write it; what is no date stays as it is."""
+    try:
+        found = date.fromisoformat(text or "")
+    except ValueError:
+        return text or ""
+    return f"{found.day} {found:%B %Y}"
+
+
+def age(text: str, now: datetime | None = None) -> str:
+    """Return how long ago a moment was: "3 hours"."""
+    seconds = max(0.0, ((now or datetime.now(UTC)) - datetime.fromisoformat(text)).total_seconds())
+    for size, unit in ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute")):
+        if seconds >= size * (_SOON if unit != "minute" else 1):
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' if count != 1 else ''}"
+    return "less than a minute"
+
+
+def percent(share: float | None) -> str:
+    """Return a share of one as per cent."""
+    return "not yet known" if share is None else f"{share * 100:.0f}%"
+
+
+FILTERS: Final[dict[str, Callable[..., Any]]] = {
+    "level": _table(LEVELS),
+    "field": _table(FIELDS),
+    "reason": _table(REASONS),
+    "given": _table(GIVEN),
+    "answer": _table(ANSWERS),
+    "incident_answer": _table(INCIDENT_ANSWERS),
+    "deadline": _table(DEADLINES),
+    "plain": plain,
+    "when": when,
+    "day": day,
+    "age": age,
+    "percent": percent,
+}
