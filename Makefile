@@ -58,6 +58,10 @@ model: .venv/.develop ## Model-check it exhaustively in the full bounds, and eve
 bench: .venv/.develop ## Measure cost and speed, as ratios within one run
 	$(PYTHON) -m benchmarks $(ARGS)
 
+.PHONY: bench-allocation
+bench-allocation: .venv/.develop ## Measure decisions, teams, a hub's meeting and successions (ARGS=quick: minutes less)
+	$(PYTHON) -m benchmarks.allocation $(ARGS)
+
 # An environment of its own: Splink and pandas are for training and comparing, never for a service.
 .venv-identity/.identity: requirements/identity.txt .venv/.develop
 	@"$(UV)" venv --quiet --allow-existing --python .venv/bin/python .venv-identity

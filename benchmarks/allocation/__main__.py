@@ -6,8 +6,10 @@ import sys
 
 from benchmarks.allocation.decisions import decisions, teams
 from benchmarks.allocation.meeting import meeting
+from benchmarks.allocation.staffing import staffing
 
 decisions()
+staffing()
 teams()
 if "quick" in sys.argv:
     meeting((5.0,), (7,))

@@ -247,6 +247,12 @@ def _proposed(state: CaseState, event: CaseProposed) -> CaseState:
     )
 
 
+def _allocated(state: CaseState, event: CaseAllocated) -> CaseState:
+    # Who leads is settled; a question about going on at all (a check's "no", nobody left to meet) is not answered by it.
+    about_going_on = (state.undecided or "").startswith(("check_", "no_responsible_left"))
+    return replace(state, told=event.parties, undecided=state.undecided if about_going_on else None)
+
+
 def _cleared(state: CaseState, note: Cleared) -> CaseState:
     for party in note.parties:
         state = _party(state, party, cleared=note.cleared)
@@ -323,7 +329,7 @@ _EVOLVE: dict[type[Any], Callable[[CaseState, Any], CaseState]] = {
     Reopened: _reopened,
     CaseProposed: _proposed,
     CaseQueued: lambda s, e: replace(s, queued_for=e.agency),
-    CaseAllocated: lambda s, e: replace(s, told=e.parties, undecided=None),
+    CaseAllocated: _allocated,
     CaseNeedsDecision: lambda s, e: replace(s, undecided=e.reason),
     CasePaused: lambda s, _: s,
     CaseResumed: lambda s, _: s,

@@ -12,7 +12,8 @@ from services.allocation.domain.route import Staffing
 from services.allocation.domain.state import CaseState, is_known
 from services.allocation.handlers.planning import propose
 from services.allocation.store import rows
-from services.allocation.store.registry import MEMORY, Full, Registry, Roster, take_hours
+from services.allocation.store.hours import Full, Roster
+from services.allocation.store.registry import MEMORY, Registry, take_hours
 from shared.contracts.cases import CaseAllocated, CaseClosed, CaseNeedsDecision, CaseProposed
 from shared.contracts.envelope import Payload
 from shared.runtime.stream import Stream

@@ -80,9 +80,11 @@ def clocks(run: Run) -> tuple[Clock, ...]:
 
 def told(run: Run) -> tuple[Statement, ...]:
     """What parties and the referrer are told."""
+    section = BY_NAME["told"]
     found = []
     for rule, match in run.all("told", run.view):
         tell = typed(rule.effect, Told)
+        run.say(section, rule, f"{explanation.listed(tell.to, 'and')} hear: {tell.say.rstrip('.')}")
         parties = _parties(match, tuple(role for role in tell.to if role != "referrer"))
         found.append(Statement(say=tell.say, rule=rule.id, parties=parties, referrer="referrer" in tell.to))
     return tuple(found)

@@ -7,20 +7,18 @@ numbers.
 
 from __future__ import annotations
 
-import heapq
 import weakref
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
 from services.allocation import policy
 from services.allocation.domain.agencies import heir
-from services.allocation.domain.state import Need
 from services.allocation.store.drafts import published
+from services.allocation.store.hours import Hours, Roster
 from services.allocation.store.policies import Decisions, Policies
 from services.allocation.workforce.people import Facilitator
 from shared.runtime.errors import Conflict
@@ -61,120 +59,6 @@ class Agency:
     sharing_agreement: str | None
     active: bool
     successor: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Full:
-    """Nobody of the agency has the hours free, or others wait already."""
-
-    agency: str
-
-
-@dataclass(slots=True)
-class Hours:
-    """One worker's hours, and what is known of the worker."""
-
-    worker: str
-    agency: str
-    team: str | None
-    capacity: int
-    used: int
-    known: Facilitator
-
-    def load(self) -> float:
-        """Return how full the worker is."""
-        return self.used / self.capacity
-
-    def suits(self, team: str | None, need: Need, day: date) -> bool:
-        """Say whether policy lets this worker be the named one."""
-        return (
-            (team is None or self.team is None or self.team == team)
-            and (not need.roles or not set(need.roles).isdisjoint(self.known.roles))
-            and self.known.trained(need.training)
-            and (need.language is None or need.language in self.known.languages)
-            and self.worker not in need.not_workers
-            and not self.known.away(day)
-        )
-
-
-@dataclass
-class Roster:
-    """The hours of the named workers, least loaded first. `queues`: agencies for which cases wait."""
-
-    heaps: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
-    hours: dict[str, Hours] = field(default_factory=dict)
-    queues: frozenset[str] = frozenset()
-    agencies: dict[str, tuple[int, int]] = field(default_factory=dict)  # used and capacity
-    picks: int = 0
-
-    @classmethod
-    def of(cls, workers: Sequence[Hours], queues: frozenset[str] = frozenset()) -> Roster:
-        """Return the roster of these workers."""
-        heaps: dict[str, list[tuple[float, str]]] = defaultdict(list)
-        known = {hours.worker: hours for hours in workers if hours.capacity > 0}
-        for hours in known.values():
-            heaps[hours.agency].append((hours.load(), hours.worker))
-        for heap in heaps.values():
-            heapq.heapify(heap)
-        found = cls(dict(heaps), known, queues)
-        for hours in known.values():
-            used, capacity = found.agencies.get(hours.agency, (0, 0))
-            found.agencies[hours.agency] = (used + hours.used, capacity + hours.capacity)
-        return found
-
-    def pick(
-        self, agency: str, team: str | None, hours: int, need: Need, day: date, *, waiting: bool = False
-    ) -> str | Full | None:
-        """Return the least loaded worker who suits; None if the agency has nobody registered who does and names its own.
-
-        A language is a wish: where nobody speaks it, somebody else comes with an interpreter.
-        """
-        heap = self.heaps.get(agency)
-        if hours <= 0 or not heap:
-            return None
-        if agency in self.queues and not waiting:
-            return Full(agency)
-        self.picks += 1
-        found = self._least_loaded(heap, team, hours, need, day)
-        if found is None and need.language is not None:
-            found = self._least_loaded(heap, team, hours, replace(need, language=None), day)
-        return found
-
-    def _least_loaded(
-        self, heap: list[tuple[float, str]], team: str | None, hours: int, need: Need, day: date
-    ) -> str | Full | None:
-        # Usually the first one: a heap costs the same for a hundred workers and for five thousand.
-        passed: list[Hours] = []
-        found: str | Full | None = None
-        while heap and not isinstance(found, str):
-            worker = self.hours[heapq.heappop(heap)[1]]
-            passed.append(worker)
-            if worker.suits(team, need, day):
-                if worker.used + hours <= worker.capacity:
-                    self._take(worker, hours)
-                    found = worker.worker
-                    continue
-                found = Full(worker.agency)
-            if worker.load() >= 1 and found is not None:
-                break  # everybody after is at least as full
-        for worker in passed:
-            heapq.heappush(heap, (worker.load(), worker.worker))
-        return found
-
-    def _take(self, worker: Hours, hours: int) -> None:
-        worker.used += hours
-        used, capacity = self.agencies[worker.agency]
-        self.agencies[worker.agency] = (used + hours, capacity)
-
-    def give_back(self, worker: str | None, hours: int) -> None:
-        """A pick is not used after all."""
-        if worker is not None:
-            self._take(self.hours[worker], -hours)
-
-    def load_of(self, agency: str) -> float:
-        """Return how full an agency is on the whole; 0 where no hours are registered."""
-        used, capacity = self.agencies.get(agency, (0, 0))
-        return used / capacity if capacity else 0.0
 
 
 class Register(policy.Agencies):

@@ -17,6 +17,8 @@ from tests.integration.allocation.conftest import World, referral
 from tests.support.running import running, settings, until
 from tests.support.tokens import bearer
 
+FLOOD = 400
+
 
 async def register(world: World, agency: str, **workers: int) -> None:
     """An agency with workers of so many hours each."""
@@ -55,20 +57,20 @@ async def test_work_is_spread_and_given_back(world: World) -> None:
 
 
 async def test_a_flood_waits_in_its_order_and_nobody_is_forgotten(world: World) -> None:
-    """Forty victims of one offender, and an agency with hours for ten: the queue empties as hours come free."""
+    """Four hundred victims of one offender, and hours for ten of them: the queue empties as hours come free."""
     await register(world, "beacon", w1=20, w2=20)
     now = datetime.now(UTC)
-    names = [f"f{number:02d}" for number in range(40)]
+    names = [f"f{number:03d}" for number in range(FLOOD)]
     for number, name in enumerate(names):
         # Received days apart: the clock of the first runs out first.
-        await world.refer(name, **alone(name), received_at=now - timedelta(days=80 - number * 2))
+        await world.refer(name, **alone(name), received_at=now - timedelta(days=2 * (FLOOD - number)))
 
     async def settled() -> bool:
         waiting = await world.pool.fetchval("SELECT count(*) FROM queue")
         proposed = await world.pool.fetchval("SELECT count(*) FROM journal WHERE type = 'case.proposed.v1'")
-        return (waiting, proposed) == (30, 10)
+        return (waiting, proposed) == (FLOOD - 10, 10)
 
-    await until(settled)
+    await until(settled, seconds=60)
     assert await used(world) == {"w1": 20, "w2": 20}
     served = await world.pool.fetch("SELECT key FROM journal WHERE type = 'case.proposed.v1'")
     holding = [row["key"] for row in served]
@@ -89,10 +91,10 @@ async def test_a_flood_waits_in_its_order_and_nobody_is_forgotten(world: World) 
 
     for case in holding[:4]:
         await world.assign(case)
-        await until(partial(cleared, case))
+        await until(partial(cleared, case), seconds=30)
         await world.change(case, "closure", "beacon", {"reason": "completed"})
     for case in waiting[:4]:
-        await until(partial(proposed, case))
+        await until(partial(proposed, case), seconds=30)
     left = [
         row["case_id"]
         for row in await world.pool.fetch("SELECT case_id FROM queue ORDER BY due, since, case_id")
