@@ -191,6 +191,15 @@ class CaseReturned(Payload, frozen=True, kw_only=True):
     reason: str
 
 
+@event("cases", "case.transferred")
+class CaseTransferred(Payload, frozen=True, kw_only=True):
+    """Another partnership holds the case from now on. Leads stay until each is handed over; the history stays with the case."""
+
+    source: str
+    target: str
+    reason: str
+
+
 @event("cases", "case.team_changed")
 class CaseTeamChanged(Payload, frozen=True, kw_only=True):
     """The members that deliver the case, as worker ids by agency."""

@@ -2,11 +2,22 @@
 
 from fastapi import APIRouter
 
-from services.allocation.api import cases, checks, drafts, holding, measures, meetings, policies, registry
+from services.allocation.api import (
+    cases,
+    checks,
+    drafts,
+    holding,
+    measures,
+    meetings,
+    moving,
+    policies,
+    registry,
+)
 
 routers: tuple[APIRouter, ...] = (
     cases.router,
     holding.router,
+    moving.router,
     checks.router,
     registry.router,
     policies.router,

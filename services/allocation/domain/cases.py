@@ -40,6 +40,7 @@ from shared.contracts.cases import (
     CaseResumed,
     CaseReturned,
     CaseTeamChanged,
+    CaseTransferred,
     CheckKind,
     CheckRequested,
     OutcomeRecorded,
@@ -270,6 +271,17 @@ def choose_partnership(story: Story, partnership: str) -> None:
     if story.state.proposal is None or story.state.proposal.partnership:
         raise Refused("undecided", "a partnership holds this case already: a move is a hand-over of the lead")
     story.tell(PartnershipChosen(partnership))
+
+
+def transfer(story: Story, partnership: str, reason: str) -> None:
+    """Another area takes the case over, because its people have moved. Nobody is contacted anew: leads are handed over."""
+    _must_be_open(story.state)
+    held_by = story.state.proposal.partnership if story.state.proposal else ""
+    if not held_by:
+        raise Refused("undecided", "no partnership holds this case yet: the arbiter decides whose it is")
+    if held_by == partnership:
+        raise Refused("invalid", "partnership: it holds the case already; name the one that takes it over")
+    story.tell(CaseTransferred(source=held_by, target=partnership, reason=reason))
 
 
 def move_to_policy_in_force(story: Story) -> None:

@@ -20,6 +20,7 @@ from shared.contracts.cases import (
     CaseResumed,
     CaseReturned,
     CaseTeamChanged,
+    CaseTransferred,
     CheckAnswered,
     CheckKind,
     CheckRequested,
@@ -302,6 +303,17 @@ def _reopened(state: CaseState, _: Reopened) -> CaseState:
     return replace(state, closed=None, parties=parties, told=(), accepted={})
 
 
+def _transferred(state: CaseState, event: CaseTransferred) -> CaseState:
+    # Told anew under the new partnership: its hub and co-ordinator have to hear of the case.
+    state = _policy_left(replace(state, partnership=event.target, undecided=None, told=()), PolicyLeft())
+    parties = {
+        # Somebody returned it there: here nobody has.
+        key: replace(party, tried=()) if party.place in ("new", "ended") else party
+        for key, party in state.parties.items()
+    }
+    return replace(state, parties=parties)
+
+
 def _policy_left(state: CaseState, _: PolicyLeft) -> CaseState:
     proposal = replace(state.proposal, policy_version="") if state.proposal else None
     return replace(state, proposal=proposal)
@@ -315,6 +327,7 @@ _EVOLVE: dict[type[Any], Callable[[CaseState, Any], CaseState]] = {
     Decided: lambda s, _: replace(s, undecided=None),
     PartnershipChosen: lambda s, n: replace(s, partnership=n.partnership, undecided=None),
     PolicyLeft: _policy_left,
+    CaseTransferred: _transferred,
     TeamTakes: lambda s, n: replace(s, member_hours=n.hours),
     Received: lambda s, n: replace(s, received_at=s.received_at or n.at),
     Learned: _learned,

@@ -28,6 +28,7 @@ handlers = Handlers()
     cases.CaseAccepted,
     cases.CaseReturned,
     cases.CaseTeamChanged,
+    cases.CaseTransferred,
     cases.CheckRequested,
     cases.CheckAnswered,
     cases.OutcomeRecorded,

@@ -433,3 +433,23 @@ def test_the_parties_do_not_meet_before_what_gates_the_delivery_is_answered() ->
     later = go_on(allocated(proposal))
     cases.answer_check(later, key, "hub", satisfied=True)
     cases.record_outcome(later, CASE, "beacon", OutcomeRecorded(form="conference", agreement=True))
+
+
+def test_a_transfer_keeps_the_leads_and_tells_the_new_hub() -> None:
+    story = go_on(allocated())
+    with pytest.raises(Refused, match="holds the case already"):
+        cases.transfer(story, "northshire", "moved")
+    cases.transfer(story, "southshire", "moved")
+    there = replace(
+        PROPOSAL,
+        partnership="southshire",
+        hub="southern-hub",
+        parties=(party(ANNA, "harmed", "southern-care"), party(BEN, "responsible", "probation")),
+    )
+    route.plan(story, there)
+    settle(story)
+    assert told(story) == ["CaseTransferred", "CaseAllocated"]
+    again = find(story, CaseAllocated)
+    assert (again.partnership, again.hub) == ("southshire", "southern-hub")
+    assert [each.agency for each in again.parties] == ["beacon", "probation"]
+    assert story.state.partnership == "southshire"
