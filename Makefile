@@ -40,12 +40,8 @@ check: .venv/.develop ## Format, lint, types, import contracts
 	$(PYTHON) -c "from importlinter.cli import lint_imports_command as main; main()"
 
 .PHONY: test
-test: .venv/.develop ## Every test but `make outages`, on a real database and broker
-	$(PYTHON) -m pytest -n 2 --dist loadfile --max-worker-restart 0 -m "not outage" $(TESTS) $(ARGS)
-
-.PHONY: outages
-outages: .venv/.develop ## The tests that kill the broker and the database (apart: they sometimes take longer than they may)
-	$(PYTHON) -m pytest -m outage tests $(ARGS)
+test: .venv/.develop ## Every test, on a real database and broker
+	$(PYTHON) -m pytest -n 2 --dist loadfile --max-worker-restart 0 $(TESTS) $(ARGS)
 
 .PHONY: model model-small
 model-small: .venv/.develop ## Model-check the contact protocol in small bounds, and every wrong variant

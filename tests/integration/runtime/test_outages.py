@@ -20,7 +20,6 @@ from tests.support.running import running, settings, until
 from tests.support.toy import Listener, tell, teller
 
 RECOVERY = 30
-pytestmark = pytest.mark.outage
 
 
 @dataclass
