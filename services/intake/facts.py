@@ -19,7 +19,8 @@ from shared.contracts.referrals import AgeBand, Deadlines, PartyFact, ReferralFa
 _OLDEST: Final = 125  # years: nobody has been older
 ADULT: Final = 18
 # Sharing these needs the person's explicit agreement, with its evidence.
-_EXPLICIT_OFFENCES: Final = frozenset({"sexual", "domestic_abuse"})
+# After a death those who speak are bereaved, whether the sender says so or not.
+_EXPLICIT_OFFENCES: Final = frozenset({"sexual", "domestic_abuse", "homicide", "road_death"})
 _EXPLICIT_CLASSES: Final = frozenset({"sexual", "domestic_abuse", "homicide", "road_death", "bereaved"})
 
 
