@@ -2,86 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-
-import httpx
-import pytest
-from aiokafka import AIOKafkaProducer
-
-from services.allocation.service import build
-from services.allocation.settings import Settings
-from services.consent.service import build as build_consent
-from services.consent.settings import Settings as ConsentSettings
-from shared.contracts.people import PersonReferred, Safety
-from shared.contracts.referrals import PartyFact
-from shared.runtime.identifiers import new_id
-from shared.runtime.service import Service
-from tests.integration.allocation.conftest import World
-from tests.support.running import running, settings, until
+from tests.integration.allocation.conftest import Together
+from tests.support.running import until
 from tests.support.tokens import bearer
 
 CO_ORDINATOR = "herts-rj-coordinator"
-
-
-@dataclass
-class Together:
-    """Both services, and consent's URL."""
-
-    world: World
-    consent: Service
-    url: str
-
-    async def refer(self, case: str, anna: str) -> None:
-        """A referral of a case about Anna, who is known to consent, and Ben, who has admitted it."""
-        ben = f"ben-{case}"
-        for person, role in ((anna, "harmed"), (ben, "responsible")):
-            referred = PersonReferred(
-                case=case,
-                incident=f"incident-{case}",
-                referral=f"r-{case}",
-                referrer="hertfordshire-constabulary",
-                role=role,  # type: ignore[arg-type]
-                safety=Safety(channels=("phone", "letter")),
-            )
-            await self.world.tell(person, referred)
-        parties = (
-            PartyFact(person=anna, role="harmed"),
-            PartyFact(person=ben, role="responsible", admitted=True),
-        )
-        await self.world.refer(case, parties=parties)
-
-    async def ask(self, method: str, path: str, agency: str, *scopes: str, **body: object) -> httpx.Response:
-        kind = "service" if "internal" in scopes else "agency"
-        headers = {**bearer(agency, *scopes, kind=kind), "Idempotency-Key": f'"{new_id()}"'}
-        async with httpx.AsyncClient(base_url=self.url, timeout=15) as http:
-            return await http.request(method, path, headers=headers, json=body)
-
-    async def last(self, case: str, name: str) -> None:
-        """Wait until the case's last event is of this type."""
-
-        async def there() -> bool:
-            events = await self.world.events(case)
-            return bool(events) and events[-1][0] == name
-
-        await until(there, seconds=20)
-
-
-@pytest.fixture
-async def together(
-    new_database: Callable[[], Awaitable[str]], bootstrap_servers: str, own_topics: str
-) -> AsyncIterator[Together]:
-    one, two = await new_database(), await new_database()
-    consent = build_consent(settings(ConsentSettings, one, bootstrap_servers, own_topics))
-    url = f"http://127.0.0.1:{consent.settings.port}"
-    service = build(settings(Settings, two, bootstrap_servers, own_topics, consent_url=url))
-    async with (
-        running(service) as own_url,
-        running(consent),
-        httpx.AsyncClient(base_url=own_url, timeout=15) as http,
-        AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all") as producer,
-    ):
-        yield Together(World(service, http, producer, own_topics), consent, url)
 
 
 async def test_claimed_cleared_and_a_second_case_of_the_same_person_goes_to_whom_she_has(
