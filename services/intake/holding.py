@@ -6,6 +6,7 @@ from datetime import datetime
 
 from services.intake import domain
 from services.intake.core import CASE_FILE, PERSON
+from services.intake.store import following
 from services.intake.store import holds as store
 from services.intake.store import people as details
 from services.intake.store.holds import HoldRow
@@ -59,7 +60,7 @@ async def retract(work: Work, referral: str, agency: str) -> str:
     What the referral said of a person's safe contact counts no longer; who the people are stays known.
     """
     row = await work.fetchrow("SELECT agency, status FROM referral WHERE id = $1 FOR UPDATE", referral)
-    if row is None or row["agency"] != agency:
+    if row is None or row["agency"] not in await following.lineage(work, agency):
         raise not_found("referral")
     if row["status"] == "retracted":
         return referral

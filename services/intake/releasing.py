@@ -28,8 +28,8 @@ from services.intake.core import PERSON, Intake, intake_of
 from services.intake.details import details_for
 from services.intake.domain import releases as rules
 from services.intake.gateways import Consent, PermitFact, Redeemed, Refusal
+from services.intake.store import following, reading
 from services.intake.store import people as details
-from services.intake.store import reading
 from services.intake.store import releases as store
 from shared.contracts.envelope import Actor
 from shared.runtime.auth import Caller
@@ -113,7 +113,7 @@ async def release(service: Intake, caller: Holder, permit: str, fence: int) -> d
 async def _release(service: Intake, caller: Holder, permit: str, fence: int) -> dict[str, Any]:
     consent = Consent(service)
     fact = await consent.permit(permit)
-    if fact is None or caller.agency != fact.agency:
+    if fact is None or not await _holds(service, caller.agency, fact.agency):
         raise not_found("permit")
     asked: Asked = await service.transact(
         _step_one, service, caller, permit, fence, fact, actor=Actor(caller.agency, caller.worker)
@@ -134,6 +134,10 @@ async def _release(service: Intake, caller: Holder, permit: str, fence: int) -> 
         await _tell_not_made(service, permit, fence)
         raise refusal("changed")
     return {**_public(redeemed), **found}
+
+
+async def _holds(service: Intake, agency: str, holder: str) -> bool:
+    return agency == holder or holder in await service.transact(following.lineage, agency)
 
 
 def _public(redeemed: Redeemed) -> dict[str, Any]:

@@ -13,15 +13,18 @@ from typing import Any, Literal
 
 import msgspec
 
-from services.intake import domain, matching
+from services.intake import domain, matching, unjoining
 from services.intake.core import CASE_FILE, PERSON, Intake
 from services.intake.crypto import Unreadable
 from services.intake.doorstep import version_owner
-from services.intake.matching import Incident
+from services.intake.facts import comparable
+from services.intake.matching import Incident, identifiers
 from services.intake.store import holds as hold_store
 from services.intake.store import matching as candidates
 from services.intake.store import people as store
 from services.intake.store import reviews
+from shared.contracts.referrals import ReferralFacts
+from shared.runtime.errors import Conflict
 from shared.runtime.http import check_version
 from shared.runtime.problems import FieldError, Problem, invalid, not_found
 from shared.runtime.stream import Ref
@@ -29,6 +32,10 @@ from shared.runtime.work import Work
 
 Answer = Literal["same", "different", "cannot_tell"]
 _INCIDENT = msgspec.json.Decoder(Incident)
+_SUPPORTING = """
+SELECT c.facts FROM referral_case AS c JOIN referral AS r ON r.id = c.referral
+WHERE c.case_id = $1 AND r.status <> 'retracted' ORDER BY c.referral, c.position
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,7 @@ async def _decide_identity(
         await _ask_agency(work, row, held_case)
         return None
     if other is not None:
+        await _no_contradiction(work, service, person, other)
         link_people(work, person, other, "decided")
         await _unite_cases(work, incidents, person, other)
     else:
@@ -125,6 +133,35 @@ async def _decide_identity(
     await _lift(work, person, row["hold"], f"decided_{decided.answer}")
     await lift_asked(work, row, held_case, f"decided_{decided.answer}")
     return other
+
+
+async def _no_contradiction(work: Work, service: Intake, person: str, other: str) -> None:
+    """Demand that no number that a person has for life is one here and another there. Raises Problem 409.
+
+    One of the two was mistyped, or these are two people. Linked all the same, the next referral with either number would
+    be taken for both.
+    """
+    sides = [await _numbers(work, service, await store.group_of(work, [one])) for one in (person, other)]
+    differing = [
+        kind for kind in sorted(sides[0].keys() & sides[1].keys()) if not sides[0][kind] & sides[1][kind]
+    ]
+    if differing:
+        remedy = "Have the agency that sent a wrong number send a new version of its referral, or answer different."
+        wrong = [
+            FieldError(f"identifiers.{kind}", "one on one side, another on the other", remedy)
+            for kind in differing
+        ]
+        title = "These records have different numbers of a kind of which a person has one for life."
+        raise Problem(409, "contradiction", title, errors=wrong)
+
+
+async def _numbers(work: Work, service: Intake, people: list[str]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for held, human in await store.humans_of(work, service.keyring, people):
+        for kind, number in matching.normalise(comparable(human, held.agency)).identifiers:
+            if kind in identifiers.UNIQUE:
+                found.setdefault(kind, set()).add(number)
+    return found
 
 
 def link_people(work: Work, person: str, other: str, basis: str) -> None:
@@ -211,6 +248,10 @@ async def join_cases(work: Work, case: str, into: str) -> None:
     events = domain.join(work.state(CASE_FILE, case), case, into)
     if events:
         work.record(CASE_FILE, case, *events)
+        # The other file takes the referrals in: from now on it is there that they are changed, held and retracted.
+        for row in await work.fetch(_SUPPORTING, case):
+            facts = msgspec.json.decode(row["facts"], type=ReferralFacts)
+            work.record(CASE_FILE, into, *domain.receive(work.state(CASE_FILE, into), facts))
         await work.execute("UPDATE referral_case SET case_id = $2 WHERE case_id = $1", case, into)
 
 
@@ -232,13 +273,21 @@ async def _decide_incident(work: Work, row: Any, decided: Decided) -> str | None
 
 
 async def unlink(work: Work, person: str, other: str, reason: str, version: int) -> int:
-    """Undo a link: both stand on their own ledgers again, and are told apart. Raises Problem 404 or 412."""
-    await work.lock((PERSON, person), (PERSON, other))
+    """Undo a link: both stand on their own ledgers again, and are told apart. Raises Problem 404, 409 or 412.
+
+    A case that was two before goes on as two: see unjoining.
+    """
+    fresh: dict[str, str] = {}
+    moving = await unjoining.look(work, person, other, fresh)
+    await work.lock((PERSON, person), (PERSON, other), *moving.keys())
     check_version(version, work.version(PERSON, person))
+    if await unjoining.look(work, person, other, fresh) != moving:
+        raise Conflict("linked, unlinked or matched while being unlinked")
     events = domain.unlink(work.state(PERSON, person), other, reason)
     if not events:
         raise not_found("link")
     work.record(PERSON, person, *events)
     work.record(PERSON, other, *domain.unlink(work.state(PERSON, other), person, reason))
     await tell_apart(work, person, [other], 99.0)
+    await unjoining.part(work, moving)
     return work.version(PERSON, person)

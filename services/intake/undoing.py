@@ -180,6 +180,7 @@ async def _to_case(work: Work, row: Any, target: str) -> None:  # noqa: ANN401 -
                 safety=work.state(PERSON, person).safety,
                 speaks_for=tuple(speaks.get(person, ())),
                 contact_persons=own.contact_persons if own else (),
+                continues=old,
             ),
         )
     await work.execute(

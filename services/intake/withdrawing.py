@@ -25,6 +25,7 @@ from services.intake.gateways import Consent
 from services.intake.recognising.load import Someone, blocking_tags
 from services.intake.recognising.people import Crowd, HotKeys, RecordCache
 from services.intake.referral import Human, Party
+from services.intake.store import following
 from services.intake.store import people as details
 from services.intake.store import withdrawals as store
 from services.intake.store.withdrawals import NEEDS_PERSON, RECORDED, Withdrawal
@@ -98,8 +99,10 @@ async def _whom(work: Work, service: Intake, agency: str, named: Named) -> tuple
         if harmed is None:
             raise not_found("case")
         return [harmed], named.case, "case"
-    tag = service.keyring.tag("reference", f"{agency}\n{named.reference}")
-    cases = await store.cases_of_referral(work, agency, tag)
+    cases: list[tuple[str, str]] = []
+    for of in await following.lineage(work, agency):
+        tag = service.keyring.tag("reference", f"{of}\n{named.reference}")
+        cases = cases or await store.cases_of_referral(work, of, tag)
     if not cases:
         raise not_found("referral")
     people = {harmed for _, harmed in cases}

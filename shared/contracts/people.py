@@ -46,7 +46,10 @@ class Safety(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 @event("people", "person.referred")
 class PersonReferred(Payload, frozen=True, kw_only=True):
-    """A referral names this person, in one case. `speaks_for`: the parties, if the role is contact."""
+    """A referral names this person, in one case. `speaks_for`: the parties, if the role is contact.
+
+    `continues`: the case that this one was a part of until a link was undone. A "no" to that one is a "no" to this one.
+    """
 
     case: str
     incident: str
@@ -58,6 +61,7 @@ class PersonReferred(Payload, frozen=True, kw_only=True):
     contact_persons: tuple[str, ...] = ()
     prior_contact: PriorContact | None = None
     agreement: AgreementFact | None = None
+    continues: str | None = None
 
 
 @event("people", "person.changed")

@@ -37,6 +37,8 @@ def referred(at: Situation, person: str, event: PersonReferred, context: Context
     heard = before.heard if before else ()
     d.note(person, event)
     d.note_case(event.case, Joined(person, event.role))
+    if event.continues:
+        _carry_on(d, person, event.case, event.continues)
     prior = event.prior_contact
     if prior is not None and f"{event.referral}:{prior.answer}" not in heard:
         _prior(d, person, event.case, prior, context)
@@ -50,6 +52,17 @@ def referred(at: Situation, person: str, event: PersonReferred, context: Context
     ):
         d.tell(person, AgreementRecorded(case=event.case, agreement=fact, recorded_by=event.referrer))
     return d
+
+
+def _carry_on(d: Decision, person: str, case: str, before: str) -> None:
+    """What the person said about a case holds for the one that has come out of it."""
+    state = d.person(person)
+    here, there = find(state.parts, case), find(state.parts, before)
+    if there is not None and there.closed and not (here and here.closed):
+        d.tell(person, StandingTightened(level="case", standing="closed", reason="carried_over", case=case))
+    agreed = find(state.agreements, before)
+    if agreed is not None and find(state.agreements, case) is None:
+        d.tell(person, AgreementRecorded(case=case, agreement=agreed.fact, recorded_by=""))
 
 
 def _prior(d: Decision, person: str, case: str, prior: PriorContact, context: Context) -> None:

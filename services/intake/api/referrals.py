@@ -11,7 +11,7 @@ from services.intake.api.common import field_errors, json_response
 from services.intake.core import Current, Intake
 from services.intake.doorstep import BadReferral
 from services.intake.referral import Referral
-from services.intake.store import reading
+from services.intake.store import following, reading
 from services.intake.store.arrivals import Stored
 from shared.runtime.auth import Caller, scope
 from shared.runtime.problems import FieldError, Problem, invalid, not_found
@@ -100,7 +100,7 @@ def _json_only(request: Request) -> None:
 async def get_referral(referral: str, service: Current, caller: Caller = scope("referrals.read")) -> Response:
     """Say what became of a referral: received, matched, on hold (why, until), proposed, allocated, refused, closed."""
     found = await reading.status_of(service.pool, reading.as_uuid(referral))
-    if found is None or not _may_see(caller, found["agency"]):
+    if found is None or not await _may_see(service, caller, found["agency"]):
         raise not_found("referral")
     await _note(service, caller, referral)
     return json_response(found)
@@ -113,21 +113,31 @@ async def find_referral(
     agency: Annotated[str | None, Query(max_length=64)] = None,
     caller: Caller = scope("referrals.read"),
 ) -> Response:
-    """Find a referral by the agency's own reference. A hub or operator names the agency; an agency sees its own."""
-    of = agency if agency is not None and (caller.may("hub") or caller.may("operator")) else caller.agency
-    tag = service.keyring.tag("reference", f"{of}\n{reference.strip()}")
-    referral = await service.pool.fetchval(
-        "SELECT id::text FROM referral WHERE agency = $1 AND reference_tag = $2", of, tag
+    """Find a referral by the agency's own reference. A hub or operator names the agency; an agency sees its own.
+
+    An agency that has succeeded another sees that one's too, so that there may be one of each under the same reference.
+    """
+    named = agency is not None and (caller.may("hub") or caller.may("operator"))
+    agencies = [agency or ""] if named else await service.transact(following.lineage, caller.agency)
+    tags = [service.keyring.tag("reference", f"{of}\n{reference.strip()}") for of in agencies]
+    rows = await service.pool.fetch(
+        """SELECT r.id::text AS id FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY AS wanted(agency, tag, place)
+           JOIN referral AS r ON r.agency = wanted.agency AND r.reference_tag = wanted.tag ORDER BY place""",
+        agencies,
+        tags,
     )
-    found = await reading.status_of(service.pool, referral) if referral else None
-    if found is None:
+    found = [await reading.status_of(service.pool, row["id"]) for row in rows]
+    if not found:
         raise not_found("referral")
-    await _note(service, caller, referral)
-    return json_response({"referrals": [found]})
+    for row in rows:
+        await _note(service, caller, row["id"])
+    return json_response({"referrals": found})
 
 
-def _may_see(caller: Caller, agency: str) -> bool:
-    return caller.agency == agency or caller.may("hub") or caller.may("operator")
+async def _may_see(service: Intake, caller: Caller, agency: str) -> bool:
+    if caller.agency == agency or caller.may("hub") or caller.may("operator"):
+        return True
+    return agency in await service.transact(following.lineage, caller.agency)
 
 
 async def _note(service: Intake, caller: Caller, referral: str) -> None:

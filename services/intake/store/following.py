@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from shared.runtime.work import Connection
+from shared.runtime.work import Connection, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +93,35 @@ async def save_succession(connection: Connection, rows: list[tuple[str, str, dat
         )
 
 
+LINEAGE: Final = """
+WITH RECURSIVE own(agency) AS (
+  SELECT $1::text
+  UNION SELECT s.agency FROM succession AS s JOIN own ON s.successor = own.agency
+  WHERE s.since <= (SELECT clock_timestamp() + shift FROM clock)
+) SELECT agency FROM own
+"""
+
+
+async def lineage(work: Work, agency: str) -> list[str]:
+    """Return an agency and all whom it has succeeded by now, directly or over others: what was theirs is its own."""
+    rows = await work.fetch(LINEAGE, agency)
+    return [agency, *sorted(row["agency"] for row in rows if row["agency"] != agency)]
+
+
 async def reopen(connection: Connection, rows: list[tuple[str, tuple[str, ...]]]) -> None:
-    """The person asked to take part after all: withdrawals that had been in force bar releases no longer."""
+    """The person asked to take part after all: withdrawals that had been in force bar releases no longer.
+
+    Who withdrew from everything and takes part in some cases again goes on being withdrawn from the others.
+    """
     for person, cases in rows:
+        await connection.execute(
+            """INSERT INTO withdrawal_exception (withdrawal, person, case_id)
+               SELECT w.id, c.person, again.case_id FROM withdrawal AS w JOIN withdrawal_candidate AS c ON c.withdrawal = w.id,
+                 unnest($2::text[]) AS again(case_id)
+               WHERE c.person = $1 AND w.state = 'in_force' AND w.scope = 'everything' ON CONFLICT DO NOTHING""",
+            person,
+            list(cases),
+        )
         await connection.execute(
             """UPDATE withdrawal SET state = 'reopened' FROM withdrawal_candidate AS c
                WHERE c.withdrawal = withdrawal.id AND c.person = $1 AND withdrawal.state = 'in_force'

@@ -13,6 +13,7 @@ from services.intake.crypto import Keyring
 from services.intake.domain import PersonState
 from services.intake.doorstep import party_owner
 from services.intake.referral import ContactPerson, Human, Party
+from services.intake.store.following import lineage
 from shared.contracts.people import Safety
 from shared.runtime.stream import Stream
 from shared.runtime.work import Work
@@ -164,10 +165,11 @@ async def is_related(work: Work, agency: str, people: list[str]) -> bool:
     return bool(
         await work.fetchval(
             """SELECT true FROM party AS p JOIN referral AS r ON r.id = p.referral
-               WHERE p.person = ANY($2::text[]) AND r.agency = $1
-               UNION ALL SELECT true FROM release WHERE person = ANY($2::text[]) AND agency = $1 AND state = 'handed_out'
+               WHERE p.person = ANY($2::text[]) AND r.agency = ANY($1::text[])
+               UNION ALL SELECT true FROM release
+               WHERE person = ANY($2::text[]) AND agency = ANY($1::text[]) AND state = 'handed_out'
                LIMIT 1""",
-            agency,
+            await lineage(work, agency),
             people,
         )
     )

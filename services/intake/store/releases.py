@@ -37,7 +37,9 @@ ON CONFLICT (tag, person) DO UPDATE SET permit = excluded.permit, claimed_at = e
 _WITHDRAWN: Final = """
 SELECT true FROM withdrawal_candidate AS c JOIN withdrawal AS w ON w.id = c.withdrawal
 WHERE c.person = ANY($1::text[]) AND w.state IN ('recorded', 'needs_person', 'in_force')
-  AND (w.scope = 'everything' OR c.case_id IS NULL OR c.case_id = $2) LIMIT 1
+  AND (w.scope = 'everything' OR c.case_id IS NULL OR c.case_id = $2)
+  AND NOT EXISTS (SELECT FROM withdrawal_exception AS x
+                  WHERE x.withdrawal = w.id AND x.person = c.person AND x.case_id = $2) LIMIT 1
 """
 # Withdrawals of these people, for a case, that consent may not know of yet.
 _UNHEARD: Final = """

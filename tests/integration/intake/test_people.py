@@ -1,11 +1,13 @@
 """People: details corrected, doubts decided and undone, everything exported or erased, every reading recorded."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
 from services.intake.core import Intake
+from services.intake.store import following
 from tests.integration.intake.helpers import Headers, events, harmed, kind, posted
 from tests.integration.intake.stand_in import StandIn
 from tests.support.referrals import party, referral
@@ -244,6 +246,40 @@ async def test_erasure_of_somebody_whose_referral_was_taken_back_is_not_forgotte
     assert again != person
     holds = (await client.get(f"/v1/people/{again}", headers=hub)).json()["holds"]
     assert list(holds.values()) == ["suppressed"]
+
+
+async def test_erasure_of_somebody_known_by_name_and_birth_date_is_not_forgotten(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers, hub: Headers
+) -> None:
+    person, _ = await harmed(intake, await posted(intake, client, police, referral(parties=[doubtful()])))
+    body = {"reason": "asked", "confirmed_by": "h2"}
+    await client.post(f"/v1/people/{person}/erasure", json=body, headers=key(hub, "1"))
+    again, _ = await harmed(intake, await posted(intake, client, care, referral("V-1", parties=[party()])))
+    holds = (await client.get(f"/v1/people/{again}", headers=hub)).json()["holds"]
+    assert list(holds.values()) == ["suppressed"]
+
+
+async def test_a_successor_has_its_predecessors_referrals(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers
+) -> None:
+    number = await posted(intake, client, police, referral())
+    person, _ = await harmed(intake, number)
+    for path in (f"/v1/referrals/{number}", "/v1/referrals?reference=R-1", f"/v1/people/{person}"):
+        assert (await client.get(path, headers=care)).status_code == 404
+    async with intake.pool.acquire() as connection:
+        ahead = datetime.now(UTC) + timedelta(days=1)
+        await following.save_succession(connection, [("police", "police-2", ahead - timedelta(days=2))])
+        await following.save_succession(connection, [("police-2", "victim-care", ahead)])
+    assert (await client.get(f"/v1/referrals/{number}", headers=care)).status_code == 404, "not yet"
+    async with intake.pool.acquire() as connection:
+        await following.save_succession(connection, [("police-2", "victim-care", ahead - timedelta(days=2))])
+    for path in (f"/v1/referrals/{number}", f"/v1/people/{person}"):
+        assert (await client.get(path, headers=care)).status_code == 200
+    await posted(intake, client, care, referral(parties=[party(name={"full": "Nora Stone"}, phones=[])]))
+    found = await client.get("/v1/referrals", params={"reference": "R-1"}, headers=care)
+    assert [one["agency"] for one in found.json()["referrals"]] == ["victim-care", "police"]
+    taken_back = await client.post(f"/v1/referrals/{number}/retraction", headers=key(care, "1"))
+    assert taken_back.status_code == 202
 
 
 async def test_a_database_dump_identifies_nobody(

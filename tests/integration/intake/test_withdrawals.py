@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from services.intake.core import Intake
+from services.intake.store import following
 from tests.integration.intake.helpers import Headers, harmed, kind, posted
 from tests.integration.intake.stand_in import StandIn
 from tests.support.referrals import party, referral
@@ -147,3 +148,32 @@ async def test_who_withdraws_must_be_said_once(
     answer = await client.post("/v1/withdrawals", json=body, headers=key(care, "1"))
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["remedy"]
+
+
+async def test_who_takes_part_in_one_case_again_stays_withdrawn_from_the_others(
+    intake: Intake,
+    client: httpx.AsyncClient,
+    police: Headers,
+    care: Headers,
+    consent: StandIn,
+    victim: tuple[str, str],
+) -> None:
+    person, case = victim
+    later = referral("R-2", incident={"offence_class": "theft", "on": "2026-05-20", "area": "E23000027"})
+    same, other = await harmed(intake, await posted(intake, client, police, later))
+    assert (same, other != case) == (person, True)
+    gone = await client.post("/v1/withdrawals", json={"person": person}, headers=key(care, "1"))
+    assert gone.json()["state"] == "in_force"
+    async with intake.pool.acquire() as connection:
+        await following.reopen(connection, [(person, (case,))])
+        await following.reopen(connection, [(person, (case,))])  # a topic that is told again
+    for permit, of in (("p1", case), ("p2", other)):
+        consent.permit(permit, person, of, "victim-care")
+    refused = await client.post("/v1/releases", json={"permit": "p2", "fence": 1}, headers=care)
+    assert (refused.status_code, kind(refused)) == (409, "withdrawn")
+    allowed = await client.post("/v1/releases", json={"permit": "p1", "fence": 1}, headers=care)
+    assert allowed.status_code == 200, allowed.text
+    await client.post("/v1/withdrawals", json={"person": person}, headers=key(care, "2"))
+    consent.permit("p3", person, case, "victim-care")
+    again = await client.post("/v1/releases", json={"permit": "p3", "fence": 1}, headers=care)
+    assert kind(again) == "withdrawn", "a new withdrawal knows of no exception"

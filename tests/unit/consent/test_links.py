@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.contracts.consent import (
+    AgreementRecorded,
     ConsentWithdrawn,
     DoubleReachFound,
     LeadAssigned,
@@ -222,3 +223,19 @@ def test_links_between_contact_persons_join_what_they_are_asked(world: World) ->
     world.claim("ramona", "c5", party="cleo")
     world.clear("ramona", "c5", party="cleo")
     assert world.people["ramona"].lead is None
+
+
+def test_a_case_that_comes_out_of_another_takes_its_no_and_its_agreement_with_it(world: World) -> None:
+    world.agree("vera", "c1", scope=("be_informed",))
+    world.withdraw("vera", cases=("c1",))
+    carried = world.refer("vera", "c2", incident="incident of c1", referral="r2", continues="c1")
+    assert [e.reason for e in told(carried, StandingTightened)] == ["carried_over"]
+    again = world.refer("vera", "c2", incident="incident of c1", referral="r2", continues="c1")
+    assert told(again, StandingTightened) == []
+
+
+def test_a_case_that_comes_out_of_another_is_open_if_that_was(world: World) -> None:
+    world.agree("vera", "c1", scope=("be_informed",))
+    carried = world.refer("vera", "c2", incident="incident of c1", referral="r2", continues="c1")
+    assert told(carried, StandingTightened) == []
+    assert [e.case for e in told(carried, AgreementRecorded)] == ["c2"]

@@ -1,0 +1,177 @@
+"""A case that became one because two ids were taken for one human is two again when they are not.
+
+The side whose referral came first keeps the case. The other's referrals go on in a new one: the case that they began in is
+over for everybody else, and an over case does not come back. What was said in the old case against contact goes with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from services.intake import domain
+from services.intake.core import CASE_FILE, PERSON
+from services.intake.store import holds
+from services.intake.store import people as store
+from services.intake.store.holds import HoldRow
+from shared.contracts.people import PersonReferred
+from shared.contracts.referrals import PartyFact, ReferralFacts
+from shared.runtime.identifiers import new_id
+from shared.runtime.problems import Problem
+from shared.runtime.stream import Ref
+from shared.runtime.work import Work
+
+_ROWS = """
+SELECT c.referral::text AS referral, c.position, c.case_id, c.harmed, c.facts FROM referral_case AS c
+JOIN referral AS r ON r.id = c.referral
+WHERE r.status <> 'retracted' AND c.harmed = ANY($1::text[]) AND c.case_id IN (
+  SELECT case_id FROM referral_case WHERE harmed = ANY($2::text[])
+  INTERSECT SELECT case_id FROM referral_case WHERE harmed = ANY($3::text[]))
+ORDER BY c.referral, c.position
+"""
+_PENDING = """
+SELECT true FROM withdrawal AS w JOIN withdrawal_candidate AS c ON c.withdrawal = w.id
+WHERE w.state IN ('recorded', 'needs_person') AND c.case_id = ANY($1::text[]) LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """One referral that leaves a case (`old`) for another (`new`), as it was published last."""
+
+    referral: str
+    position: int
+    old: str
+    new: str
+    harmed: str
+    facts: ReferralFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """Everything that leaves a case because a link is undone."""
+
+    leaving: tuple[Leaving, ...] = field(default=())
+
+    def keys(self) -> list[Ref]:
+        """Return what must be locked."""
+        found: dict[Ref, None] = {}
+        for one in self.leaving:
+            found |= {(CASE_FILE, one.old): None, (CASE_FILE, one.new): None}
+            found |= {(PERSON, person): None for person in _people(one.facts)}
+        return list(found)
+
+
+def _people(facts: ReferralFacts) -> list[str]:
+    named = [person for party in facts.parties for person in (party.person, *party.contact_persons)]
+    return [person for person in dict.fromkeys(named) if "." not in person]
+
+
+async def look(work: Work, person: str, other: str, fresh: dict[str, str]) -> Moving:
+    """Return what will leave which case when this link is gone; nothing if they stay linked over others.
+
+    `fresh` keeps the new case of each old one from one look to the next.
+    """
+    links = {one: await _links(work, one) for one in await store.group_of(work, [person, other])}
+    here, there = (_reach(links, one, {person, other}) for one in (person, other))
+    if here & there:
+        return Moving()
+    rows = await work.fetch(_ROWS, sorted(here | there), sorted(here), sorted(there))
+    first: dict[str, set[str]] = {}
+    for row in rows:
+        first.setdefault(row["case_id"], here if row["harmed"] in here else there)
+    return Moving(
+        tuple(
+            Leaving(
+                row["referral"],
+                row["position"],
+                row["case_id"],
+                fresh.setdefault(row["case_id"], new_id()),
+                row["harmed"],
+                msgspec.json.decode(row["facts"], type=ReferralFacts),
+            )
+            for row in rows
+            if row["harmed"] not in first[row["case_id"]]
+        )
+    )
+
+
+async def _links(work: Work, person: str) -> list[str]:
+    text = await work.fetchval(
+        "SELECT state ->> 'links' FROM stream WHERE kind = 'person' AND key = $1", person
+    )
+    return msgspec.json.decode(text or "[]", type=list[str])
+
+
+def _reach(links: Mapping[str, Iterable[str]], start: str, gone: set[str]) -> set[str]:
+    found, ask = {start}, [start]
+    while ask:
+        one = ask.pop()
+        new = {other for other in links.get(one, ()) if {one, other} != gone} - found
+        found |= new
+        ask += new
+    return found
+
+
+async def part(work: Work, moving: Moving) -> None:
+    """Let them leave. Everybody concerned is locked. Raises Problem 409 while a "no" about such a case is on its way."""
+    if not moving.leaving:
+        return
+    if await work.fetchval(_PENDING, sorted({one.old for one in moving.leaving})):
+        title = (
+            "A withdrawal from this case is not in force yet: it would miss the case that goes on. Try again."
+        )
+        raise Problem(409, "withdrawal-pending", title, headers={"Retry-After": "5"})
+    for one in moving.leaving:
+        old, new = work.state(CASE_FILE, one.old), work.state(CASE_FILE, one.new)
+        work.record(CASE_FILE, one.new, *domain.receive(new, one.facts))
+        for party in one.facts.parties:
+            _refer(work, one, party)
+        for hold, held in old.holds.items():
+            if held.referral == one.referral:
+                work.record(CASE_FILE, one.old, *domain.lift_referral(old, hold, "unjoined"))
+                moved = domain.hold_referral(new, one.referral, hold, held.reason, until=held.until)
+                work.record(CASE_FILE, one.new, *moved)
+                await work.execute("UPDATE hold SET case_id = $2 WHERE id = $1", hold, one.new)
+        work.record(CASE_FILE, one.old, *domain.retract(work.state(CASE_FILE, one.old), one.referral))
+        await _stay_away(work, one)
+        await work.execute(
+            "UPDATE referral_case SET case_id = $3 WHERE referral = $1 AND position = $2",
+            one.referral,
+            one.position,
+            one.new,
+        )
+
+
+def _refer(work: Work, one: Leaving, party: PartyFact) -> None:
+    speaking = [(person, "contact") for person in party.contact_persons]
+    for person, role in ((party.person, party.role), *speaking):
+        if "." in person:  # nobody in particular
+            continue
+        work.record(
+            PERSON,
+            person,
+            PersonReferred(
+                case=one.new,
+                incident=one.facts.incident,
+                referral=one.referral,
+                referrer=one.facts.agency,
+                role=role,  # type: ignore[arg-type]
+                safety=work.state(PERSON, person).safety,
+                speaks_for=(party.person,) if role == "contact" else (),
+                contact_persons=() if role == "contact" else party.contact_persons,
+                continues=one.old,
+            ),
+        )
+
+
+async def _stay_away(work: Work, one: Leaving) -> None:
+    """Nobody speaks to this person about the case that was never theirs."""
+    hold = f"{one.referral}:unjoined:{one.old}"
+    events = domain.hold_person(work.state(PERSON, one.harmed), hold, "not_this_person", case=one.old)
+    if events:
+        work.record(PERSON, one.harmed, *events)
+        row = HoldRow(hold, one.harmed, one.old, one.referral, "not_this_person", None, work.now, 1, None)
+        await holds.insert(work, row)
