@@ -50,6 +50,10 @@ model-small: .venv/.develop ## Model-check the contact protocol in small bounds,
 model: .venv/.develop ## Model-check it exhaustively in the full bounds, and every wrong variant
 	$(PYTHON) -m tests.model.check --full $(ARGS)
 
+.PHONY: explore
+explore: .venv/.develop ## Explore every short history of the real rules, and find every wrong variant of them
+	$(PYTHON) -m tests.exploration $(ARGS)
+
 .PHONY: bench
 bench: .venv/.develop ## Measure cost and speed, as ratios within one run
 	$(PYTHON) -m benchmarks $(ARGS)
