@@ -58,9 +58,12 @@ explore: .venv/.develop ## Explore every short history of the real rules, and fi
 bench: .venv/.develop ## Measure cost and speed, as ratios within one run
 	$(PYTHON) -m benchmarks $(ARGS)
 
-.PHONY: bench-allocation
-bench-allocation: .venv/.develop ## Measure decisions, teams, a hub's meeting and successions (ARGS=quick: minutes less)
+.PHONY: bench-allocation bench-succession
+bench-allocation: .venv/.develop ## Measure decisions, teams and a hub's meeting (ARGS=quick: minutes less)
 	$(PYTHON) -m benchmarks.allocation $(ARGS)
+
+bench-succession: .venv/.develop ## Measure the end of 21 agencies in one night with 50,000 live cases (ARGS: another number)
+	$(PYTHON) -m benchmarks.allocation.succession $(ARGS)
 
 # An environment of its own: Splink and pandas are for training and comparing, never for a service.
 .venv-identity/.identity: requirements/identity.txt .venv/.develop
