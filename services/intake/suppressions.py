@@ -15,7 +15,7 @@ def suppression_texts(record: Record) -> list[str]:
     Names as they sound and by their formal form, so that "Liz Smyth" meets Elizabeth Smith's "no". A hit holds a referral
     for a human to look at; it never decides.
     """
-    root = model.load().forenames.root
+    root = model.packaged().forenames.root
     texts = [f"phone:{number}" for number in record.phones]
     texts += [f"email:{address}" for address in record.emails]
     texts += [

@@ -117,7 +117,7 @@ async def _show(
     wrong: dict[str, str] | None = None,
     status: int = 200,
 ) -> HTMLResponse:
-    second = bool(body.get("blind"))
+    second = bool(body["blind"])
     waiting = await service.intake.reviews(worker.token, state="second" if second else "open", limit=_PAGE)
     order = [one["id"] for one in waiting["reviews"]]
     at = order.index(body["id"]) if body["id"] in order else -1

@@ -9,7 +9,7 @@ relation = same_incident(incident, other)    # one case, or two of one person
 from services.intake.matching.blocking import KINDS, Kind, blocking_keys, kind_of, worth_comparing
 from services.intake.matching.evidence import Evidence, compare
 from services.intake.matching.incident import Incident, Relation, same_incident
-from services.intake.matching.model import Line, Model, build, load
+from services.intake.matching.model import Line, Model, build, load, packaged, use
 from services.intake.matching.record import Address, Person, Record, normalise
 from services.intake.matching.rules import Rule
 from services.intake.matching.score import Candidate, Decision, contradictions, decide, identity_incomplete
@@ -37,6 +37,8 @@ __all__ = [
     "kind_of",
     "load",
     "normalise",
+    "packaged",
     "same_incident",
+    "use",
     "worth_comparing",
 ]

@@ -106,8 +106,21 @@ class Model:
     hold_at: float
 
 
+_CHOSEN: list[Model] = []
+
+
+def use(model: Model) -> None:
+    """Let this model stand for the packaged one, in this process."""
+    _CHOSEN[:] = [model]
+
+
+def load() -> Model:
+    """The model that this process uses: the packaged one, unless another was chosen at its start."""
+    return _CHOSEN[0] if _CHOSEN else packaged()
+
+
 @cache
-def load(name: str = "weights.json") -> Model:
+def packaged(name: str = "weights.json") -> Model:
     """The packaged model. The only I/O of this package, done once for each process."""
     text = (resources.files(__package__ or "services.intake.matching") / "data" / name).read_text("utf-8")
     return build(json.loads(text))

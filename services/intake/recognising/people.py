@@ -100,7 +100,7 @@ class Crowd:
             self.record_tags.add((row["person"], row["record_tag"]))
             if row["links"] and row["links"] != "[]":
                 links[row["person"]] = _decode_links(row["links"])
-        self._group = _groups(links)
+        self._group = groups(links)
         self._apart = await store.told_apart(work, [one.previous for one in people if one.previous])
         met = await store.suppressed(work, suppressions)
         for one in people:
@@ -171,7 +171,7 @@ def _decode_links(text: str) -> list[str]:
     return [part for part in text.strip("[]").replace('"', "").replace(" ", "").split(",") if part]
 
 
-def _groups(links: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def groups(links: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Return for each linked person the one that stands for the group: the lowest id, which is the first that was known."""
     group: dict[str, set[str]] = {}
     for person, others in links.items():

@@ -80,6 +80,14 @@ def actor_json(work: Work) -> str:
     return msgspec.json.encode(work.actor).decode()
 
 
+async def insert_or_set_again(work: Work, row: HoldRow) -> None:
+    """Store a hold, or let it stand again if it was lifted."""
+    if await read(work, row.id) is None:
+        await insert(work, row)
+    else:
+        await set_again(work, row.id, row.case_id)
+
+
 async def set_again(work: Work, hold: str, case: str | None) -> None:
     """Let a hold that was lifted stand again."""
     await work.execute(

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from services.intake.matching import Decision
 from services.intake.store.holds import actor_json
 from services.intake.store.reading import Pool
 from shared.runtime.auth import Caller
@@ -48,14 +49,9 @@ def body_of(row: Any, caller: Caller) -> dict[str, Any]:  # noqa: ANN401 - a rec
     fields["decided_by"] = decided_by.get("worker")
     fields["evidence"] = msgspec.json.decode(fields["evidence"])
     fields["may_decide"] = caller.worker not in fields.pop("barred")
-    if fields["second"] and caller.worker != decided_by.get("worker"):
-        fields |= {
-            "answer": None,
-            "decided_with": None,
-            "decided_at": None,
-            "decided_by": None,
-            "blind": True,
-        }
+    fields["blind"] = bool(fields["second"]) and caller.worker != decided_by.get("worker")
+    if fields["blind"]:
+        fields |= {"answer": None, "decided_with": None, "decided_at": None, "decided_by": None}
     return fields
 
 
@@ -196,3 +192,39 @@ async def incomplete(pool: Pool, after: str | None, limit: int) -> list[dict[str
         limit,
     )
     return [dict(row) | {"set_at": row["set_at"].isoformat()} for row in rows]
+
+
+# ------------------------------------------------------------------------------------- opened when the store is rescored
+
+
+async def open_identity(
+    work: Work,
+    review: str,
+    person: str,
+    hold: str,
+    agency: str,
+    referral: str,
+    decision: Decision,
+) -> None:
+    """Put a person into the queue."""
+    await work.execute(
+        """INSERT INTO match_review (id, person, candidates, kind, reasons, sentence, score, evidence, model, hold, agency,
+             referral, opened_at) VALUES ($1, $2, $3, 'identity', $4, $5, $6, $7, $8, $9, $10, $11, $12)""",
+        review, person, list(decision.people), list(decision.reasons), decision.sentence, decision.score,
+        _lines(decision), decision.model, hold, agency, referral, work.now,
+    )  # fmt: skip
+
+
+async def weigh_again(work: Work, review: str, decision: Decision) -> None:
+    """Show other weights' evidence in an open review."""
+    await work.execute(
+        """UPDATE match_review SET candidates = $2, reasons = $3, sentence = $4, score = $5, evidence = $6, model = $7,
+             version = version + 1 WHERE id = $1""",
+        review, list(decision.people), list(decision.reasons), decision.sentence, decision.score, _lines(decision),
+        decision.model,
+    )  # fmt: skip
+
+
+def _lines(decision: Decision) -> str:
+    lines = decision.evidence.lines if decision.evidence else ()
+    return msgspec.json.encode([{"field": x.field, "level": x.level, "bits": x.bits} for x in lines]).decode()

@@ -1,0 +1,476 @@
+"""The dashboard as people use it: signed in at the local issuer, in a real browser, against the real services."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+import httpx
+import pytest
+import pytest_asyncio
+import uvicorn
+from playwright.async_api import Browser, Page
+
+from deploy.local import issuer
+from deploy.local.clients import HUB_SCOPES, OPERATOR_SCOPES, Clients
+from deploy.local.place import Place
+from deploy.local.postgres import on_same_server
+from deploy.local.stack import Stack
+from deploy.local.workers import Workers
+from services.dashboard.core import Dashboard
+from services.dashboard.service import build
+from services.dashboard.settings import Settings
+from tests.e2e.conftest import Onefriend
+from tests.e2e.steps import HERTFORDSHIRE, referral
+from tests.support.browser import a_browser, shoot, violations
+from tests.support.running import running, settings, until
+from tests.support.stack import ROLE
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+POLICE, CARE, HUB, ELSEWHERE = (
+    "hertfordshire-constabulary",
+    "beacon",
+    "herts-rj-coordinator",
+    "sussex-hub-east",
+)
+PEOPLE = {"anna": HUB, "ben": HUB, "cleo": HUB, "sue": ELSEWHERE}
+
+
+@dataclass
+class Desk:
+    """The dashboard, and who can sign in at it."""
+
+    onefriend: Onefriend
+    url: str
+    passwords: dict[str, str]
+    service: Dashboard
+    browser: Browser | None = None
+    complaints: list[str] = field(default_factory=list)
+
+    async def doubt(self, sender: str = CARE) -> tuple[str, str, dict[str, Any]]:
+        """Let two agencies refer one person so that the machine cannot tell; returns older and newer id, and who it is."""
+        known = self.onefriend.stranger()
+        little = {"role": "harmed", "name": known["name"], "date_of_birth": known["date_of_birth"]}
+        incident = {"reference": f"41/{secrets.randbelow(90_000) + 10_000}/26"}
+        ids = []
+        for agency, person in ((POLICE, known), (sender, little)):
+            document = referral(HERTFORDSHIRE, person, incident=incident)
+            posted = await self.onefriend.post_referral(agency, document)
+            ids.append(await self._harmed(posted["referral"]))
+        await until(lambda: self.in_doubt(ids[1]), seconds=30)
+        return ids[0], ids[1], known
+
+    async def _harmed(self, posted: str) -> str:
+        pool = self.onefriend.services["intake"].pool
+        query = "SELECT harmed FROM referral_case WHERE referral = $1"
+        await until(lambda: _value(pool, query, posted), seconds=30, every=0.05)
+        return str(await pool.fetchval(query, posted))
+
+    async def review_of(self, person: str) -> str | None:
+        """The review about a person that is open."""
+        pool = self.onefriend.services["intake"].pool
+        query = "SELECT id::text FROM match_review WHERE person = $1 AND answer IS NULL"
+        found: str | None = await pool.fetchval(query, person)
+        return found
+
+    async def in_doubt(self, person: str) -> bool:
+        """Whether there is such a review."""
+        return await self.review_of(person) is not None
+
+    async def linked(self, service: str, person: str, other: str) -> bool:
+        """Whether a service takes two ids for one human."""
+        query = "SELECT state FROM stream WHERE kind = 'person' AND key = $1"
+        state = await self.onefriend.services[service].pool.fetchval(query, person)
+        links = json.loads(state or "{}").get("links", [])
+        return any(
+            other == link or (isinstance(link, dict) and link["id"] == other and link.get("holds", True))
+            for link in links
+        )
+
+    async def page(self, worker: str | None = "anna", **context: Any) -> Page:
+        """A page of a browser in which somebody has signed in."""
+        assert self.browser is not None
+        opened = await (await self.browser.new_context(**context)).new_page()
+        opened.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+        opened.on("pageerror", lambda error: self.complaints.append(str(error)))
+        await opened.goto(self.url)
+        if worker:
+            await opened.get_by_label("Name").fill(worker)
+            await opened.get_by_label("Password").fill(self.passwords[worker])
+            await opened.get_by_role("button", name="Sign in").click()
+            await opened.wait_for_url(f"{self.url}/reviews")
+        return opened
+
+
+async def _value(pool: Any, query: str, *args: object) -> bool:
+    return bool(await pool.fetchval(query, *args))
+
+
+@contextlib.asynccontextmanager
+async def serving_issuer(place: Place) -> AsyncIterator[str]:
+    """The local issuer on its own port."""
+    port = place.ports()["issuer"]
+    server = uvicorn.Server(
+        uvicorn.Config(
+            issuer.application(place), host="127.0.0.1", port=port, log_config=None, lifespan="off"
+        )
+    )
+    serving = asyncio.create_task(server._serve())
+    await until(lambda: server.started)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    await serving
+
+
+@contextlib.asynccontextmanager
+async def a_database(stack: Stack, name: str) -> AsyncIterator[str]:
+    admin = await asyncpg.connect(stack.admin_url)
+    await admin.execute(f'CREATE DATABASE "{name}" OWNER "{ROLE}"')
+    yield on_same_server(stack.admin_url, name, ROLE, stack.place.secret(f"database/{ROLE}"))
+    await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await admin.close()
+
+
+def _people(place: Place) -> dict[str, str]:
+    clients, workers = Clients(place), Workers(place)
+    clients.put("dashboard", "service", ["internal"], "dashboard-secret")
+    for agency in {*PEOPLE.values()}:
+        clients.put(agency, "agency", HUB_SCOPES)
+    clients.put("operator", "operator", OPERATOR_SCOPES)
+    for name, agency in PEOPLE.items():
+        workers.put(name, agency, "co-ordinator")
+    workers.put("olive", "operator", "operator")
+    return {name: workers.new_password(name) for name in (*PEOPLE, "olive")}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def desk(
+    stack: Stack, onefriend: Onefriend, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Desk]:
+    """The dashboard beside the four services, and the issuer that people sign in at."""
+    folder = tmp_path_factory.mktemp("place")
+    place = Place(folder, folder).made()
+    passwords = _people(place)
+    port = (
+        place.ports()["dashboard"]
+        if await _free(place.ports()["dashboard"])
+        else place.move_port("dashboard")
+    )
+    async with contextlib.AsyncExitStack() as opened:
+        address = await opened.enter_async_context(serving_issuer(place))
+        database = await opened.enter_async_context(
+            a_database(stack, f"t{int(time.time())}_{secrets.token_hex(4)}")
+        )
+        prefix = onefriend.services["intake"].settings.topic_prefix
+        service = build(
+            settings(
+                Settings, database, stack.broker, prefix, port=port, intake_url=onefriend.urls["intake"],
+                token_url=f"{address}/token", authorize_url=f"{address}/authorize", client_id="dashboard",
+                client_secret="dashboard-secret",
+            )
+        )  # fmt: skip
+        url = await opened.enter_async_context(running(service))
+        signer = issuer.Issuer(place)
+        for one in (service, *onefriend.services.values()):
+            one.verifier._keys = {**one.verifier._keys, signer._kid: signer._key.public_key()}
+        onefriend.services["intake"].settings.second_reviews = 0.0  # type: ignore[attr-defined]
+        yield Desk(onefriend, url, passwords, service)
+
+
+async def _free(port: int) -> bool:
+    try:
+        server = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", port)
+    except OSError:
+        return False
+    server.close()
+    await server.wait_closed()
+    return True
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def eyes(desk: Desk) -> AsyncIterator[Desk]:
+    """The same, with a real browser."""
+    async with a_browser() as browser:
+        desk.browser = browser
+        yield desk
+        desk.browser = None
+
+
+# ------------------------------------------------------------------------------------------------------ without a browser
+
+
+async def sign_in(desk: Desk, http: httpx.AsyncClient, worker: str) -> None:
+    """Do what a browser does."""
+    begun = await http.get(f"{desk.url}/sign-in")
+    asked = {name: values[0] for name, values in parse_qs(urlsplit(begun.headers["location"]).query).items()}
+    authorize = begun.headers["location"].partition("?")[0]
+    given = await http.post(authorize, data={**asked, "name": worker, "password": desk.passwords[worker]})
+    assert given.status_code == 303, given.text
+    opened = await http.get(given.headers["location"])
+    assert opened.status_code == 303, opened.text
+
+
+def token_in(page: str) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert found
+    return found[1]
+
+
+async def test_nobody_sees_a_page_without_signing_in(desk: Desk) -> None:
+    async with httpx.AsyncClient() as http:
+        for path in ("/", "/reviews", "/reviews/agreement", "/live/reviews"):
+            answer = await http.get(desk.url + path)
+            assert (answer.status_code, answer.headers["location"].split("?")[0]) == (303, "/sign-in"), path
+        assert (await http.post(f"{desk.url}/sign-out")).headers["location"].startswith("/sign-in")
+
+
+async def test_a_session_is_a_cookie_that_no_script_and_no_other_site_can_use(desk: Desk) -> None:
+    async with httpx.AsyncClient() as http:
+        begun = await http.get(f"{desk.url}/sign-in?onward=//evil.example")
+        for part in ("HttpOnly", "SameSite=lax"):
+            assert part in begun.headers["set-cookie"]
+        await sign_in(desk, http, "anna")
+        page = await http.get(f"{desk.url}/reviews")
+        assert page.status_code == 200
+        assert page.headers["cache-control"] == "no-store"
+        policy = page.headers["content-security-policy"]
+        assert "script-src 'self'" in policy
+        assert "unsafe" not in policy
+        assert "<script>" not in page.text
+        assert "style=" not in page.text
+        tampered = {"onefriend_session": http.cookies["onefriend_session"][:-4] + "AAAA"}
+        async with httpx.AsyncClient(cookies=tampered) as other:
+            assert (await other.get(f"{desk.url}/reviews")).status_code == 303
+
+
+async def test_a_form_from_elsewhere_decides_nothing(desk: Desk) -> None:
+    _, newer, _ = await desk.doubt()
+    review = await desk.review_of(newer)
+    async with httpx.AsyncClient() as http:
+        await sign_in(desk, http, "anna")
+        page = await http.get(f"{desk.url}/reviews/{review}")
+        fields = {"version": "1", "answer": "different", "reason": "other"}
+        path = f"{desk.url}/reviews/{review}/decision"
+        assert (await http.post(path, data=fields)).status_code == 403
+        right = {**fields, "csrf": token_in(page.text)}
+        assert (
+            await http.post(path, data=right, headers={"Sec-Fetch-Site": "cross-site"})
+        ).status_code == 403
+        assert await desk.review_of(newer) == review
+        missing = await http.post(path, data={**right, "reason": ""})
+        assert missing.status_code == 422
+        assert "Choose a reason" in missing.text
+        assert (await http.post(path, data=right)).status_code == 303
+        late = await http.post(path, data=right)
+        assert late.headers["location"].endswith("?said=moved")
+
+
+async def test_a_code_opens_one_session_and_only_with_the_right_verifier(desk: Desk) -> None:
+    async with httpx.AsyncClient() as http:
+        begun = await http.get(f"{desk.url}/sign-in")
+        asked = {
+            name: values[0] for name, values in parse_qs(urlsplit(begun.headers["location"]).query).items()
+        }
+        authorize = begun.headers["location"].partition("?")[0]
+        wrong = await http.post(authorize, data={**asked, "name": "anna", "password": "guess"})
+        assert wrong.status_code == 401
+        elsewhere = await http.get(authorize, params={**asked, "redirect_uri": "https://evil.example/"})
+        assert elsewhere.status_code == 400
+        given = await http.post(authorize, data={**asked, "name": "anna", "password": desk.passwords["anna"]})
+        code = parse_qs(urlsplit(given.headers["location"]).query)["code"][0]
+        stolen = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": asked["redirect_uri"],
+            "code_verifier": "overheard",
+        }
+        token = authorize.replace("/authorize", "/token")
+        answer = await http.post(token, data=stolen, auth=("dashboard", "dashboard-secret"))
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+        assert (await http.get(given.headers["location"])).status_code == 400, "a code is good for one try"
+
+
+async def test_what_an_agency_of_another_partnership_sent_is_not_shown(desk: Desk) -> None:
+    _, newer, known = await desk.doubt()
+    review = await desk.review_of(newer)
+    for worker in ("sue", "olive"):
+        async with httpx.AsyncClient() as http:
+            await sign_in(desk, http, worker)
+            page = (await http.get(f"{desk.url}/reviews/{review}")).text
+            assert known["name"]["surname"] not in page
+            assert known["phones"][0]["number"] not in page
+            assert CARE not in page
+            assert "the same" in page, "how they compare is shown"
+
+
+async def test_signing_out_ends_the_session_everywhere(desk: Desk) -> None:
+    async with httpx.AsyncClient() as http:
+        await sign_in(desk, http, "ben")
+        csrf = token_in((await http.get(f"{desk.url}/reviews")).text)
+        kept = dict(http.cookies)
+        assert (await http.post(f"{desk.url}/sign-out", data={"csrf": csrf})).status_code == 303
+        desk.service.sessions._tokens.clear()
+        async with httpx.AsyncClient(cookies=kept) as other:
+            assert (await other.get(f"{desk.url}/reviews")).status_code == 303
+
+
+async def test_errors_are_pages_and_say_nothing_of_the_inside(desk: Desk) -> None:
+    async with httpx.AsyncClient() as http:
+        await sign_in(desk, http, "anna")
+        for path in ("/nowhere", "/reviews/01a1fdea-d751-70e2-a378-3a7bf5476cfb", "/reviews?state=odd"):
+            answer = await http.get(desk.url + path)
+            assert answer.status_code in {400, 404}, path
+            assert answer.headers["content-type"].startswith("text/html")
+        away, desk.service.intake.url = desk.service.intake.url, "http://127.0.0.1:9"
+        try:
+            answer = await http.get(f"{desk.url}/reviews")
+        finally:
+            desk.service.intake.url = away
+        assert answer.status_code == 503
+        assert "not available now" in answer.text
+
+
+# --------------------------------------------------------------------------------------------------------- in a browser
+
+
+async def test_every_page_is_accessible(eyes: Desk) -> None:
+    _, newer, _ = await eyes.doubt()
+    review = await eyes.review_of(newer)
+    signing = await eyes.page(None)
+    assert await violations(signing) == []
+    await shoot(signing, "sign-in")
+    page = await eyes.page()
+    paths = (
+        "/reviews",
+        "/reviews?state=decided",
+        f"/reviews/{review}",
+        "/reviews/incomplete",
+        "/reviews/agreement",
+    )
+    for path in (*paths, "/nowhere", "/signed-out"):
+        await page.goto(eyes.url + path)
+        assert await violations(page) == [], path
+        await shoot(page, re.sub(r"\W+", "-", path.replace(str(review), "one")).strip("-"))
+    await page.goto(f"{eyes.url}/reviews/{review}")
+    await page.get_by_role("button", name="Save the answer").click()
+    assert await violations(page) == []
+    await shoot(page, "errors")
+    assert [said for said in eyes.complaints if "404" not in said and "422" not in said] == []
+
+
+async def test_nothing_overflows_on_a_small_screen(eyes: Desk) -> None:
+    _, newer, _ = await eyes.doubt()
+    page = await eyes.page(viewport={"width": 320, "height": 640})
+    for path in ("/reviews", f"/reviews/{await eyes.review_of(newer)}", "/reviews/agreement"):
+        await page.goto(eyes.url + path)
+        width = await page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 320, f"{path} is {width} wide"
+        await shoot(page, "small-" + path.split("/")[1][:9] + str(len(path)))
+
+
+async def test_a_decision_by_keyboard_is_in_force_within_a_second_and_can_be_undone(eyes: Desk) -> None:
+    taken = []
+    page = await eyes.page()
+    older = newer = ""
+    for _ in range(3):
+        older, newer, _ = await eyes.doubt()
+        await page.goto(f"{eyes.url}/reviews/{await eyes.review_of(newer)}")
+        await page.keyboard.press("s")
+        assert await page.evaluate("document.activeElement.id") == "reason"
+        await page.keyboard.press("ArrowDown")
+        await page.get_by_role("button", name="Save the answer").focus()
+        began = time.monotonic()
+        await page.keyboard.press("Enter")
+        await until(partial(eyes.linked, "intake", older, newer), seconds=30, every=0.005)
+        decided = time.monotonic()
+        await until(partial(eyes.linked, "consent", older, newer), seconds=30, every=0.005)
+        taken.append((time.monotonic() - decided, decided - began))
+        await page.get_by_role("alert").wait_for()
+    assert min(taken)[0] < 1.0, f"seconds from intake's commit to consent's, and before it: {taken}"
+    await page.keyboard.press("u")
+    assert await page.evaluate("document.activeElement.textContent") == "Undo"
+    await page.keyboard.press("Enter")
+    await page.get_by_text("Undone.").wait_for()
+    await until(lambda: _not(eyes.linked("consent", older, newer)), seconds=30)
+    held = "SELECT reason FROM hold WHERE person = $1 AND lifted_at IS NULL"
+    assert await eyes.onefriend.services["intake"].pool.fetchval(held, newer) == "identity_doubtful"
+    assert await eyes.review_of(newer) is not None
+
+
+async def _not(answer: Any) -> bool:
+    return not await answer
+
+
+async def test_a_new_doubt_appears_by_itself_and_the_letters_move_through_the_queue(eyes: Desk) -> None:
+    page = await eyes.page()
+    await page.get_by_text("This list is live.").wait_for()
+    _, newer, _ = await eyes.doubt()
+    review = await eyes.review_of(newer)
+    await page.locator(f'a[href="/reviews/{review}"]').wait_for(timeout=30_000)
+    await page.keyboard.press("j")
+    assert await page.evaluate("document.activeElement.hasAttribute('data-row')")
+    await page.get_by_text("Keyboard shortcuts").click()
+    await page.get_by_role("button", name="Shortcuts are on").click()
+    await page.evaluate("document.activeElement.blur()")
+    await page.keyboard.press("j")
+    assert not await page.evaluate("document.activeElement.hasAttribute('data-row')"), (
+        "they can be switched off"
+    )
+
+
+async def test_without_scripts_everything_can_be_read_and_decided(eyes: Desk) -> None:
+    older, newer, known = await eyes.doubt()
+    page = await eyes.page(java_script_enabled=False)
+    await page.goto(f"{eyes.url}/reviews/{await eyes.review_of(newer)}")
+    assert await page.get_by_role("rowheader", name="Name").is_visible()
+    assert await page.get_by_text(known["phones"][0]["number"]).is_visible()
+    await page.get_by_label("Two people").check()
+    await page.get_by_label("Your reason").select_option("details_differ")
+    await page.get_by_role("button", name="Save the answer").click()
+    await page.get_by_text("Decided: two people").wait_for()
+    assert not await eyes.linked("intake", older, newer)
+    assert await eyes.review_of(newer) is None
+
+
+async def test_two_who_differ_undo_the_decision_and_a_third_person_decides(eyes: Desk) -> None:
+    older, newer, _ = await eyes.doubt()
+    review = await eyes.review_of(newer)
+    eyes.onefriend.services["intake"].settings.second_reviews = 1.0  # type: ignore[attr-defined]
+    try:
+        await _answer(await eyes.page("anna"), f"{eyes.url}/reviews/{review}", "Same person")
+    finally:
+        eyes.onefriend.services["intake"].settings.second_reviews = 0.0  # type: ignore[attr-defined]
+    ben = await eyes.page("ben")
+    await ben.goto(f"{eyes.url}/reviews?state=second")
+    await ben.locator(f'a[href="/reviews/{review}"]').click()
+    await ben.get_by_text("Second opinion: what the first was is not shown").wait_for()
+    assert await ben.get_by_text("Decided").count() == 0
+    await shoot(ben, "second-opinion")
+    await _answer(ben, ben.url, "Two people")
+    await ben.get_by_text("a third person decides").first.wait_for()
+    assert not await eyes.linked("intake", older, newer)
+    await ben.goto(f"{eyes.url}/reviews/{review}")
+    assert await ben.get_by_role("button", name="Save the answer").count() == 0
+    cleo = await eyes.page("cleo")
+    await _answer(cleo, f"{eyes.url}/reviews/{review}", "Same person")
+    assert await eyes.linked("intake", older, newer)
+    await cleo.goto(f"{eyes.url}/reviews/agreement")
+    assert await cleo.get_by_text("0%", exact=True).is_visible()
+
+
+async def _answer(page: Page, address: str, answer: str) -> None:
+    await page.goto(address)
+    await page.get_by_label(answer).check()
+    await page.get_by_label("Your reason").select_option("details_agree")
+    await page.get_by_role("button", name="Save the answer").click()
+    await page.get_by_role("alert").wait_for()
