@@ -29,6 +29,7 @@ TOLD: tuple[type[Payload], ...] = (
     cases.CheckRequested,
     cases.CheckAnswered,
     cases.CheckOverdue,
+    cases.CheckReminded,
     cases.CaseQueued,
     cases.ClockMissed,
     cases.OutcomeRecorded,

@@ -161,7 +161,7 @@ class CasePaused(Payload, frozen=True, kw_only=True):
 
 @event("cases", "case.resumed")
 class CaseResumed(Payload, frozen=True, kw_only=True):
-    """The pause of this id is over (all of the case's, if none is named)."""
+    """The pause of this id is over. None named: all of them are, and a case that was closed goes on."""
 
     reason: str
     pause: str | None = None
@@ -173,6 +173,15 @@ class CaseClosed(Payload, frozen=True, kw_only=True):
 
     reason: str
     joined_into: str | None = None
+
+
+@event("cases", "case.party_left", restrictive=True)
+class CasePartyLeft(Payload, frozen=True, kw_only=True):
+    """No referral names this party in this case any more. `person` is who was spoken to; the case goes on without them."""
+
+    party: str
+    person: str
+    reason: str
 
 
 @event("cases", "case.accepted")
@@ -193,7 +202,7 @@ class CaseReturned(Payload, frozen=True, kw_only=True):
 
 @event("cases", "case.transferred")
 class CaseTransferred(Payload, frozen=True, kw_only=True):
-    """Another partnership holds the case from now on. Leads stay until each is handed over; the history stays with the case."""
+    """Another partnership holds the case from now on. Leads stay until each is handed over."""
 
     source: str
     target: str
@@ -227,6 +236,17 @@ class CheckAnswered(Payload, frozen=True, kw_only=True):
     of: str
     party: str
     satisfied: bool
+
+
+@event("cases", "check.reminded")
+class CheckReminded(Payload, frozen=True, kw_only=True):
+    """A check is due soon and not answered: whoever was asked is reminded."""
+
+    check: str
+    kind: CheckKind
+    of: str
+    party: str
+    due: datetime
 
 
 @event("cases", "check.overdue")

@@ -26,6 +26,7 @@ from services.allocation.domain.evolve import (
 from services.allocation.domain.route import (
     CHECKS,
     NOT_CONTACTABLE,
+    REMIND_BEFORE,
     answer,
     ask_hub,
     claim,
@@ -329,7 +330,8 @@ def ask(story: Story, key: str, kind: CheckKind, of: str, party: str, due: datet
     _must_be_open(story.state)
     if party not in story.state.parties:
         raise Refused("invalid", "party: not of this case; name one of its parties")
-    check = Check(kind=kind, of=of, about=(party,), gates=(party,), due=due, extra=True)
+    remind = due - REMIND_BEFORE if due else None
+    check = Check(kind=kind, of=of, about=(party,), gates=(party,), due=due, remind=remind, extra=True)
     story.tell(Asked(key, check), CheckRequested(check=key, kind=kind, of=of, party=party, due=due))
 
 

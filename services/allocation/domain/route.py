@@ -6,9 +6,10 @@ clearance. Each step looks at the state only, so that the order in which facts a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Final, get_args
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias, get_args
 from uuid import UUID, uuid5
 
 from services.allocation.domain.evolve import Asked, Cleared, PauseLifted, PauseSet, Placed, Planned, Story
@@ -58,6 +59,7 @@ NOT_CONTACTABLE: Final = frozenset(
 # Policy's hold and open checks pause a case through these; people and intake through their own.
 BY_POLICY: Final = "policy"
 BY_CHECKS: Final = "checks"
+REMIND_BEFORE: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -128,13 +130,17 @@ def unpause(story: Story, by: str, reason: str) -> None:
         story.tell(PauseLifted(by), CaseResumed(reason=reason, pause=before.id))
 
 
-def settle(story: Story, case: str, staffing: Staffing) -> None:
-    """Carry the case as far as it can go."""
+DueOf: TypeAlias = Callable[[str], datetime | None]
+"""When something is due that is asked now, by the policy's words: `5 working days`. None: its date is not known yet."""
+
+
+def settle(story: Story, case: str, staffing: Staffing, due_of: DueOf | None = None) -> None:
+    """Carry the case as far as it can go. Without `due_of` checks are due as if asked when the case was received."""
     if story.state.closed or story.state.proposal is None:
         return
     _claim(story, case, staffing)
     _conclude(story)
-    _ask(story, case)
+    _ask(story, case, due_of)
     _clear(story, case)
 
 
@@ -274,7 +280,7 @@ def ask_hub(story: Story, reason: str) -> None:
     )
 
 
-def _ask(story: Story, case: str) -> None:
+def _ask(story: Story, case: str, due_of: DueOf | None) -> None:
     """Ask the checks whose turn it is, once the case is allocated: before that, nobody outside hears of it."""
     proposal = story.state.proposal
     if proposal is None or not story.state.told or _held(story.state):
@@ -285,19 +291,22 @@ def _ask(story: Story, case: str) -> None:
             continue
         if check.closing and not story.state.outcomes:
             continue
+        due = due_of(check.within) if due_of and check.within else check.due
+        remind = due_of(check.remind_within) if due_of and check.remind_within else None
         asked = Check(
             kind=check.kind,
             of=check.of,
             about=check.about,
             gates=check.gates,
-            due=check.due,
+            due=due,
+            remind=remind or (due - REMIND_BEFORE if due else None),
             delivery=check.delivery,
             closing=check.closing,
         )
         party = _party_of(asked, case)
         story.tell(
             Asked(key, asked),
-            CheckRequested(check=key, kind=check.kind, of=check.of, party=party, due=check.due),
+            CheckRequested(check=key, kind=check.kind, of=check.of, party=party, due=due),
         )
         said = {story.state.parties[p].answer for p in check.about if p in story.state.parties}
         if check.kind == "willingness" and not said.isdisjoint(("agreed", "declined")):

@@ -25,7 +25,8 @@ class PlannedCheck:
 
     `id` is policy's own, the same each time that the case is decided. `about`: parties (none: the case). `delivery`: the
     meeting waits too. `closing`: it is asked once there is an outcome, and the case is not closed without an answer.
-    `after`: ids of checks that come first.
+    `after`: ids of checks that come first. `due` counts from the receipt of the case; what is asked later is due `within`
+    this time of being asked, and whoever is asked is reminded `remind_within` it (a day before it is due, if empty).
     """
 
     id: str
@@ -38,6 +39,8 @@ class PlannedCheck:
     question: str = ""
     delivery: bool = False
     closing: bool = False
+    within: str = ""
+    remind_within: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ class Check:
     about: tuple[str, ...]
     gates: tuple[str, ...]
     due: datetime | None = None
+    remind: datetime | None = None
     satisfied: bool | None = None
     extra: bool = False
     delivery: bool = False

@@ -10,7 +10,7 @@ from services.allocation.domain import agencies, route
 from services.allocation.domain.evolve import Placed, Story, evolve
 from services.allocation.domain.route import Staffing
 from services.allocation.domain.state import CaseState, is_known
-from services.allocation.handlers.planning import propose
+from services.allocation.handlers.planning import due_of, propose
 from services.allocation.store import rows
 from services.allocation.store.hours import Full, Roster
 from services.allocation.store.registry import MEMORY, Registry, take_hours
@@ -62,7 +62,7 @@ async def carry_on(
         save(work, case, before, story, registry)
         return
     staffing = staff(waiting or registry.roster, story.state, work.now.date(), waiting=waiting is not None)
-    route.settle(story, case, staffing)
+    route.settle(story, case, staffing, due_of(story.state, work.now))
     picked = frozenset(worker for worker in staffing.workers.values() if worker)
     save(work, case, before, story, registry, frozenset() if waiting else picked)
 
@@ -106,12 +106,22 @@ def save(
     quiet = all(isinstance(one, Placed) for one in story.told)
     rows.stage_rows(work, case, before, after, payloads, registry.agency_of, quiet=quiet)
     _stage_hours(work, before, after, registry, picked)
+    _stage_timers(work, case, before, after)
+
+
+def _stage_timers(work: Work, case: str, before: CaseState, after: CaseState) -> None:
+    """Whoever is asked is reminded; what is not answered in time is told."""
     for key, check in after.checks.items():
         was = before.checks.get(key)
-        if check.due and was is None and check.satisfied is None:
+        if check.due is None or check is was:
+            continue
+        if was is None and check.satisfied is None:
             work.timer("check", key, check.due, {"case": case})
-        elif was is not None and was.satisfied is None and check.satisfied is not None and check.due:
+            if check.remind and work.now < check.remind < check.due:
+                work.timer("remind", key, check.remind, {"case": case})
+        elif was is not None and was.satisfied is None and check.satisfied is not None:
             work.cancel_timer("check", key)
+            work.cancel_timer("remind", key)
 
 
 def _count(payloads: list[Payload]) -> None:

@@ -9,7 +9,7 @@ from services.allocation.domain.evolve import Story
 from services.allocation.handlers.carry import CASE, carry_on
 from services.allocation.store.registry import rename, roster
 from services.allocation.store.rows import mark_overdue
-from shared.contracts.cases import CheckOverdue, ClockMissed
+from shared.contracts.cases import CheckOverdue, CheckReminded, ClockMissed
 from shared.runtime.handlers import Handlers
 from shared.runtime.work import Work
 
@@ -49,6 +49,18 @@ async def check_due(work: Work, key: str, data: dict[str, Any]) -> None:
     overdue = CheckOverdue(check=key, kind=check.kind, of=check.of, party=party, due=check.due)
     work.record(CASE, data["case"], overdue)
     work.write(mark_overdue, key)
+
+
+@handlers.timer("remind", locks=lambda _key, data: [(CASE, data["case"])])
+async def check_due_soon(work: Work, key: str, data: dict[str, Any]) -> None:
+    """Whoever was asked and has not answered is reminded, once, while there is time."""
+    state = work.state(CASE, data["case"])
+    check = state.checks.get(key)
+    if check is None or check.satisfied is not None or state.closed or check.due is None:
+        return
+    party = next(iter((*check.about, *check.gates)), data["case"])
+    reminded = CheckReminded(check=key, kind=check.kind, of=check.of, party=party, due=check.due)
+    work.record(CASE, data["case"], reminded)
 
 
 @handlers.timer("clock", locks=lambda key, _data: [(CASE, key)])

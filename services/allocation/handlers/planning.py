@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import cast
 
 import msgspec
 
 from services.allocation import policy
 from services.allocation.domain.evolve import ANSWERS
-from services.allocation.domain.route import in_order
+from services.allocation.domain.route import DueOf, in_order
 from services.allocation.domain.state import CaseState, Need, PlannedCheck, PlannedParty, Proposal
 from services.allocation.store.policies import Decisions, Policies, Why
 from shared.contracts.cases import CheckKind, Delivery
@@ -73,6 +74,18 @@ def with_answers(facts: policy.CaseFacts, state: CaseState) -> policy.CaseFacts:
             said.setdefault(key, {})["willing"] = known.answer == "agreed"
     parties = tuple(msgspec.structs.replace(p, **said[p.id]) if p.id in said else p for p in facts.parties)
     return msgspec.structs.replace(facts, parties=parties, explicit_agreement=explicit)
+
+
+def due_of(state: CaseState, now: datetime) -> DueOf:
+    """Return when something is due that is asked now, by the dates of the proceedings that the case's referrals tell."""
+
+    def due(words: str) -> datetime | None:
+        parsed = policy.parse_due(words)
+        return (
+            policy.due_at(parsed, now, policy.combine(state.referrals.values()).deadlines) if parsed else None
+        )
+
+    return due
 
 
 def _as_registered(state: CaseState, proposal: Proposal) -> Proposal:
@@ -192,4 +205,6 @@ def _check(check: policy.Check, ids: tuple[str, ...]) -> PlannedCheck:
         question=check.question,
         delivery=check.delivery,
         closing=check.closing,
+        within=check.within,
+        remind_within=check.remind_within,
     )

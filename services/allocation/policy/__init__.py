@@ -6,7 +6,7 @@ proposal = policy.decide(policies.partnership(found.partnership), facts, agencie
 """
 
 from services.allocation.policy.agencies import Agencies, Agency
-from services.allocation.policy.clocks import Due, add_working_days, due_at
+from services.allocation.policy.clocks import Due, add_working_days, due_at, parse_due
 from services.allocation.policy.evaluator import decide
 from services.allocation.policy.facts import CaseFacts, PartyFacts, combine
 from services.allocation.policy.jurisdiction import Policies
@@ -28,5 +28,5 @@ from services.allocation.policy.proposal import (
 __all__ = [
     "Agencies", "Agency", "CaseFacts", "Check", "Clock", "Due", "FactsError", "Funding", "Jurisdiction", "Lead", "OnHold",
     "Partnership", "PartyFacts", "Policies", "PolicyErrors", "Problem", "Proposal", "TeamNeed", "WorkerNeed",
-    "add_working_days", "combine", "decide", "due_at", "load", "parse",
+    "add_working_days", "combine", "decide", "due_at", "load", "parse", "parse_due",
 ]  # fmt: skip

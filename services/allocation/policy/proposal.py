@@ -77,7 +77,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `gates` are the parties whose approach waits; `delivery`: the meeting of the parties waits; `closing`: it is asked when
     the work is done, and the case is not closed without it. `after`: ids of checks that must be answered first.
-    `due` is None where it depends on a date that nobody knows yet.
+    `due` and `remind` are for a check that is asked on the day the case is received, None where they depend on a date that
+    nobody knows yet; `within` and `remind_within` are how the policy says it, for one that is asked later.
     """
 
     id: str
@@ -91,6 +92,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     closing: bool = False
     due: datetime | None = None
     remind: datetime | None = None
+    within: str = ""
+    remind_within: str = ""
     after: tuple[str, ...] = ()
 
 

@@ -60,6 +60,8 @@ def checks(run: Run) -> tuple[Check, ...]:
                 rule=rule.id,
                 due=due,
                 remind=_reminder(run, ask),
+                within=str(ask.due),
+                remind_within=str(ask.remind or ""),
                 after=before,
             )
         run.say(section, rule, f"{ask.check.replace('_', ' ')}, asked of {_names(run, asked)}")

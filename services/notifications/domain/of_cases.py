@@ -148,6 +148,12 @@ def _overdue(payload: cases.CheckOverdue, notice: Notice, book: Book) -> Iterato
 
 
 @tell.register
+def _reminded(payload: cases.CheckReminded, notice: Notice, book: Book) -> Iterator[Entry]:  # noqa: ARG001 - as all
+    data = {"check": payload.check, "kind": payload.kind, "due": payload.due.isoformat()}
+    yield entry(notice, payload.of, notice.subject, payload.party, data)
+
+
+@tell.register
 def _queued(payload: cases.CaseQueued, notice: Notice, book: Book) -> Iterator[Entry]:
     _set_hub(notice, book, payload.hub)
     due = payload.due.isoformat() if payload.due else None
