@@ -65,13 +65,27 @@ async def is_closed(play: Play, said: Mapping[str, Any]) -> None:
 @step
 async def is_decided(play: Play, said: Mapping[str, Any]) -> None:
     """The hub (or the arbiter) decides what a case waits for."""
-    body = {name: value for name, value in said.items() if name not in ("by", "party")}
+    body = {name: value for name, value in said.items() if name not in ("by", "party", "answer")}
     if "party" in said:
         body["party"] = (await play.party(said["party"]))["party"]
     answer = await play.cases[0].change(
         "POST", "decision", said["by"], body, "cases.read", "cases.write", "hub"
     )
     assert answer.status_code == said.get("answer", 200), answer.text
+
+
+@step
+async def is_transferred(play: Play, said: Mapping[str, Any]) -> None:
+    """Another partnership takes the case over with its history; the answer says whose lead moved and whose stays, and why."""
+    scopes = ("cases.read", "cases.write", "hub")
+    body = {"partnership": said["to"], "reason": said.get("reason", "moved")}
+    answer = await play.cases[0].change("POST", "transfer", said["by"], body, *scopes)
+    assert answer.status_code == 200, answer.text
+    moved = {one["party"]: one for one in answer.json()["leads"]}
+    for key, why_not in said.get("stays", {}).items():
+        party = (await play.party(key))["party"]
+        assert moved[party]["why_not"] == why_not, moved
+    await play.when(lambda seen: seen.get("partnership") == said["to"], f"transferred to {said['to']}")
 
 
 @step

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -56,7 +57,7 @@ def scenarios() -> tuple[Scenario, ...]:
     """Every scenario, in the order of files and lines."""
     found: list[Scenario] = []
     for path in sorted(FOLDER.glob("*.yaml")):
-        for entry in yaml.safe_load(path.read_text(encoding="utf-8")):
+        for entry in _as_json(yaml.safe_load(path.read_text(encoding="utf-8"))):
             where = f"{path.name}: {entry.get('scenario')}"
             assert set(entry) <= FIELDS, f"{where}: {set(entry) - FIELDS} unknown"
             assert entry["kind"] in (*KINDS, OWN), (
@@ -80,6 +81,15 @@ def scenarios() -> tuple[Scenario, ...]:
                 )
             )
     return tuple(found)
+
+
+def _as_json(value: Any) -> Any:
+    """Dates as JSON has them."""
+    if isinstance(value, dict):
+        return {key: _as_json(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_as_json(one) for one in value]
+    return value.isoformat() if isinstance(value, date) else value
 
 
 @cache

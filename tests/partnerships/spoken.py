@@ -30,8 +30,7 @@ class Asking:
         """The rest of the request: a prisoner is visited, a child asked through whoever speaks for it."""
         custody = "visit" if self.who.get("custody_agency") else "phone"
         found: dict[str, Any] = {"channel": self.said.get("by", custody)}
-        if "purpose" in self.said:
-            found["purpose"] = self.said["purpose"]
+        found |= {name: self.said[name] for name in ("purpose", "worker") if name in self.said}
         if "contact_person" in self.who:
             found["contact_person"] = (await self.play.party(self.key))["person"]
         return found
@@ -64,6 +63,17 @@ async def talks(play: Play, said: Any) -> None:
     permit = await asking.case.permit(asking.agency, await asking.id(), **await asking.more())
     assert await asking.case.release(asking.agency, permit)
     await asking.case.outcome(asking.agency, permit, "delivered")
+
+
+@step
+async def asks_for_feedback(play: Play, said: Any) -> None:
+    """Who took part is asked once how it was; a second time is refused."""
+    asking = Asking(play, {**(said if isinstance(said, dict) else {"to": said}), "purpose": "feedback"})
+    person, more = await asking.id(), await asking.more()
+    permit = await asking.case.permit(asking.agency, person, **more)
+    assert await asking.case.release(asking.agency, permit)
+    await asking.case.outcome(asking.agency, permit, "delivered")
+    await asking.case.refused(asking.agency, person, "already-asked", **more)
 
 
 @step
@@ -162,10 +172,12 @@ async def agrees(play: Play, said: Mapping[str, Any]) -> None:
 
 @step
 async def hands_over(play: Play, said: Mapping[str, Any]) -> None:
-    """The lead of a party moves to another agency; the old one may call no more. `as_hub`: the hub does it."""
-    key, before, target = said["of"], said.get("by") or play.leads[said["of"]], said["to"]
+    """The lead of a party moves to another agency (left out: whom policy names); the old one may call no more."""
+    key, before = said["of"], said.get("by") or play.leads[said["of"]]
     party = await play.party(key)
-    body = {"party": party["party"], "reason": said.get("reason", "interested"), "target": target}
+    body = {"party": party["party"], "reason": said.get("reason", "interested")}
+    if "to" in said:
+        body["target"] = said["to"]
     scopes = ("cases.read", "cases.write", "hub") if "as_hub" in said else ()
     case = play.case_of(key)
     answer = await case.change("POST", "hand-over", said.get("as_hub", before), body, *scopes)
@@ -176,6 +188,7 @@ async def hands_over(play: Play, said: Mapping[str, Any]) -> None:
         )
         return
     assert answer.status_code == 200, answer.text
+    target = answer.json()["handed_over_to"]
     await play.world.told(target, "case.allocated", case.id, role=party["role"], party=party["party"])
     play.leads[key] = target
     asking = Asking(play, {"to": key, "agency": before})

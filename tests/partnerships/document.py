@@ -1,6 +1,6 @@
 """Writes the generated parts of docs/partnerships.md: sections, conditions, partnerships, and which scenario proves what.
 
-`python -m tests.unit.allocation.document` after a policy or a scenario has changed; a test holds the file to it.
+`python -m tests.partnerships.document` after a policy or a scenario has changed; a test holds the file to it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from pathlib import Path
 
 from services.allocation import policy
 from services.allocation.policy.shapes import SECTIONS
+from tests.partnerships import scenario as flow
 from tests.unit.allocation.scenario import policies, scenarios
 
-FILE = Path(__file__).parents[3] / "docs" / "partnerships.md"
+FILE = Path(__file__).parents[2] / "docs" / "partnerships.md"
 MARK = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 INHERITS = {
     "own": "each partnership's own",
@@ -30,6 +31,11 @@ def written(text: str) -> str:
         "sections": _sections(),
         "conditions": _conditions(),
         "partnerships": _partnerships(),
+        "kinds": _kinds(),
+        "sources": _table(
+            ("file", "what it is"), ((f"`{file}`", title) for file, title in flow.SOURCES.items())
+        ),
+        "flow": _flow(),
         "scenarios": _scenarios(),
     }
     return MARK.sub(lambda match: f"{match[1]}\n{made[match[2]]}\n{match[3]}", text)
@@ -95,6 +101,32 @@ def _name(found: policy.Partnership, agency: str) -> str:
     if agency in found.partners:
         return found.partners[agency].name
     return found.funds.get(agency, f"*the {agency.replace('-', ' ')}*")
+
+
+def _kinds() -> str:
+    """How many scenarios each partnership has of each kind."""
+    rows = []
+    for partnership, stories in _by_partnership().items():
+        counts = (sum(story.kind == kind for story in stories) for kind in (*flow.KINDS, flow.OWN))
+        rows.append((policies().partnerships[partnership].name, *map(str, counts), str(len(stories))))
+    return _table(("partnership", *flow.KINDS, flow.OWN, "together"), rows)
+
+
+def _flow() -> str:
+    parts = []
+    for partnership, stories in _by_partnership().items():
+        file = f"[{partnership}.yaml](../tests/partnerships/scenarios/{partnership}.yaml)"
+        parts.append(f"### {policies().partnerships[partnership].name}\n\n{file}\n")
+        rows = ((story.name, story.kind, f"“{story.sentence}”", f"`{story.source}`") for story in stories)
+        parts.append(_table(("scenario", "kind", "the sentence that it proves", "source"), rows))
+    return "\n".join(parts)
+
+
+def _by_partnership() -> dict[str, list[flow.Scenario]]:
+    found: dict[str, list[flow.Scenario]] = {}
+    for story in flow.scenarios():
+        found.setdefault(story.partnership, []).append(story)
+    return found
 
 
 def _scenarios() -> str:
