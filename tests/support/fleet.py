@@ -110,7 +110,7 @@ class Fleet:
                     process.start()
             await asyncio.sleep(0.2)
 
-    async def ready(self, seconds: float = 60) -> None:
+    async def ready(self, seconds: float = 240) -> None:
         """Wait until every service says that it is ready."""
         await asyncio.gather(*(process.ready(seconds) for process in self.processes.values()))
 
