@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import AwareDatetime, Field
@@ -43,10 +43,19 @@ async def list_checks(
     service: Current,
     limit: Annotated[int, Query(ge=1, le=200)] = 100,
     overdue: Annotated[bool, Query(description="only those that are late")] = False,  # noqa: FBT002 - a query parameter
+    of: Annotated[
+        Literal["us", "others"],
+        Query(description="others: what anybody is asked in the cases that your hub co-ordinates"),
+    ] = "us",
     caller: Caller = scope("cases.read"),
 ) -> Response:
-    """Return what your agency is asked and has not answered, what is due first first."""
+    """Return what your agency is asked and has not answered, what is due first first; a hub sees that of others too."""
     agencies = await stands_for(service, caller)
+    if of == "others":
+        if not caller.may("hub"):
+            raise Problem(403, "not-allowed", "Only a hub sees what others are asked.")
+        found = await reading.open_checks_of_hub(service.pool, agencies, limit, overdue=overdue)
+        return json_response({"checks": found})
     return json_response(
         {"checks": await reading.open_checks(service.pool, agencies, limit, overdue=overdue)}
     )

@@ -94,6 +94,22 @@ async def open_checks(
     return [dict(row) for row in rows]
 
 
+async def open_checks_of_hub(
+    pool: Pool, agencies: Sequence[str], limit: int, *, overdue: bool
+) -> list[dict[str, Any]]:
+    """Return the checks that nobody has answered in the cases that these agencies co-ordinate, by their due dates."""
+    rows = await pool.fetch(
+        """SELECT check_id, case_id, of_agency, kind, question, due, asked_at, overdue FROM case_check AS k
+        WHERE satisfied IS NULL AND (overdue OR NOT $3) AND EXISTS (SELECT 1 FROM case_agency AS a
+          WHERE a.case_id = k.case_id AND a.agency = ANY($1::text[]) AND a.relation IN ('hub', 'co_ordinator'))
+        ORDER BY due NULLS LAST, check_id LIMIT $2""",
+        list(agencies),
+        limit,
+        overdue,
+    )
+    return [dict(row) for row in rows]
+
+
 async def sharing(pool: Pool, agencies: Sequence[str]) -> tuple[dict[str, str | None], date]:
     """Return the agencies' own sharing agreements, and today's date by the stack's clock."""
     rows = await pool.fetch(
