@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date
@@ -176,9 +176,11 @@ class Doorstep:
                 if not future.done():
                     future.set_exception(error)
             return
+        known = ("new", "changed", "seen")
+        counts = Counter(stored.outcome if stored.outcome in known else "refused" for stored in answers)
+        for outcome, count in counts.items():
+            RECEIVED.add(count, {"outcome": outcome})
         for (arrival, referral, future), stored in zip(batch, answers, strict=True):
-            known = stored.outcome in ("new", "changed", "seen")
-            RECEIVED.add(1, {"outcome": stored.outcome if known else "refused"})
             if stored.outcome in ("new", "changed"):
                 self._remember(arrival, referral, stored)
             if not future.done():

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -143,8 +144,9 @@ class Matcher:
     def _committed(self, referrals: int, people: Sequence[Someone], crowd: Crowd) -> None:
         self._count = crowd.count
         RECEIVED.add(referrals)
-        for one in people:
-            ANSWERS.add(1, {"answer": one.decision.answer if one.decision else "none"})
+        answers = Counter(one.decision.answer if one.decision else "none" for one in people)
+        for answer, count in answers.items():
+            ANSWERS.add(count, {"answer": answer})
 
 
 async def _breathe() -> None:

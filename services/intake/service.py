@@ -24,4 +24,5 @@ def build(settings: Settings) -> Intake:
         routers=api.routers,
         loops=[match_loop, tell_loop, withdraw_loop, self_referral_loop],
         streaming=api.STREAMING,
+        direct=api.DIRECT,
     )

@@ -9,7 +9,7 @@ import gc
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from shared.runtime.consumer import Consumer
 from shared.runtime.database import INFRASTRUCTURE, connect_pool
 from shared.runtime.errors import Unavailable
 from shared.runtime.handlers import Handlers
-from shared.runtime.http import application
+from shared.runtime.http import Endpoint, application
 from shared.runtime.idempotency import Answer, once
 from shared.runtime.outbox import Outbox
 from shared.runtime.quarantine import Exits
@@ -56,8 +56,9 @@ Loop = Callable[["Service"], Awaitable[None]]
 class Service:
     """One service.
 
-    `consumes` are topics; `loops` run as long as it does; `restored` runs after its database was restored and its journal
-    completed from the topics, before anything is recorded.
+    `consumes` are topics; `direct` are routes that are answered without FastAPI (see http.Application); `loops` run as long
+    as it does; `restored` runs after its database was restored and its journal completed from the topics, before anything
+    is recorded.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Service:
     routers: Sequence[APIRouter] = ()
     loops: Sequence[Loop] = ()
     streaming: Sequence[str] = ()
+    direct: Mapping[tuple[str, str], Endpoint] = field(default_factory=dict)
     restored: Loop | None = None
     version: str = "0.1.0"
     migrations: Path | None = None
@@ -175,7 +177,12 @@ class Service:
         from shared.runtime.operations import router as operations  # noqa: PLC0415 - its routes name this module's Service
 
         app = application(
-            self.name, self.version, self, limit=self.settings.body_limit, streaming=self.streaming
+            self.name,
+            self.version,
+            self,
+            limit=self.settings.body_limit,
+            streaming=self.streaming,
+            direct=self.direct,
         )
         for router in (*self.routers, operations):
             app.include_router(router)

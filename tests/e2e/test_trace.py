@@ -193,7 +193,7 @@ async def _nothing_names_a_person(onefriend: Onefriend, spans: InMemorySpanExpor
         "logs": logged, "spans": "\n".join(traced), "tables": "\n".join(journals), "metrics": await metrics_of(onefriend),
     }  # fmt: skip
     assert len(journals) > 20
-    assert len(traced) > 20
+    assert len(traced) > 10
     for where, text in written.items():
         for personal in PERSONAL:
             hit = re.search(rf"\b{re.escape(personal)}\b", text, re.IGNORECASE)

@@ -28,5 +28,7 @@ routers: Final = (
 )
 # Routes that read their body bit by bit and bound it themselves.
 STREAMING: Final = ("/v1/referral-batches", "/v1/register-imports")
+# The one route that every referral comes by.
+DIRECT: Final = {("POST", "/v1/referrals"): referrals.post_directly}
 
-__all__ = ["STREAMING", "routers"]
+__all__ = ["DIRECT", "STREAMING", "routers"]
