@@ -228,8 +228,10 @@ async def case_paused(work: Work, e: Envelope) -> None:
 
 @handlers.event(case_events.CaseResumed, locks=case_of)
 async def case_resumed(work: Work, e: Envelope) -> None:
-    """A pause is over."""
+    """A pause is over, or a case that was closed goes on."""
     data: case_events.CaseResumed = e.data  # type: ignore[assignment]
+    if data.pause is None:
+        await lock_members(work, e.subject)
     carry_out(work, cases.resumed(situation(work), e.subject, data.pause))
 
 
@@ -244,6 +246,19 @@ async def case_closed(work: Work, e: Envelope) -> None:
     data: case_events.CaseClosed = e.data  # type: ignore[assignment]
     await lock_members(work, e.subject)
     carry_out(work, cases.closed(situation(work), e.subject, data.reason, data.joined_into))
+
+
+def _left_keys(e: Envelope) -> list[Ref]:
+    data: case_events.CasePartyLeft = e.data  # type: ignore[assignment]
+    return [(CASE, e.subject), *everyone(data.party, data.person)]
+
+
+@handlers.event(case_events.CasePartyLeft, locks=_left_keys)
+async def party_left(work: Work, e: Envelope) -> None:
+    """A party is named in a case no longer."""
+    data: case_events.CasePartyLeft = e.data  # type: ignore[assignment]
+    await lock_members(work, e.subject)
+    carry_out(work, cases.left(situation(work), e.subject, data))
 
 
 @handlers.event(case_events.CaseAccepted, locks=case_of)

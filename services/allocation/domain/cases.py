@@ -23,6 +23,7 @@ from services.allocation.domain.evolve import (
     Story,
     TeamTakes,
 )
+from services.allocation.domain.reasons import LINKED, UNSUPPORTED
 from services.allocation.domain.route import (
     CHECKS,
     NOT_CONTACTABLE,
@@ -38,6 +39,7 @@ from services.allocation.domain.state import HARMED, RESPONSIBLE, CaseState, Che
 from shared.contracts.cases import (
     CaseAccepted,
     CaseClosed,
+    CasePartyLeft,
     CaseResumed,
     CaseReturned,
     CaseTeamChanged,
@@ -83,10 +85,27 @@ def referral(story: Story, facts: ReferralFacts, now: datetime) -> bool:
     if known is not None and known.version >= facts.version:
         return False
     story.tell(Received(now), Learned(facts))
+    _named_again(story, facts)
     if story.state.closed and facts.initiated_by in ("harmed", "responsible") and story.state.proposal:
         # A person who comes back of their own accord is not turned away by a closed file, nor approached by rule.
         ask_hub(story, "asked_again")
     return True
+
+
+def _named_again(story: Story, facts: ReferralFacts) -> None:
+    """Who had gone because a referral was taken back is in the case again; so is a case that had closed for that alone."""
+    if story.state.closed in UNSUPPORTED:
+        story.tell(Reopened(), CaseResumed(reason="referred_again"))
+        return
+    for fact in facts.parties:
+        known = story.state.parties.get(fact.person)
+        if (
+            known is not None
+            and known.place == "out"
+            and known.reason in UNSUPPORTED
+            and not story.state.closed
+        ):
+            story.tell(Placed(fact.person, "new"))
 
 
 def drop(story: Story, referral_id: str, reason: str) -> None:
@@ -100,6 +119,9 @@ def drop(story: Story, referral_id: str, reason: str) -> None:
         return
     for key, party in story.state.parties.items():
         if key not in named and party.place != "out":
+            if story.state.closed is None:
+                # Consent may be deciding a claim for this party, or have decided it: a lead would stand for nothing.
+                story.tell(CasePartyLeft(party=key, person=party.person, reason=reason))
             take_out(story, key, reason)
 
 
@@ -147,13 +169,19 @@ def person_out(story: Story, person: str, reason: str) -> None:
         take_out(story, party, reason)
 
 
-def reopen(story: Story, person: str) -> None:
-    """The person asked to take part after all: what their "no" had ended begins again, with a new claim."""
-    parties = [key for key in spoken_to_as(story.state, person) if story.state.parties[key].place == "out"]
+def reopen(story: Story, person: str, because: Literal["person_asked", "unlinked"] = "person_asked") -> None:
+    """What a "no" had ended begins again, with a new claim: the person asked for it, or it was somebody else's "no"."""
+    mine = [(key, story.state.parties[key]) for key in spoken_to_as(story.state, person)]
+    parties = [
+        key
+        for key, party in mine
+        if party.place == "out"
+        and (party.reason == LINKED if because == "unlinked" else party.reason not in UNSUPPORTED)
+    ]
     if not parties:
         return
-    if story.state.closed in NOT_CONTACTABLE:
-        story.tell(Reopened(), CaseResumed(reason="person_asked"))
+    if story.state.closed == LINKED or (because == "person_asked" and story.state.closed in NOT_CONTACTABLE):
+        story.tell(Reopened(), CaseResumed(reason=because))
     elif story.state.closed is None:
         for party in parties:
             story.tell(Placed(party, "new"))

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias, get_args
 from uuid import UUID, uuid5
 
 from services.allocation.domain.evolve import Asked, Cleared, PauseLifted, PauseSet, Placed, Planned, Story
+from services.allocation.domain.reasons import LINKED, because
 from services.allocation.domain.state import (
     HARMED,
     LED_ELSEWHERE,
@@ -272,7 +273,7 @@ def ask_hub(story: Story, reason: str) -> None:
     story.tell(
         CaseNeedsDecision(
             claim=_case_of(state) or None,
-            why=proposal.why,
+            why=(because(reason), *proposal.why),
             reason=reason,
             hub=proposal.hub,
             options=tuple(sorted(harmed)),
@@ -392,11 +393,19 @@ def _unready(state: CaseState) -> bool:
 
 
 def answered(story: Story, party: str, claim_id: str, agency: str, worker: str | None) -> bool:
-    """Consent made this agency the lead of the party. False if the claim is not the one that is outstanding."""
+    """Consent made this agency the lead of the party. False if that changes nothing.
+
+    Consent disposes, whatever has been asked since: a lead that is given back after an unlink comes under its old claim, and
+    the answer to a claim can be overtaken by the next one, which is then refused because of it.
+    """
     known = story.state.parties.get(party)
-    if known is None or known.claim != claim_id or known.place != "claimed":
+    if known is None or story.state.closed or (known.place == "out" and known.reason != LINKED):
         return False
-    story.tell(Placed(party, "led", agency=agency, worker=worker or known.worker))
+    asked = known.claim == claim_id and known.place == "claimed"
+    if not asked and known.place == "led" and known.agency == agency:
+        return False
+    own = known.worker if asked else None
+    story.tell(Placed(party, "led", agency=agency, worker=worker or own))
     return True
 
 

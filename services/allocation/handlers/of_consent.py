@@ -124,6 +124,18 @@ async def standing_reopened(work: Work, event: Envelope) -> None:
         await carry_on(work, case, story, replan=True)
 
 
+@handlers.event(consent.StandingLoosened, locks=of_case)
+async def standing_loosened(work: Work, event: Envelope) -> None:
+    """A "no" that counted because of a link counts no longer: it was somebody else's."""
+    data: consent.StandingLoosened = event.data  # type: ignore[assignment]
+    if data.reason != "unlinked" or data.standing == "closed":
+        return
+    for case in (data.case,) if data.case else await cases_of(work, event.subject):
+        story = Story(work.state(CASE, case))
+        cases.reopen(story, event.subject, "unlinked")
+        await carry_on(work, case, story, replan=True)
+
+
 @handlers.event(consent.PersonReached, locks=of_case)
 async def person_reached(work: Work, event: Envelope) -> None:
     """The person has been spoken to and answered."""

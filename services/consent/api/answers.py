@@ -45,7 +45,7 @@ _TITLES = {
     "fence": "The fence is not this permit's.",
     "hours_unsafe": "This is not an hour at which the person can safely be contacted.",
     "in_flight": "An attempt is being made, or its outcome has not been recorded.",
-    "needs_contact_person": "This person is spoken to through a contact person.",
+    "needs_contact_person": "This person is spoken to through a contact person: the referral has to name one.",
     "needs_date": "Not now needs the date that the person gave, and one to come.",
     "no_agreement": "There is no agreement on record that allows this.",
     "no_lead": "No agency leads for this person.",

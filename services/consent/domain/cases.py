@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from services.consent.domain.decision import Decision, Situation
-from services.consent.domain.facts import CaseOver, Cleared, Closed, Joined, Paused, Restrict, Resumed
+from services.consent.domain.facts import (
+    CaseAgain,
+    CaseOver,
+    Cleared,
+    Closed,
+    Joined,
+    Paused,
+    Restrict,
+    Resumed,
+)
 from services.consent.domain.leads import reassign
 from services.consent.domain.state import find
-from shared.contracts.cases import CaseCleared
+from shared.contracts.cases import CaseCleared, CasePartyLeft
 from shared.contracts.consent import LeadEnded, StandingTightened
 
 
@@ -28,10 +37,31 @@ def paused(at: Situation, case: str, pause: Paused) -> Decision:
 
 
 def resumed(at: Situation, case: str, pause: str | None) -> Decision:
-    """End a pause, or all of them."""
+    """End a pause. None named: end all of them, and let a case that was closed go on."""
     d = Decision(at)
     d.note_case(case, Resumed(pause or ""))
+    if pause is None:
+        for member in d.case(case).members:
+            d.note(member.id, CaseAgain(case))
     return d
+
+
+def left(at: Situation, case: str, event: CasePartyLeft) -> Decision:
+    """No referral names this party in this case any more: it is over for them, and for whoever spoke for them alone."""
+    d = Decision(at)
+    _leave(d, case, event.party)
+    if event.person != event.party:
+        part = find(d.person(event.person).parts, case)
+        others = [find(d.person(other).parts, case) for other in (part.speaks_for if part else ())]
+        if not any(other is not None and not other.over for other in others):
+            _leave(d, case, event.person)
+    return d
+
+
+def _leave(d: Decision, case: str, person: str) -> None:
+    d.revoke(d.group(person), "left_the_case", case=case)
+    d.note(person, CaseOver(case))
+    _end_lead(d, person)
 
 
 def closed(at: Situation, case: str, reason: str, into: str | None) -> Decision:

@@ -71,6 +71,7 @@ def reopen(at: Situation, command: Reopen) -> Decision:
     closed = [key for key in ids if d.person(key).closed or any(p.closed for p in d.person(key).parts)]
     if not closed:
         return d.refuse("not_live")
-    for key in closed:
+    # Told of every id: the cases of one that is only linked with who said no were closed by that "no" too.
+    for key in ids:
         d.tell(key, StandingReopened(cases=command.cases, evidence=command.evidence, reason=command.reason))
     return d

@@ -34,7 +34,7 @@ def objection(d: Decision, ask: Ask, context: Context, *, redeeming: str | None 
     The lead comes first: who does not lead learns nothing else about the person.
     """
     spoken_to, party = d.group(ask.spoken_to), d.group(ask.party)
-    refusal = _not_lead(d, ask, context, spoken_to)
+    refusal = _not_lead(d, ask, context, spoken_to, party)
     if refusal:
         return refusal
     if context.restored:
@@ -56,10 +56,12 @@ def objection(d: Decision, ask: Ask, context: Context, *, redeeming: str | None 
     )
 
 
-def _not_lead(d: Decision, ask: Ask, context: Context, spoken_to: tuple[str, ...]) -> Refusal | None:
+def _not_lead(
+    d: Decision, ask: Ask, context: Context, spoken_to: tuple[str, ...], party: tuple[str, ...]
+) -> Refusal | None:
     lead = lead_of(d, spoken_to)
     if lead is None:
-        return Refusal("no_lead")
+        return _unled(d, ask, context, spoken_to, party)
     if current(lead.agency, context.successors) != ask.agency:
         return Refusal("not_lead", second_approach=True)
     # A successor's workers are its own: whom its predecessor named binds it no more.
@@ -70,6 +72,27 @@ def _not_lead(d: Decision, ask: Ask, context: Context, spoken_to: tuple[str, ...
     ):
         return Refusal("not_named_worker")
     return None
+
+
+def _unled(
+    d: Decision, ask: Ask, context: Context, spoken_to: tuple[str, ...], party: tuple[str, ...]
+) -> Refusal:
+    """Nobody leads. If that is because the person said no, who led is told so; anybody else only that they do not lead."""
+    reason = no(d, {*spoken_to, *party}, ask.case)
+    if any(
+        current(agency, context.successors) == ask.agency for key in spoken_to for agency in d.person(key).led
+    ):
+        if reason:
+            code = refusal_for("closed", reason)
+            return Refusal(code, second_approach=code in NEAR_MISS)
+        part = part_of(d, party, ask.case)
+        if d.case(ask.case).closed or (part is not None and part.over):
+            return Refusal("case_closed")
+    elif reason or history(d, spoken_to):
+        return Refusal("not_lead", second_approach=True)
+    if set(spoken_to) & set(party) and any(d.person(key).safety.minor for key in party):
+        return Refusal("needs_contact_person")
+    return Refusal("no_lead")
 
 
 def _wrong_person(

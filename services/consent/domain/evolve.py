@@ -70,7 +70,8 @@ def _lead_refused(state: PersonState, e: LeadRefused) -> PersonState:
 
 
 def _lead_ended(state: PersonState, e: LeadEnded) -> PersonState:
-    return replace(state, lead=None, suspended=state.lead if e.reason == "linked" else None)
+    suspended = state.lead if e.reason == "linked" else None
+    return replace(state, lead=None, suspended=suspended, led=add(state.led, (e.agency,)))
 
 
 def _lead_handed_over(state: PersonState, e: LeadHandedOver) -> PersonState:
@@ -85,6 +86,7 @@ def _lead_handed_over(state: PersonState, e: LeadHandedOver) -> PersonState:
         tenures=max(state.tenures, tenure),
         approaches=approaches,
         agencies=add(state.agencies, (e.target,)),
+        led=add(state.led, (e.source,)),
     )
 
 

@@ -38,6 +38,13 @@ class Cleared:
 
 
 @dataclass(frozen=True, slots=True)
+class CaseAgain:
+    """A case that was over goes on."""
+
+    case: str
+
+
+@dataclass(frozen=True, slots=True)
 class CaseOver:
     """A case of this id is closed."""
 

@@ -166,7 +166,7 @@ class PersonState:
     `known`: intake has told of this person. `lead` and what follows belong to whoever is spoken to. `suspended`: a lead
     that ended only because a link showed another; an unlink gives it back. `fence` and `tenures` count up. `unresolved`:
     attempts that a person has to look into before anything else happens. `claims` have been decided, as "claim:party".
-    `agencies`: those that may know of this person.
+    `agencies`: those that may know of this person; `led`: those that led and do so no longer.
     """
 
     known: bool = False
@@ -188,6 +188,7 @@ class PersonState:
     unresolved: tuple[str, ...] = ()
     blocked: tuple[Channel, ...] = ()
     agencies: tuple[str, ...] = ()
+    led: tuple[str, ...] = ()
     double_reach: tuple[str, ...] = ()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from services.consent.domain.facts import (
+    CaseAgain,
     CaseFact,
     CaseOver,
     Cleared,
@@ -75,6 +76,8 @@ def _named(state: PersonState, e: Named) -> PersonState:
         role=_role(part.role, e.role),
         speaks_for=add(part.speaks_for, e.speaks_for),
         contact_persons=add(part.contact_persons, e.contact_persons),
+        # Whoever left the case is named in it again. (A case that is over says so itself.)
+        over=False,
     )
     return replace(state, parts=put(state.parts, part), agencies=add(state.agencies, (e.agency,)))
 
@@ -112,6 +115,11 @@ def _case_over(state: PersonState, e: CaseOver) -> PersonState:
     return replace(state, parts=put(state.parts, replace(part_in(state, e.case), over=True)))
 
 
+def _case_again(state: PersonState, e: CaseAgain) -> PersonState:
+    part = find(state.parts, e.case)
+    return replace(state, parts=put(state.parts, replace(part, over=False))) if part else state
+
+
 def _worker_named(state: PersonState, e: WorkerNamed) -> PersonState:
     return replace(state, lead=replace(state.lead, worker=e.worker)) if state.lead else state
 
@@ -127,6 +135,7 @@ TAKEN_IN: dict[type, Callable[[PersonState, Any], PersonState]] = {
     Named: _named,
     Cleared: _cleared,
     CaseOver: _case_over,
+    CaseAgain: _case_again,
     WorkerNamed: _worker_named,
 }
 
@@ -142,6 +151,8 @@ def evolve_case(state: CaseState, fact: object) -> CaseState:
         case Paused(pause, reason, until):
             return replace(state, pauses=put(state.pauses, Pause(pause, reason, until)))
         case Resumed(pause):
-            return replace(state, pauses=drop(state.pauses, pause) if pause else ())
+            if pause:
+                return replace(state, pauses=drop(state.pauses, pause))
+            return replace(state, pauses=(), closed=None)
         case Closed(reason):
             return replace(state, closed=state.closed or reason)

@@ -116,7 +116,8 @@ async def reopen(connection: Connection, rows: list[tuple[str, tuple[str, ...]]]
     for person, cases in rows:
         await connection.execute(
             """INSERT INTO withdrawal_exception (withdrawal, person, case_id)
-               SELECT w.id, c.person, again.case_id FROM withdrawal AS w JOIN withdrawal_candidate AS c ON c.withdrawal = w.id,
+               SELECT w.id, c.person, again.case_id
+               FROM withdrawal AS w JOIN withdrawal_candidate AS c ON c.withdrawal = w.id,
                  unnest($2::text[]) AS again(case_id)
                WHERE c.person = $1 AND w.state = 'in_force' AND w.scope = 'everything' ON CONFLICT DO NOTHING""",
             person,

@@ -17,6 +17,7 @@ from shared.contracts.cases import (
     CaseCleared,
     CaseClosed,
     CaseNeedsDecision,
+    CasePartyLeft,
     CasePaused,
     CaseProposed,
     CaseQueued,
@@ -67,10 +68,111 @@ def test_the_same_version_of_a_referral_changes_nothing() -> None:
     assert told(received(state)) == []
 
 
-def test_an_answer_to_another_claim_is_ignored() -> None:
-    state = received().state
-    assert not route.answered(go_on(state), ANNA, "case-1.9", "beacon", None)
-    assert told(assigned(state, ANNA, BEN, claim="case-1.9")) == []
+def test_whoever_consent_makes_the_lead_leads_though_another_claim_has_been_made_since() -> None:
+    """The hub names another agency while a claim is being decided: consent gives the first, and refuses the second."""
+    story = go_on(received().state)
+    cases.assign(story, CASE, ANNA, "harbour-care", None, "hub")
+    assert route.answered(story, ANNA, "case-1.1", "beacon", "w1")
+    assert not route.refused(story, ANNA, "case-1.2", "led_elsewhere", None)
+    assert (story.state.parties[ANNA].place, story.state.parties[ANNA].agency) == ("led", "beacon")
+    assert not route.answered(story, ANNA, "case-1.1", "beacon", "w1"), "and again changes nothing"
+
+
+def test_a_lead_that_an_unlink_gives_back_comes_under_its_old_claim_and_is_told() -> None:
+    story = go_on(allocated())
+    cases.lead_ended(story, ANNA, "beacon", "linked")
+    settle(story)
+    assert find(story, CaseProposed).leads[0].agency == "second-care"
+    route.refused(story, ANNA, "case-1.2", "led_elsewhere", None)
+    settle(story)
+    again = go_on(story.state)
+    assert route.answered(again, ANNA, "case-1.1", "beacon", "w1")
+    settle(again)
+    assert told(again) == ["CaseAllocated"]
+    assert next(p for p in find(again, CaseAllocated).parties if p.party == ANNA).agency == "beacon"
+
+
+def test_a_no_of_somebody_linked_ends_with_the_link() -> None:
+    harmed = go_on(allocated())
+    cases.person_out(harmed, ANNA, "linked")
+    assert find(harmed, CaseClosed).reason == "linked"
+    cases.reopen(harmed, ANNA, "unlinked")
+    settle(harmed)
+    assert told(harmed) == ["CaseClosed", "CaseResumed", "CaseProposed"]
+    assert find(harmed, CaseResumed).pause is None, "consent lets the closed case go on"
+    responsible = go_on(allocated())
+    cases.person_out(responsible, BEN, "linked")
+    cases.reopen(responsible, BEN, "unlinked")
+    assert told(settle(responsible)) == ["CaseNeedsDecision", "CaseProposed"]
+
+
+def test_a_no_of_ones_own_outlasts_the_link() -> None:
+    story = go_on(allocated())
+    cases.person_out(story, ANNA, "withdrawn")
+    cases.reopen(story, ANNA, "unlinked")
+    assert story.state.closed == "withdrawn"
+
+
+def test_whoever_no_referral_names_any_more_has_left_the_case() -> None:
+    """Consent may just be making an agency the lead of Ben: it hears that he is not in the case, and ends that lead."""
+    more = (*facts().parties, PartyFact(person="carl", role="responsible"))
+    both = replace(PROPOSAL, parties=(*PROPOSAL.parties, party("carl", "responsible", "yot")))
+    story = go_on(received(received().state, both, referral="r2", parties=more).state)
+    assert story.state.parties["carl"].place == "claimed"
+    cases.drop(story, "r2", "retracted")
+    left = find(story, CasePartyLeft)
+    assert (left.party, left.person, left.reason) == ("carl", "carl", "retracted")
+    assert not route.answered(story, "carl", "case-1.2", "yot", None)
+    again = received(story.state, both, referral="r3", parties=more)
+    assert [lead.party for lead in find(again, CaseProposed).leads] == ["carl"]
+
+
+def test_a_case_whose_only_referral_was_taken_back_begins_anew_with_the_next_one() -> None:
+    """Posted in error, and then rightly: the same incident, the same case."""
+    story = go_on(allocated())
+    cases.drop(story, "r1", "retracted")
+    assert story.state.closed == "retracted"
+    again = received(story.state, referral="r2")
+    assert told(again) == ["CaseResumed", "CaseProposed"]
+
+
+def test_a_case_that_ended_otherwise_does_not_begin_anew() -> None:
+    story = go_on(allocated())
+    cases.close(story, "concluded")
+    assert told(received(story.state, referral="r2")) == []
+
+
+def test_nobody_is_cleared_while_a_referral_is_held_or_after_the_person_is_erased() -> None:
+    held = Story(allocated(replace(PROPOSAL, checks=(research("police"),))))
+    (key,) = held.state.checks
+    cases.hold(held, "h1", "identity_incomplete", None)
+    cases.answer_check(held, key, "police", satisfied=True)
+    assert "CaseCleared" not in told(settle(held))
+    cases.lift(held, "h1", "answered")
+    assert told(settle(held))[-1] == "CaseCleared"
+    erased = Story(allocated(replace(PROPOSAL, checks=(research("police"),))))
+    (key,) = erased.state.checks
+    cases.person_out(erased, ANNA, "erased")
+    with pytest.raises(Refused):
+        cases.answer_check(erased, key, "police", satisfied=True)
+    assert "CaseCleared" not in told(settle(erased))
+
+
+@pytest.mark.parametrize(
+    ("reason", "says"),
+    [
+        ("jurisdiction", "say which one"),
+        ("check_suitability", "weigh it"),
+        ("conflict_of_interest", "name an agency"),
+    ],
+)
+def test_a_decision_that_is_needed_says_first_what_there_is_to_decide(reason: str, says: str) -> None:
+    story = go_on(allocated())
+    route.ask_hub(story, reason)
+    asked = find(story, CaseNeedsDecision)
+    assert asked.reason == reason
+    assert says in asked.why[0]
+    assert asked.why[1:] == PROPOSAL.why
 
 
 def test_a_party_led_elsewhere_keeps_its_lead_and_the_case_is_allocated() -> None:

@@ -64,7 +64,7 @@ def test_somebody_unknown_can_withdraw_and_is_bound_when_a_referral_comes() -> N
     world.clear()
     assert world.people["vera"].lead is None
     assert not told(decision, StandingTightened)
-    assert world.may() == "no_lead"
+    assert world.may() == "not_lead"
 
 
 def test_a_childs_withdrawal_names_what_is_in_flight_with_its_parent() -> None:

@@ -6,7 +6,10 @@ from datetime import time
 
 import pytest
 
-from shared.contracts.consent import PermitGranted, PermitRefused
+from services.consent.domain import cases
+from services.consent.domain.decision import Decision
+from shared.contracts.cases import CasePartyLeft
+from shared.contracts.consent import LeadEnded, PermitEnded, PermitGranted, PermitRefused
 from shared.contracts.envelope import Hours
 from shared.contracts.people import Safety
 from tests.unit.consent.world import PHONE, World, granted, told, why
@@ -201,7 +204,7 @@ def family() -> World:
 
 
 def test_a_child_is_spoken_to_through_its_parent_only(family: World) -> None:
-    assert why(family.ask("cleo")) == "no_lead"
+    assert why(family.ask("cleo")) == "needs_contact_person"
     assert granted(family.ask("mona", party="cleo"))
 
 
@@ -245,3 +248,88 @@ def test_a_contact_check_says_what_a_permit_would(world: World) -> None:
     assert world.may() == "yes"
     world.withdraw()
     assert world.may() == "withdrawn"
+
+
+# --- nobody leads any more
+
+
+def test_who_led_her_is_told_that_she_withdrew_though_the_case_is_closed_by_now(world: World) -> None:
+    world.refer(by="mercia", referral="r2")
+    world.withdraw()
+    world.close()
+    assert world.people["vera"].lead is None
+    decision = world.ask()
+    assert why(decision) == "withdrawn"
+    assert told(decision, PermitRefused)[0].second_approach
+    other = world.ask(agency="mercia")
+    assert why(other) == "not_lead", "who never led learns nothing of her"
+    assert told(other, PermitRefused)[0].second_approach
+
+
+def test_who_led_a_case_that_is_over_is_told_so(world: World) -> None:
+    world.close()
+    assert why(world.ask()) == "case_closed"
+
+
+def test_a_minor_without_a_contact_person_is_refused_with_what_is_missing() -> None:
+    world = World()
+    world.refer(by="beacon", safety=Safety(channels=("phone",), minor=True))
+    assert why(world.ask()) == "needs_contact_person"
+
+
+def test_a_case_that_goes_on_after_it_was_closed_can_be_led_again(world: World) -> None:
+    world.withdraw()
+    world.close()
+    world.reopen()
+    world.resume(pause=None)
+    world.claim(claim="again")
+    assert world.may() == "yes"
+
+
+def test_a_pause_that_ends_opens_no_closed_case(world: World) -> None:
+    world.pause()
+    world.close()
+    world.resume()
+    assert world.cases["c1"].closed
+
+
+# --- a party that no referral names any more
+
+
+def left(world: World, party: str, person: str = "", case: str = "c1") -> Decision:
+    event = CasePartyLeft(party=party, person=person or party, reason="retracted")
+    return world.apply(cases.left(world.at, case, event))
+
+
+def test_who_is_not_in_the_case_any_more_is_led_by_nobody_for_it(world: World) -> None:
+    world.ask()
+    decision = left(world, "vera")
+    assert [e.reason for e in told(decision, LeadEnded)] == ["case_closed"]
+    assert [e.reason for e in told(decision, PermitEnded)] == ["left_the_case"]
+    assert not left(world, "vera").changes, "a restrictive event comes early, and again"
+    world.refer("vera", "c2")
+    world.claim("vera", "c2", agency="mercia")
+    assert world.people["vera"].lead is not None, "free for whoever is asked to lead another case"
+
+
+def test_the_lead_stays_with_who_leads_another_case_of_hers(world: World) -> None:
+    world.lead("vera", "c2")
+    assert not told(left(world, "vera"), LeadEnded)
+
+
+def test_a_parent_goes_with_the_last_child_that_they_speak_for(family: World) -> None:
+    family.refer("dora", "c1", incident="fire", contact_persons=("mona",), safety=Safety(minor=True))
+    family.refer("mona", "c1", incident="fire", role="contact", speaks_for=("dora",))
+    family.claim("mona", "c1", party="dora", claim="more")
+    left(family, "cleo", "mona")
+    assert family.people["mona"].lead is not None
+    assert not any(p.over for p in family.people["mona"].parts)
+    left(family, "dora", "mona")
+    assert [p.over for p in family.people["mona"].parts] == [True, False]
+
+
+def test_who_is_named_again_is_in_the_case_again(world: World) -> None:
+    left(world, "vera")
+    world.claim(claim="again")
+    world.clear()
+    assert world.may() == "yes"

@@ -12,6 +12,7 @@ from shared.contracts.consent import (
     LeadEnded,
     PermitGranted,
     StandingLoosened,
+    StandingReopened,
     StandingTightened,
 )
 from shared.contracts.people import PriorContact
@@ -121,7 +122,7 @@ def test_what_was_said_while_linked_binds_both_ledgers_for_good(world: World) ->
     world.link("vera", "veronica")
     assert {key for key, _ in world.withdraw("vera").told(ConsentWithdrawn)} == {"vera", "veronica"}
     world.unlink("vera", "veronica")
-    assert why(world.ask("veronica", "c2", "mercia")) == "no_lead"
+    assert why(world.ask("veronica", "c2", "mercia")) == "withdrawn"
     assert world.people["veronica"].closed == "withdrawn"
 
 
@@ -239,3 +240,10 @@ def test_a_case_that_comes_out_of_another_is_open_if_that_was(world: World) -> N
     carried = world.refer("vera", "c2", incident="incident of c1", referral="r2", continues="c1")
     assert told(carried, StandingTightened) == []
     assert [e.case for e in told(carried, AgreementRecorded)] == ["c2"]
+
+
+def test_who_asks_again_opens_the_cases_of_every_id_that_the_no_had_closed(world: World) -> None:
+    world.withdraw("vera", cases=("c1",))
+    world.link("vera", "veronica")
+    again = world.reopen("vera", "c1")
+    assert {key for key, _ in again.told(StandingReopened)} == {"vera", "veronica"}

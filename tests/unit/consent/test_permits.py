@@ -293,7 +293,7 @@ def test_a_no_given_to_the_referrer_opens_closed() -> None:
     world = World()
     world.lead(prior=PriorContact(answer="no", agency="police"))
     assert world.people["vera"].lead is None, "nobody leads whom nobody may contact"
-    assert world.may() == "no_lead"
+    assert world.may() == "not_lead"
     world = World()
     world.claim()
     world.clear()
