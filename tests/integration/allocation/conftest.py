@@ -156,8 +156,9 @@ class World:
                 json=body or {},
             )
             if answer.status_code != HTTPStatus.PRECONDITION_FAILED:
-                break
-        return answer
+                return answer
+        msg = f"{case} changed each time that it was read"
+        raise AssertionError(msg)
 
 
 def referral(case: str, **changes: object) -> ReferralFacts:
