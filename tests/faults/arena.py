@@ -1,0 +1,149 @@
+"""One running stack with its provider, and everything that a history leaves as evidence."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from deploy.local.place import Place
+from tests.faults.people import Human, Population
+from tests.faults.record import Records
+from tests.support.fleet import SERVICES, Fleet, fleet
+from tests.support.running import free_port, until
+
+_JOURNAL = """SELECT position, event_id::text AS id, topic, key, sequence, previous::text AS previous, type,
+data::text AS data, extract(epoch FROM recorded_at)::float AS at FROM journal WHERE position > $1 ORDER BY position"""
+
+_ENDS = "SELECT topic, key, max(sequence) AS version FROM journal GROUP BY topic, key"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A journal's line. `at` is the (shifted) time of its transaction."""
+
+    service: str
+    position: int
+    id: str
+    topic: str
+    key: str
+    sequence: int
+    previous: str | None
+    type: str
+    data: dict[str, Any]
+    at: float
+
+
+@dataclass
+class Arena:
+    """The stack, who lives in it, and the evidence."""
+
+    onefriend: Fleet
+    place: Place
+    calls: int
+    log: Path
+    population: Population
+    draw: random.Random
+    records: Records = field(default_factory=Records)
+    humans: dict[str, Human] = field(default_factory=dict)
+    after: dict[str, int] = field(default_factory=dict)
+    journal: dict[str, Event] = field(default_factory=dict)
+    # Case -> the two humans of it, by what intake answered about the referrals.
+    pairs: dict[str, tuple[Human, Human]] = field(default_factory=dict)
+    # The number of who is harmed -> who is responsible.
+    partner: dict[int, Human] = field(default_factory=dict)
+    _read: dict[str, int] = field(default_factory=dict)
+    # What the tally has counted already.
+    counted: int = 0
+    known: set[str] = field(default_factory=set)
+
+    def contacts(self) -> list[dict[str, Any]]:
+        """Return the provider's log: every contact there was."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [json.loads(line) for line in lines]
+
+    async def read_journals(self) -> None:
+        """Read what is new in all journals. What a restore took away later is still known here."""
+        for service in SERVICES:
+            connection = await asyncpg.connect(self.onefriend.databases[service], timeout=10)
+            try:
+                for row in await connection.fetch(_JOURNAL, self._read.get(service, 0)):
+                    fields = dict(row) | {"data": json.loads(row["data"])}
+                    self.journal.setdefault(row["id"], Event(service=service, **fields))
+                    self._read[service] = row["position"]
+            finally:
+                await connection.close()
+
+    def begin_journal_again(self, service: str) -> None:
+        """A restored database numbers its lines anew."""
+        self._read[service] = 0
+
+    async def settled(self, seconds: float) -> bool:
+        """Wait until every event has been told and applied everywhere, and nothing is held. False if it takes longer."""
+        try:
+            await until(self._even, seconds=seconds, every=0.3)
+        except AssertionError:
+            return False
+        return True
+
+    async def _even(self) -> bool:
+        try:
+            return not await self.unsettled()
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
+
+    async def unsettled(self) -> list[str]:
+        """Say what is still on its way, by the databases themselves."""
+        found: list[str] = []
+        ends: dict[tuple[str, str], int] = {}
+        applied: dict[str, list[Any]] = {}
+        for service in SERVICES:
+            connection = await asyncpg.connect(self.onefriend.databases[service], timeout=5)
+            try:
+                untold = await connection.fetchval("SELECT count(*) FROM outbox")
+                found += [f"{service}: {untold} events untold"] if untold else []
+                rows = await connection.fetch(_ENDS)
+                ends |= {(row["topic"], row["key"]): row["version"] for row in rows}
+                applied[service] = await connection.fetch("SELECT topic, key, sequence, held FROM inbox")
+                parked = await connection.fetch(
+                    "SELECT topic, key, reason FROM quarantine WHERE resolved IS NULL"
+                )
+                found += [f"{service}: parked {row['topic']} {row['key']}: {row['reason']}" for row in parked]
+            finally:
+                await connection.close()
+        readers = {
+            "people": {"consent"},
+            "cases": {"intake", "consent", "notifications"},
+            "consent": {"intake", "allocation", "notifications"},
+            "referrals": {"allocation", "notifications"},
+        }
+        for service, rows in applied.items():
+            had = {(row["topic"], row["key"]): row["sequence"] for row in rows}
+            found += [f"{service}: held {row['topic']} {row['key']}" for row in rows if row["held"]]
+            for (topic, key), end in ends.items():
+                if service in readers.get(topic, set()) and had.get((topic, key), 0) != end:
+                    found.append(f"{service}: {topic} {key} at {had.get((topic, key), 0)} of {end}")
+        return found
+
+
+@contextlib.asynccontextmanager
+async def arena(place: Place, log: Path, seed: int, begin: int = 1) -> AsyncIterator[Arena]:
+    """Start a provider and a stack; `begin` is the number of the first human."""
+    calls, smtp = free_port(), free_port()
+    arguments = [sys.executable, "-m", "tests.faults.provider", str(log), str(calls), str(smtp)]
+    provider = subprocess.Popen(arguments)  # noqa: ASYNC220 - it returns at once
+    try:
+        more = {"ONEFRIEND_SMTP_SECONDS": "3", "ONEFRIEND_LOG_LEVEL": "WARNING"}
+        async with fleet(place, smtp_port=smtp, more=more) as running:
+            yield Arena(running, place, calls, log, Population(seed, begin), random.Random(seed))
+    finally:
+        provider.kill()
+        provider.wait()

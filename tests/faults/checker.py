@@ -1,0 +1,296 @@
+"""The promise, checked on what was left behind: the provider's log, each agency's own record, and all journals.
+
+Nothing that a service counts or claims of itself is believed. Who is one human is known from `people.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from tests.faults.arena import Arena, Event
+from tests.faults.history import History
+from tests.faults.people import Human
+from tests.faults.record import Told
+from tests.support.promise import Promise, Violation
+
+REACHED = {"agreed", "declined", "not_now", "withdrew"}
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A call or an e-mail that the provider carried, with the permit that its sender went by."""
+
+    at: float
+    human: Human
+    means: str
+    by: str
+    permit: str
+
+
+class Evidence:
+    """All of it, arranged by human being."""
+
+    def __init__(self, arena: Arena) -> None:
+        """Arrange what the arena has read."""
+        self.arena = arena
+        self.shift = arena.onefriend.shift
+        self.events = sorted(arena.journal.values(), key=lambda e: (e.service, e.topic, e.key, e.sequence))
+        self.human_of: dict[str, Human] = {}
+        for event in self.events:
+            if event.type.startswith("person.referred") and event.data["case"] in arena.pairs:
+                harmed, responsible = arena.pairs[event.data["case"]]
+                self.human_of[event.key] = harmed if event.data["role"] == "harmed" else responsible
+        self.granted = {e.data["permit"]: e for e in self.of("permit.granted")}
+        self.redeemed: dict[str, list[Event]] = defaultdict(list)
+        for event in self.of("permit.redeemed"):
+            self.redeemed[event.data["permit"]].append(event)
+        self.permit_of_message = {
+            t.body["message"]: t.body["permit"]
+            for t in arena.records.of("message")
+            if "message" in t.body and "permit" in t.body
+        }
+        self.contacts = [self._contact(line) for line in arena.contacts()]
+
+    def of(self, name: str) -> Iterator[Event]:
+        """Return the journals' events of a type, each key's in order."""
+        return (e for e in self.events if e.type.rpartition(".v")[0] == name)
+
+    def _contact(self, line: dict[str, Any]) -> Contact:
+        human = self.arena.humans[digits(line["to"])]
+        permit = line.get("permit") or self.permit_of_message.get(line.get("message", ""), "")
+        by = self.granted[permit].data["agency"] if permit in self.granted else line["by"]
+        return Contact(line["at"], human, line["means"], by, permit)
+
+    def person_of(self, permit: str) -> Human | None:
+        """Return whom a permit is for."""
+        granted = self.granted.get(permit)
+        return self.human_of.get(granted.key) if granted else None
+
+    def story(self, human: Human) -> list[str]:
+        """Tell all that happened to one human, in order: who was contacted, when and why."""
+        lines: list[tuple[float, str]] = [
+            (c.at, f"CONTACT by {c.means} on behalf of {c.by}, permit {c.permit or '?'}")
+            for c in self.contacts
+            if c.human == human
+        ]
+        for event in self.events:
+            if self.human_of.get(event.key) == human and event.service in {"consent", "intake"}:
+                told = {k: v for k, v in event.data.items() if k not in {"safety", "limits"} and v}
+                lines.append(
+                    (
+                        event.at - self.shift,
+                        f"{event.service} {event.key[-8:]}#{event.sequence} {event.type} {told}",
+                    )
+                )
+        lines += [(t.answered_at, t.line()) for t in self.arena.records.told if self._is_about(t, human)]
+        return [f"{at:.3f} {text}"[:300] for at, text in sorted(lines)][-60:]
+
+    def _is_about(self, told: Told, human: Human) -> bool:
+        if told.what == "withdrawal":
+            return human.phone in told.about
+        if told.what == "led":
+            return self.human_of.get(told.about) == human
+        return told.what in {"release", "outcome", "message"} and self.person_of(told.about) == human
+
+
+def digits(to: str) -> str:
+    """Return an address as the population wrote it: a number in its national form."""
+    return to if "@" in to else "0" + "".join(c for c in to if c.isdigit())[-10:]
+
+
+def check(arena: Arena, history: History) -> list[Violation]:
+    """Check one history's people on everything that is known by now."""
+    seen = Evidence(arena)
+    humans = list(history.humans)
+    return [
+        *_everything_converged(history),
+        *_chains(seen),
+        *_once(seen),
+        *_answers_are_true(seen),
+        *(v for human in humans for v in _one_human(seen, human, history)),
+    ]
+
+
+def _one_human(seen: Evidence, human: Human, history: History) -> Iterator[Violation]:
+    yield from _approaches(seen, human)
+    yield from _after_a_no(seen, human, history)
+    yield from _journal_after_a_no(seen, human)
+    yield from _unknown(seen, human)
+    yield from _leads(seen, human)
+
+
+def _everything_converged(history: History) -> Iterator[Violation]:
+    if history.converged_after < 0:
+        yield Violation(Promise.N9, "not everything came together in time", history.unsettled[:40])
+
+
+def _approaches(seen: Evidence, human: Human) -> Iterator[Violation]:
+    """N1: one agency, and nobody again who has answered."""
+    contacts = sorted((c for c in seen.contacts if c.human == human), key=lambda c: c.at)
+    moved = [
+        e
+        for e in seen.events
+        if seen.human_of.get(e.key) == human and e.type.startswith(("lead.handed_over", "lead.ended"))
+    ]
+    for before, after in pairwise(contacts):
+        passed = any(before.at <= e.at - seen.shift <= after.at for e in moved)
+        if before.by != after.by and not passed:
+            yield Violation(
+                Promise.N1,
+                f"{human.surname} was contacted for {before.by} and for {after.by}",
+                seen.story(human),
+            )
+        answered = [
+            e
+            for e in seen.of("attempt.recorded")
+            if e.data["permit"] == before.permit and e.data["outcome"] in REACHED
+        ]
+        if any(e.at - seen.shift < after.at - 1 for e in answered):
+            yield Violation(
+                Promise.N1, f"{human.surname} had answered, and was contacted again", seen.story(human)
+            )
+
+
+def _after_a_no(seen: Evidence, human: Human, history: History) -> Iterator[Violation]:
+    """N2, as the agencies and the person saw it."""
+    for told in seen.arena.records.of("withdrawal"):
+        if human.phone not in told.about or told.status not in {201, 202}:
+            continue
+        named = {attempt["permit"] for attempt in told.body.get("in_flight") or ()}
+        certain = told.body.get("state") == "in_force"
+        for contact in (c for c in seen.contacts if c.human == human and c.at > told.answered_at):
+            if certain and contact.permit not in named:
+                late = contact.at - told.answered_at
+                what = f"{human.surname} was contacted {late:.2f} s after `{told.body.get('outcome')}`"
+                yield Violation(Promise.N2, what, seen.story(human))
+        for answer in seen.arena.records.of("release"):
+            handed_out = answer.status == 200 and answer.asked_at > told.answered_at
+            if handed_out and seen.person_of(answer.about) == human:
+                yield Violation(
+                    Promise.N2, f"details of {human.surname} were handed out after a no", seen.story(human)
+                )
+
+
+def _journal_after_a_no(seen: Evidence, human: Human) -> Iterator[Violation]:
+    """N2 and N6, in consent's own order: no redemption after the commit of a withdrawal from everything."""
+    for no in seen.of("consent.withdrawn"):
+        if seen.human_of.get(no.key) != human or no.data["scope"] != "everything":
+            continue
+        for redemptions in seen.redeemed.values():
+            for event in redemptions:
+                if seen.human_of.get(event.key) == human and event.at > no.at:
+                    promise = Promise.N2 if event.key == no.key else Promise.N6
+                    yield Violation(
+                        promise,
+                        f"a permit for {human.surname} was redeemed after the no was committed",
+                        seen.story(human),
+                    )
+
+
+def _once(seen: Evidence) -> Iterator[Violation]:
+    """N3, and the part of N5 that one permit is one contact."""
+    handed = Counter(told.about for told in seen.arena.records.of("release") if told.status == 200)
+    carried = Counter(contact.permit for contact in seen.contacts if contact.permit)
+    redeemed = {permit: len(events) for permit, events in seen.redeemed.items()}
+    for promise, times, what in (
+        (Promise.N3, redeemed, "was redeemed"),
+        (Promise.N3, handed, "was handed out"),
+        (Promise.N5, carried, "led to a contact"),
+    ):
+        for permit, count in times.items():
+            if count > 1:
+                yield Violation(promise, f"permit {permit} {what} {count} times", _of(seen, permit))
+    for permit in carried.keys() - redeemed.keys():
+        what = f"a contact was made on permit {permit}, which nobody redeemed"
+        yield Violation(Promise.N3, what, _of(seen, permit))
+
+
+def _of(seen: Evidence, permit: str) -> list[str]:
+    human = seen.person_of(permit)
+    return seen.story(human) if human else []
+
+
+def _unknown(seen: Evidence, human: Human) -> Iterator[Violation]:
+    """N5: the next attempt only when it is known what became of the last."""
+    redeemed = sorted(
+        (e for events in seen.redeemed.values() for e in events if seen.human_of.get(e.key) == human),
+        key=lambda e: e.at,
+    )
+    for before, after in pairwise(redeemed):
+        permit = before.data["permit"]
+        known = [
+            e.at
+            for e in seen.events
+            if e.service == "consent" and e.data.get("permit") == permit
+            and ((e.type.startswith("attempt.recorded") and (e.data["outcome"] != "unknown" or e.data.get("resolved")))
+                 or (e.type.startswith("permit.ended") and e.data["how"] == "not_made"))
+        ]  # fmt: skip
+        if not any(at <= after.at for at in known):
+            yield Violation(
+                Promise.N5,
+                f"{human.surname}: another permit redeemed while the last one's outcome was unknown",
+                seen.story(human),
+            )
+
+
+def _leads(seen: Evidence, human: Human) -> Iterator[Violation]:
+    """N7: at any moment one lead, whatever ids the human has."""
+    leads: dict[str, str] = {}
+    events = [e for e in seen.events if e.service == "consent" and seen.human_of.get(e.key) == human]
+    for event in sorted(events, key=lambda e: (e.at, e.sequence)):
+        name = event.type.rpartition(".v")[0]
+        if name == "lead.assigned":
+            leads[event.key] = event.data["agency"]
+        elif name == "lead.handed_over":
+            leads[event.key] = event.data["target"]
+        elif name == "lead.ended" and leads.get(event.key) == event.data["agency"]:
+            leads.pop(event.key, None)
+        if len(set(leads.values())) > 1:
+            yield Violation(
+                Promise.N7,
+                f"{human.surname} had the leads {sorted(set(leads.values()))} at once",
+                seen.story(human),
+            )
+            return
+
+
+def _chains(seen: Evidence) -> Iterator[Violation]:
+    """N4: each key's events are one chain without a gap."""
+    keys: dict[tuple[str, str, str], list[Event]] = defaultdict(list)
+    for event in seen.events:
+        keys[event.service, event.topic, event.key].append(event)
+    for (service, topic, key), events in keys.items():
+        for number, event in enumerate(events, 1):
+            previous = events[number - 2].id if number > 1 else None
+            if event.sequence != number or event.previous != previous:
+                yield Violation(
+                    Promise.N4,
+                    f"{service}'s history of {topic} {key} breaks at {event.sequence}",
+                    _lines(events),
+                )
+                break
+
+
+def _lines(events: Iterable[Event]) -> list[str]:
+    return [f"#{e.sequence} {e.type} {e.id} after {e.previous}" for e in events]
+
+
+def _answers_are_true(seen: Evidence) -> Iterator[Violation]:
+    """N4 and N8: what was acknowledged is in the journal, and nothing was granted or handed out that is not."""
+    outcomes = {e.data["permit"] for e in seen.of("attempt.recorded")}
+    ended = {e.data["permit"] for e in seen.of("permit.ended")}
+    for told in seen.arena.records.told:
+        if told.what == "permit" and told.status == 201 and told.body["permit"] not in seen.granted:
+            yield Violation(Promise.N8, f"a permit was answered that consent did not grant: {told.line()}")
+        if told.what == "release" and told.status == 200 and told.about not in seen.redeemed:
+            yield Violation(
+                Promise.N8, f"details were handed out for a permit that was not redeemed: {told.line()}"
+            )
+        if told.what == "outcome" and told.status == 200 and told.about not in outcomes | ended:
+            yield Violation(
+                Promise.N4, f"an acknowledged outcome is lost: {told.line()}", _of(seen, told.about)
+            )

@@ -1,0 +1,171 @@
+"""One history: people of its own, agencies that do what agencies do, and one fault (or two) in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from tests.faults.agency import OK, Agency
+from tests.faults.arena import Arena
+from tests.faults.faults import FAULTS
+from tests.faults.people import HERTFORDSHIRE, LEADS, NORTHUMBRIA, Human
+from tests.support.running import until
+
+CONVERGED_WITHIN = 60.0
+BUSY = 6.0
+
+
+@dataclass
+class History:
+    """What happened in one history."""
+
+    number: int
+    faults: tuple[str, ...]
+    humans: list[Human] = field(default_factory=list)
+    referrals: dict[str, tuple[str, Human]] = field(default_factory=dict)
+    withdrawals: list[tuple[str, str, Human, float]] = field(default_factory=list)
+    refused_second: int = 0
+    converged_after: float = -1.0
+    unsettled: list[str] = field(default_factory=list)
+    skipped: str = ""
+
+
+class Episode:
+    """Runs one history."""
+
+    def __init__(self, arena: Arena, number: int, faults: Sequence[str], pairs: int = 4) -> None:
+        """`pairs`: how many harmed and responsible humans."""
+        self.arena = arena
+        self.history = History(number, tuple(faults))
+        self.pairs = pairs
+        self.draw = arena.draw
+        self._open: list[str] = []
+        names = {*HERTFORDSHIRE.referrers, *NORTHUMBRIA.referrers, *LEADS, "mediation-hertfordshire"}
+        self.agencies = {
+            name: Agency(
+                name, arena.onefriend, arena.calls, arena.records, arena.draw, after=arena.after.get(name, 0)
+            )
+            for name in sorted(names)
+        }
+
+    async def run(self) -> History:
+        """Run it to the end; the checker then looks at what is left."""
+        following = [
+            asyncio.create_task(agency.follow())
+            for name, agency in self.agencies.items()
+            if name in {*LEADS, "mediation-hertfordshire", "hertfordshire-constabulary"}
+        ]
+        try:
+            life = [asyncio.create_task(work) for work in self._life()]
+            await asyncio.sleep(self.draw.uniform(0.5, 3.5))
+            for name in self.history.faults:
+                await FAULTS[name](self.arena)
+            await asyncio.gather(*life)
+            self.arena.onefriend.mend()
+            await self._converge()
+        finally:
+            for task in following:
+                task.cancel()
+            await asyncio.gather(*following, return_exceptions=True)
+            self.arena.after |= {name: agency.after for name, agency in self.agencies.items()}
+        return self.history
+
+    def _life(self) -> list[Any]:
+        works: list[Any] = []
+        for _ in range(self.pairs):
+            harmed, responsible = self.arena.population.human(), self.arena.population.human()
+            self.history.humans += [harmed, responsible]
+            self.arena.partner[harmed.number] = responsible
+            self.arena.humans |= {human.phone: human for human in (harmed, responsible)}
+            self.arena.humans |= {human.email: human for human in (harmed, responsible)}
+            works += [self._refer(place, harmed, responsible, incident) for place, incident in self._plan()]
+            if self.draw.random() < 0.4:  # a share: says no at some moment
+                works.append(self._say_no(harmed))
+        return works
+
+    def _plan(self) -> list[tuple[Any, str | None]]:
+        """Return where and about what a human is referred: once, twice about one thing, or by two areas about two."""
+        place = self.draw.choice((HERTFORDSHIRE, NORTHUMBRIA))
+        incident = f"{place.force}/{self.draw.randint(1, 999_999)}/26"
+        other = NORTHUMBRIA if place is HERTFORDSHIRE else HERTFORDSHIRE
+        here, there = (place, incident), (other, None)
+        plans: list[list[tuple[Any, str | None]]] = [[here], [here, here], [here, there], [here, here, there]]
+        return self.draw.choice(plans)
+
+    async def _refer(self, place: Any, harmed: Human, responsible: Human, incident: str | None) -> None:
+        await asyncio.sleep(self.draw.uniform(0, BUSY / 2))
+        agency = self.agencies[self.draw.choice(place.referrers)]
+        referral = await agency.refer(self.arena.population.referral(place, harmed, responsible, incident))
+        if referral is not None:
+            self.history.referrals[referral] = (agency.name, harmed)
+
+    async def _say_no(self, human: Human) -> None:
+        """The person says no to whichever agency happens to be there: by what it knows of them, or by their id."""
+        await asyncio.sleep(self.draw.uniform(1, BUSY))
+        agency = self.agencies[
+            self.draw.choice((*LEADS, "northumbria-police", "victim-support-hertfordshire"))
+        ]
+        told = await agency.withdraw({"identifiers": human.identifiers()})
+        if told is not None and told.status in {201, 202}:
+            self.history.withdrawals.append((agency.name, told.body["withdrawal"], human, told.answered_at))
+
+    # --- the end
+
+    async def _converge(self) -> None:
+        """Wait until every agency is idle, every no is in force, and every event is everywhere; note how long that took."""
+        began = time.monotonic()
+        try:
+            await until(self._idle, seconds=CONVERGED_WITHIN * 2, every=0.2)
+            await until(self._answered, seconds=CONVERGED_WITHIN, every=0.3)
+            settled = await self.arena.settled(CONVERGED_WITHIN)
+            await until(self._idle, seconds=CONVERGED_WITHIN, every=0.2)
+        except AssertionError as error:
+            settled = False
+            self.history.unsettled += [str(error), *self._open]
+        if settled:
+            self.history.converged_after = time.monotonic() - began
+        else:
+            self.history.unsettled += await self.arena.unsettled()
+
+    def _idle(self) -> bool:
+        return not any(agency.busy for agency in self.agencies.values())
+
+    async def _answered(self) -> bool:
+        """Whether every referral has come to a case or a hold, and no withdrawal is merely recorded."""
+        try:
+            self._open = [
+                *[
+                    line
+                    for referral in self.history.referrals
+                    if (line := await self._referral_open(referral))
+                ],
+                *[
+                    line
+                    for no in self.history.withdrawals
+                    if (line := await self._withdrawal_open(no[0], no[1]))
+                ],
+            ]
+        except httpx.HTTPError as error:
+            self._open = [f"a service does not answer: {type(error).__name__}"]
+        return not self._open
+
+    async def _referral_open(self, referral: str) -> str:
+        name, human = self.history.referrals[referral]
+        answer = await self.arena.onefriend.call("intake", "GET", f"/v1/referrals/{referral}", name)
+        if answer.status_code != OK:
+            return f"referral {referral} of {name}: {answer.status_code}"
+        body = answer.json()
+        both = (human, self.arena.partner[human.number])
+        self.arena.pairs |= {case["case"]: both for case in body["cases"]}
+        return "" if body["cases"] or body["holds"] else f"referral {referral} of {name}: {body}"
+
+    async def _withdrawal_open(self, name: str, withdrawal: str) -> str:
+        answer = await self.arena.onefriend.call("intake", "GET", f"/v1/withdrawals/{withdrawal}", name)
+        if answer.status_code == OK and answer.json()["state"] != "recorded":
+            return ""
+        return f"withdrawal {withdrawal} of {name}: {answer.status_code} {answer.text[:200]}"

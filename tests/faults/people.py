@@ -1,0 +1,114 @@
+"""The human beings of a history, and what agencies know of them. Who is who is known here, and nowhere in the services."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.support.referrals import party, referral
+
+VOWELS, CONSONANTS = "aeiou", "bdfgklmnprstvz"
+
+
+@dataclass(frozen=True)
+class Place:
+    """An area: who refers there."""
+
+    area: str
+    force: str
+    referrers: tuple[str, ...]
+    more: Mapping[str, str]
+
+
+# Two partnerships with different leads: a human who is harmed in both is claimed by two agencies.
+HERTFORDSHIRE = Place(
+    "E23000027", "41", ("hertfordshire-constabulary", "victim-support-hertfordshire"), {"stage": "custody"}
+)
+NORTHUMBRIA = Place(
+    "E23000007",
+    "10",
+    ("northumbria-police", "witness-service-northumbria"),
+    {"stage": "pre_sentence", "sharing_agreement": "northumbria-2026"},
+)
+LEADS = ("beacon", "victims-first-northumbria")
+
+
+@dataclass(frozen=True)
+class Human:
+    """One human being. Nobody shares a number or an address with another."""
+
+    number: int
+    forename: str
+    surname: str
+    born: str
+    phone: str
+    email: str
+
+    def as_party(self, role: str, **more: Any) -> dict[str, Any]:
+        """Return what an agency says of this human, always the same."""
+        return party(
+            role,
+            name={"forenames": self.forename, "surname": self.surname},
+            date_of_birth=self.born,
+            sex=None,
+            addresses=[],
+            phones=[{"number": self.phone}],
+            emails=[{"address": self.email}],
+            **more,
+        )
+
+    def identifiers(self) -> dict[str, Any]:
+        """Return what a withdrawal by identifiers names."""
+        return {
+            "name": {"forenames": self.forename, "surname": self.surname},
+            "date_of_birth": self.born,
+            "phones": [{"number": self.phone}],
+        }
+
+
+class Population:
+    """Makes humans and referrals, no two alike, for as long as a run goes on. `begin`: the number of the first."""
+
+    def __init__(self, seed: int, begin: int = 1) -> None:
+        """Draw by a seed."""
+        self._draw = random.Random(seed)
+        self._numbers: Iterator[int] = itertools.count(begin)
+        self._references: Iterator[int] = itertools.count(begin * 10)
+
+    def human(self) -> Human:
+        """Return somebody new."""
+        number = next(self._numbers)
+        born = f"{self._draw.randint(1940, 1999)}-{self._draw.randint(1, 12):02d}-{self._draw.randint(1, 28):02d}"
+        silent = "silent" if self._draw.random() < 0.2 else "person"
+        return Human(
+            number,
+            self._name(4),
+            self._name(5),
+            born,
+            f"07{700_000_000 + number:09d}",
+            f"{silent}{number}@example.org",
+        )
+
+    def _name(self, syllables: int) -> str:
+        drawn = (self._draw.choice(CONSONANTS) + self._draw.choice(VOWELS) for _ in range(syllables))
+        return "".join(drawn).title()
+
+    def referral(
+        self, place: Place, harmed: Human, responsible: Human, incident: str | None = None
+    ) -> dict[str, Any]:
+        """Return a referral of one harmed and one responsible human, about an incident of its own or a named one."""
+        number = next(self._references)
+        document = referral(
+            f"F-{number}",
+            parties=[harmed.as_party("harmed"), responsible.as_party("responsible", admitted=True)],
+            **place.more,
+        )
+        document["incident"] |= {
+            "reference": incident or f"{place.force}/{100_000 + number}/26",
+            "force": place.force,
+            "area": place.area,
+        }
+        return document
