@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
+from tests.e2e.conftest import LONDON
 from tests.e2e.steps import status
 from tests.partnerships.play import EVERY, SECONDS, Play, listed, step
 from tests.support.running import until
@@ -106,6 +108,26 @@ async def asked(play: Play, said: Any) -> None:
     for case in play.cases:
         for check in await case.checks():
             await play.world.told(check["of_agency"], "check.requested", case.id, check=check["check_id"])
+
+
+@step
+async def due_within_days(play: Play, said: Mapping[str, int]) -> None:
+    """Each question of a kind has to be answered in time: not at once, and not later than that."""
+    today = datetime.now(LONDON).date()
+    checks = [check for check in await play.cases[0].checks() if check["kind"] in said]
+    assert checks, "nothing is asked"
+    for check in checks:
+        due = datetime.fromisoformat(check["due"]).date()
+        assert today < due <= today + timedelta(days=said[check["kind"]]), check
+
+
+@step
+async def knows_no_question(play: Play, said: Any) -> None:
+    """Who is not asked does not see what others are asked."""
+    for check in await play.cases[0].checks():
+        for agency in listed(said):
+            answer = await play.onefriend.call("allocation", "GET", f"/v1/checks/{check['check_id']}", agency)
+            assert answer.status_code == 404, answer.text
 
 
 @step

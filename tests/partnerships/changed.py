@@ -76,7 +76,7 @@ async def is_decided(play: Play, said: Mapping[str, Any]) -> None:
 
 @step
 async def is_transferred(play: Play, said: Mapping[str, Any]) -> None:
-    """Another partnership takes the case over with its history; the answer says whose lead moved and whose stays, and why."""
+    """Another partnership takes the case over with its history; the answer says whose lead stays, and why."""
     scopes = ("cases.read", "cases.write", "hub")
     body = {"partnership": said["to"], "reason": said.get("reason", "moved")}
     answer = await play.cases[0].change("POST", "transfer", said["by"], body, *scopes)
@@ -117,6 +117,23 @@ async def joins_the_team(play: Play, said: Mapping[str, Any]) -> None:
     for agency in listed(said.get("seen_by", [])):
         seen = await play.cases[0].read(agency)
         assert (seen.status_code, seen.json().get("relations")) == (200, ["team"]), seen.text
+
+
+@step
+async def more_like_it(play: Play, said: Mapping[str, Any]) -> None:
+    """As many more referrals of the same kind, of other people, one after another: at least so many agencies deliver."""
+    delivering = [(await play.seen())["delivery"]["agencies"][0]]
+    for _ in range(said["cases"]):
+        play.cast.parties.clear()
+        document = {
+            **play.cast.referral(play.given),
+            "reference": f"MORE-{play.scenario.number}-{next(play.numbers)}",
+        }
+        (case,) = await refer(play.onefriend, play.by, document)
+        seen = await play.when(lambda seen: bool(seen.get("delivery")), "allocated", case)
+        await play.when(lambda seen: seen["status"] not in {"received", "proposed"}, "settled", case)
+        delivering.append(seen["delivery"]["agencies"][0])
+    assert len(set(delivering)) >= said["deliverers"], delivering
 
 
 @step

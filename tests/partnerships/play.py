@@ -97,6 +97,7 @@ class Play:
         self.referral = ""
         self.cases: list[Case] = []
         self.leads: dict[str, str] = {}
+        self.permits: dict[str, dict[str, Any]] = {}
         self.numbers = itertools.count(2)
 
     async def run(self) -> None:

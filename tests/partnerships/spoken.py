@@ -77,11 +77,37 @@ async def asks_for_feedback(play: Play, said: Any) -> None:
 
 
 @step
+async def has_a_permit(play: Play, said: Any) -> None:
+    """The lead has a permit, and has not redeemed it yet."""
+    asking = Asking(play, said if isinstance(said, dict) else {"to": said})
+    play.permits[asking.key] = await asking.case.permit(
+        asking.agency, await asking.id(), **await asking.more()
+    )
+
+
+@step
 async def begins_to_speak(play: Play, said: Any) -> None:
     """The details are in the lead's hands, and the outcome is not known yet."""
+    await has_a_permit(play, said)
     asking = Asking(play, said if isinstance(said, dict) else {"to": said})
-    permit = await asking.case.permit(asking.agency, await asking.id(), **await asking.more())
-    assert await asking.case.release(asking.agency, permit)
+    assert await asking.case.release(asking.agency, play.permits[asking.key])
+
+
+@step
+async def answers_at_last(play: Play, said: Mapping[str, Any]) -> None:
+    """What came of the attempt that was under way."""
+    asking = Asking(play, said)
+    await asking.case.outcome(asking.agency, play.permits[asking.key], said["answer"])
+
+
+@step
+async def cannot_redeem(play: Play, said: str) -> None:
+    """The permit that the lead had is worth nothing now, and no detail is handed out."""
+    asking, permit = Asking(play, {"to": said}), play.permits[said]
+    body = {"permit": permit["permit"], "fence": permit["fence"]}
+    answer = await play.onefriend.call("intake", "POST", "/v1/releases", asking.agency, json=body)
+    assert answer.status_code == 409, answer.text
+    assert "phones" not in answer.text
 
 
 @step
