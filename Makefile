@@ -79,6 +79,15 @@ train-identity: .venv-identity/.identity ## Train the identity model's weights w
 bench-identity: .venv-identity/.identity ## Measure who-is-who on people the model has not seen, beside other rules and Splink
 	.venv-identity/bin/python -W ignore -m benchmarks.identity $(ARGS)
 
+.venv-splink4/.identity: requirements/splink4.txt .venv/.develop
+	@"$(UV)" venv --quiet --allow-existing --python .venv/bin/python .venv-splink4
+	@"$(UV)" pip install --quiet --python .venv-splink4/bin/python --require-hashes -r requirements/splink4.txt
+	@touch $@
+
+.PHONY: bench-identity-scale
+bench-identity-scale: .venv-splink4/.identity ## Measure one look-up among 10,000, 100,000 and 1,000,000 people, beside Splink 4
+	$(PYTHON) -m benchmarks.identity.scale $(ARGS)
+
 .PHONY: format
 format: .venv/.develop ## Format, and fix what can be fixed
 	$(PYTHON) -m ruff check --fix-only
@@ -86,11 +95,11 @@ format: .venv/.develop ## Format, and fix what can be fixed
 
 .PHONY: lock
 lock: .venv/.develop ## Compile requirements/*.in again (ARGS=--upgrade for newer versions)
-	@for name in uv service local develop identity; do \
+	@for name in uv service local develop identity splink4; do \
 		echo "requirements/$$name.txt"; \
 		$(COMPILE) $(ARGS) "requirements/$$name.in" -o "requirements/$$name.txt" || exit 1; \
 	done
 
 .PHONY: clean
 clean: ## Remove the environment and caches (the state in .onefriend stays: `onefriend reset`)
-	rm -rf .venv .venv-identity .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-identity .venv-splink4 .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -9,7 +9,7 @@ import statistics
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -163,13 +163,19 @@ class Bench:
 
     def setting_b(self) -> None:
         """Referral: the same people with contact details at stated rates."""
-        rates = settings.Rates()
-        print(f"\n{rates}")
-        self._stream(
-            "b",
-            "(b) referral: with telephones, e-mail addresses, numbers",
-            settings.with_contacts(self.records, self.people, rates),
-        )
+        for name, rates in settings.RATES.items():
+            records = settings.with_contacts(self.records, self.people, rates)
+            of_one: dict[tuple[int, int], list[int]] = defaultdict(list)
+            for number, order in enumerate(self.orders):
+                for record in order:
+                    of_one[number, self.people[record]].append(record)
+            reached = {
+                of for of, pair in of_one.items() if settings.in_common(*(records[one] for one in pair))
+            }
+            print(f"\n{name}: {rates}")
+            print(f"{len(reached) / len(of_one):.1%} of people have a contact detail in both referrals")
+            title = f"(b) referral, contact details {name}"
+            self._stream(f"b {name}", title, records, among=reached)
 
     def setting_c(self) -> None:
         """Febrl and the fake set, scored by the packaged model, which was trained on other people."""
@@ -201,7 +207,14 @@ class Bench:
         print(f"\n(d) nation: the labelled people among {self.nation:,} invented ones")
         self._curves("d", arrivals)
 
-    def _stream(self, key: str, title: str, records: Sequence[Record]) -> list[measure.Curve]:
+    def _stream(
+        self,
+        key: str,
+        title: str,
+        records: Sequence[Record],
+        *,
+        among: Collection[tuple[int, int]] | None = None,
+    ) -> list[measure.Curve]:
         with Progress(title, len(self.orders)) as step:
             arrivals = stream.run(
                 stream.Ours(records, self.people, self.folds), records, self.people, self.orders, step
@@ -210,9 +223,14 @@ class Bench:
         print(
             f"\n{title}\n{people:,} people, {len(self.orders)} streams of two referrals each; per 10,000 people"
         )
-        return self._curves(key, arrivals)
+        return self._curves(key, arrivals, among)
 
-    def _curves(self, key: str, arrivals: Sequence[stream.Arrival]) -> list[measure.Curve]:
+    def _curves(
+        self,
+        key: str,
+        arrivals: Sequence[stream.Arrival],
+        among: Collection[tuple[int, int]] | None = None,
+    ) -> list[measure.Curve]:
         print(f"{'':34}{'taken for':>18}{'approached twice, with a share of referrals held of':>64}")
         print(f"{'':34}{'somebody else':>18}" + "".join(f"{share:>24.0%}" for share in measure.HELD))
         packaged_at = load().join_at
@@ -221,9 +239,20 @@ class Bench:
             measure.curve(f"score, packaged {packaged_at:.1f}", arrivals, packaged_at),
             measure.curve(f"service rules, packaged {packaged_at:.1f}", arrivals, packaged_at, rule=True),
         ]
+        if not self.unseen and key[0] in "abd":
+            once = self._once(arrivals)
+            at = measure.join_at(once, WRONG)
+            curves.append(measure.curve(f"score, at most {WRONG:.0f} wrong, each human once", once, at))
+        free = [a._replace(stopped=False) for a in arrivals]
+        curves.append(measure.curve(f"no rule, packaged {packaged_at:.1f}", free, packaged_at))
+        if among is not None:
+            name = f"score, packaged {packaged_at:.1f}, of these"
+            curves.append(measure.curve(name, arrivals, packaged_at, among=among))
+            name = f"service rules, packaged {packaged_at:.1f}, of these"
+            curves.append(measure.curve(name, arrivals, packaged_at, rule=True, among=among))
         for curve in curves:
             self._print(key, curve)
-        print(f"held by the service's rules alone: {curves[-1].held_by_rule:.1%} of referrals")
+        print(f"held by the service's rules alone: {curves[2].held_by_rule:.1%} of referrals")
         self._concentration(arrivals, packaged_at)
         shipped = measure.as_shipped(arrivals, packaged_at, load().hold_at)
         review, asked, twice, wrong = shipped.values()
@@ -233,6 +262,14 @@ class Bench:
         )
         self.results[f"{key}: as shipped"] = shipped
         return curves
+
+    def _once(self, arrivals: Sequence[stream.Arrival]) -> list[stream.Arrival]:
+        """The same, where joining two people whom the source has twice is right."""
+        names = dict(zip(self.people, (one.person for one in self.labelled), strict=True))
+        return [
+            a._replace(right=a.right or (a.whom >= 0 and {names[a.person], names[a.whom]} in data.TWICE))
+            for a in arrivals
+        ]
 
     @staticmethod
     def _concentration(arrivals: Sequence[stream.Arrival], threshold: float) -> None:
@@ -269,14 +306,20 @@ class Bench:
         self.results["a: clusters"] = figures
         pairs = sum(count * (count - 1) // 2 for count in Counter(self.people).values())
         for precision in (0.9995, 0.999, 0.998):
-            scored = (
-                (bits, self.people[one] == self.people[other])
-                for (one, other), (bits, rules) in seen.items()
-                if not any(rule.parts for rule in rules)
-            )
-            recall = measure.recall_at_precision(scored, pairs, precision)
-            print(f"pair by pair: recall {recall:.3f} at precision {precision}")
-            self.results[f"a: pairwise recall at precision {precision}"] = recall
+            for once in (False, True):
+                scored = (
+                    (bits, self.people[one] == self.people[other])
+                    for (one, other), (bits, rules) in seen.items()
+                    if not any(rule.parts for rule in rules)
+                    and not (once and self._names(one, other) in data.TWICE)
+                )
+                recall = measure.recall_at_precision(scored, pairs, precision)
+                title = f"recall at precision {precision}" + (", each human once" if once else "")
+                print(f"pair by pair: {title}: {recall:.3f}")
+                self.results[f"a: pairwise {title}"] = recall
+
+    def _names(self, one: int, other: int) -> set[str]:
+        return {self.labelled[one].person, self.labelled[other].person}
 
 
 def packaged(records: Sequence[Record]) -> stream.Folds:

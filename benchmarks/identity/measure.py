@@ -1,7 +1,7 @@
 """From arrivals to figures: approached twice, taken for somebody else, held; with intervals that resample people."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,9 +47,18 @@ def join_at(arrivals: Sequence[Arrival], wrong_per_10_000: float, *, rule: bool 
 
 
 def curve(
-    name: str, arrivals: Sequence[Arrival], threshold: float, *, rule: bool = False, seed: int = 3
+    name: str,
+    arrivals: Sequence[Arrival],
+    threshold: float,
+    *,
+    rule: bool = False,
+    among: Collection[tuple[int, int]] | None = None,
+    seed: int = 3,
 ) -> Curve:
-    """Approached twice at each share held, and taken for somebody else. `rule`: names and a birth date alone never join."""
+    """Approached twice at each share held, and taken for somebody else. `rule`: names and a birth date alone never join.
+
+    `among`: of these only (stream, person), who is approached twice; what is held is held of all.
+    """
     streams, people = _extent(arrivals)
     score = np.array([a.score for a in arrivals])
     person = np.array([a.person for a in arrivals])
@@ -62,13 +71,15 @@ def curve(
     numbers = {one: index for index, one in enumerate(sorted(set(person.tolist())))}
     index = np.array([numbers[one] for one in person.tolist()])
     samples = np.random.default_rng(seed).multinomial(people, np.full(people, 1 / people), size=_TIMES)
+    counted = np.array([among is None or (a.stream, a.person) in among for a in arrivals])
+    each = 1 / streams if among is None else people / len(among)
     twice = {}
     for share in HELD:
         held = np.zeros(len(arrivals), bool)
         held[order[: round(share * len(arrivals))]] = True
         held &= ~joined & (score > NOBODY)
-        missed = second & ~(joined & right) & ~held
-        twice[share] = _figure(np.bincount(index[missed], minlength=people) / streams, samples)
+        missed = second & counted & ~(joined & right) & ~held
+        twice[share] = _figure(np.bincount(index[missed], minlength=people) * each, samples)
     wrong = _figure(np.bincount(index[joined & ~right], minlength=people) / streams, samples)
     return Curve(name, threshold, twice, wrong, float((stopped & (score >= threshold)).mean()))
 

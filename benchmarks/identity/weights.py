@@ -15,22 +15,28 @@ from math import log2
 from typing import Any
 
 from services.intake.matching.evidence import compare
-from services.intake.matching.levels import BY_RARITY, LEVELS
-from services.intake.matching.model import Line, build
+from services.intake.matching.levels import BY_RARITY, LEVELS, Line
+from services.intake.matching.model import Model, build
 from services.intake.matching.names import edits
 from services.intake.matching.record import Record
 
 People = Mapping[str, Sequence[Record]]
 
-PAIRS_OF_STRANGERS = 100_000
+PAIRS_OF_STRANGERS = 600_000
+PAIRS_OF_NAMESAKES = 200  # of each surname
 PAIRS_OF_ONE = 25  # of each person, so that one with many records does not outweigh the others
 OWN = 0.5  # how much the trained-on people's own name frequencies count beside the public lists
 LIFT = 5.0
 UNSEEN_FORM = 0.003  # of the people of a name, who are written in a form that only the public list knows
 # The rarest that a name counts for: beyond, strangers who share it are mostly kin, and kin are not so rare.
 UNSEEN_FORENAME, UNSEEN_SURNAME = 1 / 4_000, 1 / 4_000
+LISTED = 3e-6  # the share of a name that is no slip of another: one in 100,000 of either public list, as they round
+MOVED_FAR = -5.0
 HOUSEHOLD = -6.0
-ENOUGH = 20  # strangers seen at a level, to count how often it comes by chance; below, rarity alone says it
+ENOUGH = 10  # strangers seen at a level, to count how often it comes by chance; below, rarity alone says it
+# A father's, a brother's and a son's second forenames are often one: how often strangers share one is counted where it
+# matters, among those of one surname.
+AMONG_NAMESAKES = frozenset({"other_forenames"})
 # Contact details and numbers are not in the labelled data: stated weights (docs/identity.md), until there are real ones.
 STATED = {
     "address": {"same": 5.0, "similar": 3.0, "different": -1.0},
@@ -136,6 +142,9 @@ def name_tables(people: People, *, seen: int = 2) -> dict[str, Any]:
             "shares": {name: round(share, 7) for name, share in sorted(mixed.items()) if share > unseen},
             "forms": known,
         }
+    tables["surnames"]["listed"] = " ".join(
+        sorted(name for name, share in surnames.items() if share > LISTED and mixed[name] <= UNSEEN_SURNAME)
+    )
     return tables
 
 
@@ -146,16 +155,24 @@ def estimate(people: People, *, version: str, seed: int = 1) -> dict[str, Any]:
         "thresholds": {"join": 99.0, "hold": 99.0},
         **name_tables(people),
     }
-    same, strangers = tallies(people, raw, seed)
+    same, strangers, namesakes = tallies(people, raw, seed)
     raw["bits"] = {
-        field: STATED.get(field) or _bits(field, same, strangers) for field in LEVELS if field != "household"
+        field: STATED.get(field) or _bits(field, same, namesakes if field in AMONG_NAMESAKES else strangers)
+        for field in LEVELS
+        if field != "household"
     }
     raw["bits"]["household"] = {"one_surname_at_home": HOUSEHOLD}
+    careful(raw["bits"])
     return raw
 
 
-def tallies(people: People, raw: Mapping[str, Any], seed: int = 1) -> "tuple[Tally, Tally]":
-    """How often each level occurs among pairs of one human, each human weighing the same, and among strangers."""
+def careful(bits: dict[str, dict[str, float]]) -> None:
+    """Not less than MOVED_FAR for a move across the country: the labelled people's postcodes are made up near each other."""
+    bits["postcode"]["far"] = max(bits["postcode"]["far"], MOVED_FAR)
+
+
+def tallies(people: People, raw: Mapping[str, Any], seed: int = 1) -> "tuple[Tally, Tally, Tally]":
+    """How often each level occurs among pairs of one human (each weighs the same), strangers, strangers of one surname."""
     bare = {field: dict.fromkeys(levels, 0.0) for field, levels in LEVELS.items()}
     model = build({**raw, "bits": bare})
     rng = random.Random(seed)
@@ -170,7 +187,21 @@ def tallies(people: People, raw: Mapping[str, Any], seed: int = 1) -> "tuple[Tal
         (one, a), (other, b) = rng.choice(every), rng.choice(every)
         if one != other:
             strangers.add(compare(a, b, model).lines, 1.0)
-    return same, strangers
+    return same, strangers, _namesakes(every, model, rng)
+
+
+def _namesakes(every: Sequence[tuple[str, Record]], model: Model, rng: random.Random) -> "Tally":
+    bearers: dict[str, list[tuple[str, Record]]] = defaultdict(list)
+    for person, record in every:
+        if record.surnames:
+            bearers[record.surnames[-1]].append((person, record))
+    tally = Tally()
+    for family in bearers.values():
+        for _ in range(min(len(family) ** 2, PAIRS_OF_NAMESAKES)):
+            (one, a), (other, b) = rng.choice(family), rng.choice(family)
+            if one != other:
+                tally.add(compare(a, b, model).lines, 1.0)
+    return tally
 
 
 class Tally:
@@ -204,7 +235,6 @@ def _bits(field: str, same: Tally, strangers: Tally) -> dict[str, float]:
         by_rarity = level in BY_RARITY.get(field, ())
         bits[level] = log2(m * theirs / (seen + 0.5))
         if by_rarity:
-            bits[level] = (
-                log2(m) if level == "same" or seen < ENOUGH else bits[level] - same.mean_rarity(field)[level]
-            )
+            alone = seen < ENOUGH or (level == "same" and field not in AMONG_NAMESAKES)
+            bits[level] = log2(m) if alone else bits[level] - same.mean_rarity(field)[level]
     return {level: round(weight, 2) for level, weight in bits.items()}

@@ -9,7 +9,8 @@ relation = same_incident(incident, other)    # one case, or two of one person
 from services.intake.matching.blocking import KINDS, Kind, blocking_keys, kind_of, worth_comparing
 from services.intake.matching.evidence import Evidence, compare
 from services.intake.matching.incident import Incident, Relation, same_incident
-from services.intake.matching.model import Line, Model, build, load, packaged, use
+from services.intake.matching.levels import Line
+from services.intake.matching.model import Model, build, load, packaged, use
 from services.intake.matching.record import Address, Person, Record, normalise
 from services.intake.matching.rules import Rule
 from services.intake.matching.score import Candidate, Decision, contradictions, decide, identity_incomplete

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.intake.matching import identifiers
-from services.intake.matching.levels import BY_RARITY, FIELDS, NOTHING
-from services.intake.matching.model import Line, Model
+from services.intake.matching.geography import area, kilometres
+from services.intake.matching.levels import BY_RARITY, FIELDS, NOTHING, Line
+from services.intake.matching.model import Model
 from services.intake.matching.names import edits
 from services.intake.matching.naming import compare_names
 from services.intake.matching.record import Record
@@ -17,6 +18,7 @@ from services.intake.matching.record import Record
 _SURNAME_AGREES = BY_RARITY["surname"]
 _AT_HOME = frozenset({"same", "one_slip"})
 _LONG = 6  # letters of a mailbox: shorter ones (info, anna) are anybody's
+_DISTANCES = ((45, "next_area"), (75, "near"), (120, "elsewhere"))  # kilometres
 _FAR_APART = 10  # years: no slip of one digit, and too many for a child and its parent to be one human
 
 
@@ -72,6 +74,8 @@ def _dates(a: str, b: str) -> str:  # noqa: PLR0911 - a ladder of levels, best f
         if vague:
             return "one_digit_first_of_january"
         return "one_digit" if _possible(a) and _possible(b) else "impossible_digit"
+    if a[4:] == b[4:] and not vague:
+        return "other_year"  # one birthday in 365 by chance: a year that was mistyped or guessed
     if differing == 2:  # noqa: PLR2004
         return "two_digits"
     if a[:4] == b[:4]:
@@ -105,8 +109,15 @@ def _postcode(a: str, b: str) -> str:
         return "same_sector"
     if a[:-3] == b[:-3]:
         return "same_district"
-    area_a, area_b = (text[:2] if text[1].isalpha() else text[:1] for text in (a, b))
-    return "same_area" if area_a == area_b else "elsewhere"
+    area_a, area_b = area(a), area(b)
+    return "same_area" if area_a == area_b else _distance(kilometres(area_a, area_b))
+
+
+def _distance(apart: float | None) -> str:
+    """Most people who move stay near: a home in the next area says little, one across the country much."""
+    if apart is None:
+        return "elsewhere"
+    return next((level for most, level in _DISTANCES if apart <= most), "far")
 
 
 def _home(a: str, b: str) -> str:

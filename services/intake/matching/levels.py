@@ -1,8 +1,18 @@
 """The levels at which two records can agree in a field, best first: what is trained, and what a table of evidence shows."""
 
-from services.intake.matching.model import Line
+from typing import NamedTuple
 
 ABSENT = "absent"
+
+
+class Line(NamedTuple):
+    """One row of the table of evidence. `bits` is its weight: +1 doubles the odds that the two are one human."""
+
+    field: str
+    level: str
+    bits: float
+
+
 # Every level that a field can have, beside "absent"; those in NAMED_BY_RARITY weigh more the rarer the name is.
 LEVELS: dict[str, tuple[str, ...]] = {
     "forename": (
@@ -34,10 +44,13 @@ LEVELS: dict[str, tuple[str, ...]] = {
     ),
     "date_of_birth": (
         *("same", "same_first_of_january", "day_and_month_swapped", "impossible_digit", "one_digit"),
-        *("one_digit_first_of_january", "two_digits", "same_year", "different", "far_apart"),
+        *("one_digit_first_of_january", "other_year", "two_digits", "same_year", "different", "far_apart"),
     ),
     "sex": ("same", "different"),
-    "postcode": ("same", "one_slip", "same_sector", "same_district", "same_area", "elsewhere"),
+    "postcode": (
+        *("same", "one_slip", "same_sector", "same_district", "same_area"),
+        *("next_area", "near", "elsewhere", "far"),
+    ),
     "address": ("same", "similar", "different"),
     "household": ("one_surname_at_home",),
     "telephone": ("same", "one_slip", "different"),

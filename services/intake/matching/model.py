@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
 from math import log2
-from typing import Any, NamedTuple
+from typing import Any
 
+from services.intake.matching.levels import LEVELS, Line
 from services.intake.matching.names import edits
 
 _RAREST = 1e-9  # a share of people; keeps the logarithm finite
@@ -15,22 +16,20 @@ _NEVER = -99.0  # bits
 _CORRECTABLE = 4  # letters: shorter names are too easily each other
 
 
-class Line(NamedTuple):
-    """One row of the table of evidence. `bits` is its weight: +1 doubles the odds that the two are one human."""
-
-    field: str
-    level: str
-    bits: float
-
-
 class Names:
     """How rare each name is, which names are forms of one name, and which known name a misspelt one is."""
 
     def __init__(
-        self, shares: Mapping[str, float], unseen: float, forms: Mapping[str, Mapping[str, float]]
+        self,
+        shares: Mapping[str, float],
+        unseen: float,
+        forms: Mapping[str, Mapping[str, float]],
+        listed: str = "",
     ) -> None:
+        """`listed`: rarer names that exist all the same, with spaces between."""
         self._rarity = {name: -log2(max(share, _RAREST)) for name, share in shares.items()}
         self._unseen = -log2(unseen)
+        self._listed = frozenset(listed.split())
         self._forms = {
             (name, form): log2(share) for name, known in forms.items() for form, share in known.items()
         }
@@ -53,6 +52,10 @@ class Names:
     def known(self, name: str) -> bool:
         """Whether the name is common enough to be in the table."""
         return name in self._rarity
+
+    def exists(self, name: str) -> bool:
+        """Whether any list has the name: what none has is a slip, or very rare."""
+        return name in self._rarity or name in self._listed
 
     def formal(self, name: str) -> frozenset[str]:
         """The names that this one is a form of, itself included: bert -> bert, robert, albert, herbert."""
@@ -129,6 +132,10 @@ def packaged(name: str = "weights.json") -> Model:
 def build(raw: Mapping[str, Any]) -> Model:
     """A model from its file's contents; KeyError names what they lack."""
     thresholds = raw["thresholds"]
+    for field, levels in LEVELS.items():
+        for level in levels:
+            if level not in raw["bits"][field]:
+                raise KeyError(f"{field} {level}")
     return Model(
         version=raw["version"],
         lines={

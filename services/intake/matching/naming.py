@@ -1,7 +1,7 @@
 """Forenames and surnames of two records: slips, forms of a name, initials, swapped fields, a single name, former names."""
 
-from services.intake.matching.levels import NOTHING
-from services.intake.matching.model import Line, Model
+from services.intake.matching.levels import NOTHING, Line
+from services.intake.matching.model import Model
 from services.intake.matching.names import edits, neighbours, sound
 from services.intake.matching.record import Record
 
@@ -127,6 +127,8 @@ def _surname(  # noqa: PLR0911 - a ladder of levels, best first
         return _weighed("surname", "former_name", names.rarity(before[0]), model)
     one, other = mine[-1], theirs[-1]
     level = _spelling(one, other)
+    if level == "typing_slip" and names.exists(one) and names.exists(other):
+        level = "one_letter"  # barton, burton: two names, and no slip
     form = names.form(one, other)
     if form is not None and level in {"", "one_letter"}:
         return _weighed("surname", "form_of_it", form, model)

@@ -19,7 +19,13 @@ def test_every_level_has_its_weight() -> None:
 @pytest.mark.parametrize(
     ("field", "best_first"),
     [
-        ("postcode", ["same", "one_slip", "same_sector", "same_district", "same_area", "elsewhere"]),
+        (
+            "postcode",
+            [
+                *("same", "one_slip", "same_sector", "same_district", "same_area"),
+                *("next_area", "near", "elsewhere", "far"),
+            ],
+        ),
         (
             "date_of_birth",
             [
@@ -64,4 +70,12 @@ def test_a_file_that_lacks_something_says_what() -> None:
     raw = json.loads(text)
     del raw["forenames"]
     with pytest.raises(KeyError, match="forenames"):
+        build(raw)
+
+
+def test_weights_for_other_levels_than_the_code_has_are_refused() -> None:
+    text = (resources.files("services.intake.matching") / "data" / "weights.json").read_text("utf-8")
+    raw = json.loads(text)
+    del raw["bits"]["postcode"]["next_area"]
+    with pytest.raises(KeyError, match="postcode next_area"):
         build(raw)
