@@ -12,7 +12,7 @@ import hmac
 import secrets
 import time
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlencode
 
 import httpx
@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from services.dashboard.settings import Settings
 from shared.runtime.errors import Unavailable
 
+T = TypeVar("T")
 SIGN_IN_SECONDS: Final = 600  # for typing a password
 _MOST: Final = 10_000  # tokens in memory
 _EARLY: Final = 30.0  # seconds before its end a token is renewed
@@ -75,16 +76,16 @@ class Sessions:
 
     def session(self, cookie: str) -> Session:
         """Return the session of a cookie. Raises Over."""
-        return msgspec.json.decode(self._opened(cookie, self.settings.session_hours * 3600), type=Session)
+        return self._opened(cookie, self.settings.session_hours * 3600, Session)
 
     def ticket(self, cookie: str) -> Ticket:
         """Return what was noted when the sign-in began. Raises Over."""
-        return msgspec.json.decode(self._opened(cookie, SIGN_IN_SECONDS), type=Ticket)
+        return self._opened(cookie, SIGN_IN_SECONDS, Ticket)
 
-    def _opened(self, cookie: str, seconds: float) -> bytes:
+    def _opened(self, cookie: str, seconds: float, kind: type[T]) -> T:
         try:
-            return self._seal.decrypt(cookie.encode(), ttl=int(seconds))
-        except InvalidToken:
+            return msgspec.json.decode(self._seal.decrypt(cookie.encode(), ttl=int(seconds)), type=kind)
+        except (InvalidToken, msgspec.MsgspecError):
             raise Over from None
 
     # --- signing in

@@ -10,26 +10,20 @@ from typing import Any, Final
 
 import msgspec
 
-from services.intake import domain
+from services.intake import domain, unjoining
 from services.intake.core import CASE_FILE, PERSON
 from services.intake.reviewing import Decided, lift_asked, lock
 from services.intake.store import holds as hold_store
-from services.intake.store import people as store
 from services.intake.store import reviews
 from shared.contracts.people import PersonReferred
 from shared.contracts.referrals import ReferralFacts
+from shared.runtime.errors import Conflict
 from shared.runtime.http import check_version
 from shared.runtime.identifiers import new_id
 from shared.runtime.problems import FieldError, Problem, invalid, not_found
 from shared.runtime.work import Work
 
 _HOLD_REASON: Final = {"identity": "identity_doubtful", "incident": "incident_doubtful"}
-# Referrals about a person in a case that began as somebody else's: they came with a link.
-_CAME: Final = """
-SELECT c.referral::text AS referral, c.position, c.case_id, c.facts FROM referral_case AS c
-WHERE c.harmed = $1 AND EXISTS (SELECT FROM referral_case AS o WHERE o.case_id = c.case_id AND o.harmed <> c.harmed)
-ORDER BY c.case_id, c.referral
-"""
 _OF_REFERRAL: Final = """
 SELECT c.referral::text AS referral, c.position, c.case_id, c.facts FROM referral_case AS c
 WHERE c.referral = $1 AND c.case_id = $2
@@ -98,21 +92,18 @@ async def _reopen(
 
 
 async def _identity(work: Work, row: Any, reason: str) -> str | None:  # noqa: ANN401 - a record
-    person, other = row["person"], row["decided_with"]
+    person, other = row["person"], row["decided_with"] if row["answer"] == "same" else None
     held_case = await work.fetchval("SELECT case_id FROM hold WHERE id = $1", row["hold"])
-    came = await work.fetch(_CAME, person) if row["answer"] == "same" else []
-    fresh = {case: new_id() for case in sorted({one["case_id"] for one in came})}
-    group = await store.group_of(work, [person, *([other] if other else [])])
-    people = {*group, *(p for one in came for p in _named(one))}
-    files = {*fresh, *fresh.values(), *([held_case] if held_case else [])}
-    await lock(
-        work, row, *((PERSON, one) for one in sorted(people)), *((CASE_FILE, case) for case in sorted(files))
-    )
-    if row["answer"] == "same" and other:
+    fresh: dict[str, str] = {}
+    moving = await unjoining.look(work, person, other, fresh) if other else unjoining.Moving()
+    files = [(CASE_FILE, held_case)] if held_case else []
+    await lock(work, row, (PERSON, person), *([(PERSON, other)] if other else []), *files, *moving.keys())
+    if other:
+        if await unjoining.look(work, person, other, fresh) != moving:
+            raise Conflict("linked, unlinked or matched while being undone")
         for side, of in ((person, other), (other, person)):
             work.record(PERSON, side, *domain.unlink(work.state(PERSON, side), of, reason))
-        for one in came:
-            await _to_case(work, one, fresh[one["case_id"]])
+        await unjoining.part(work, moving)
     elif row["answer"] == "different":
         await work.execute(
             """DELETE FROM told_apart WHERE decided_at = $3
@@ -122,7 +113,8 @@ async def _identity(work: Work, row: Any, reason: str) -> str | None:  # noqa: A
     await lift_asked(work, row, held_case, reason)
     events = domain.hold_person(work.state(PERSON, person), row["hold"], _HOLD_REASON["identity"])
     work.record(PERSON, person, *events)
-    await hold_store.set_again(work, row["hold"], fresh.get(held_case, held_case))
+    went = {one.referral: one.new for one in moving.leaving}
+    await hold_store.set_again(work, row["hold"], went.get(row["referral"], held_case))
     return None
 
 

@@ -10,6 +10,8 @@ from fastapi import APIRouter
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
+from services.dashboard import api as pages
+from services.dashboard.api.common import SignedIn
 from shared.runtime import operations
 from shared.runtime.auth import Scope
 
@@ -42,3 +44,15 @@ def test_every_route_declares_its_scope_or_says_that_it_is_public(service: str) 
         calls = list(dependencies(route.dependant))
         declared = any(isinstance(call, Scope) or getattr(call, "public", False) for call in calls)
         assert declared, f"{service}: {sorted(route.methods or ())} {route.path} declares no scope"
+
+
+def test_every_page_demands_somebody_signed_in_or_says_that_it_is_public() -> None:
+    routes = [route for router in pages.routers for route in router.routes if isinstance(route, APIRoute)]
+    public = set()
+    for route in routes:
+        calls = list(dependencies(route.dependant))
+        if any(getattr(call, "public", False) for call in calls):
+            public.add(route.path)
+        else:
+            assert any(isinstance(call, SignedIn) for call in calls), f"{route.path} is open to everybody"
+    assert public == {"/sign-in", "/signed-in", "/signed-out"}

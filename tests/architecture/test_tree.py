@@ -13,6 +13,18 @@ ROOT = Path(__file__).parents[2]
 SERVICES = ("intake", "consent", "allocation", "notifications")
 # A name is a file, or a folder of that name where one file is too small a room.
 FILES = ("__init__", "__main__", "service", "settings", "domain", "handlers", "store", "api", "migrations")
+# A reader: it decides nothing and owns nothing, so it has no rules and no tables of its own, but pages and who is signed in.
+READER = (
+    "__init__",
+    "__main__",
+    "service",
+    "settings",
+    "handlers",
+    "gateways",
+    "sessions",
+    "api",
+    "migrations",
+)
 
 
 def sources(folder: Path) -> Iterator[Path]:
@@ -42,6 +54,24 @@ def test_each_service_has_the_same_files(service: str, name: str) -> None:
     assert (folder / f"{name}.py").exists() or (folder / name).is_dir(), f"services/{service} lacks {name}"
 
 
+@pytest.mark.parametrize("name", [*READER, "templates", "static"])
+def test_the_dashboard_has_the_files_of_a_reader(name: str) -> None:
+    folder = ROOT / "services" / "dashboard"
+    assert (folder / f"{name}.py").exists() or (folder / name).is_dir(), f"services/dashboard lacks {name}"
+
+
+def test_the_dashboard_records_and_keeps_nothing() -> None:
+    """What it shows comes by call and goes to a browser: no events of its own, no rows, no files."""
+    for path in sources(ROOT / "services" / "dashboard"):
+        if "migrations" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                assert node.func.attr not in {"record", "write", "write_text", "write_bytes", "execute"}, (
+                    f"{path.relative_to(ROOT)}:{node.lineno} calls .{node.func.attr}()"
+                )
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_rules_import_only_the_standard_library_pydantic_and_the_contracts(service: str) -> None:
     allowed = {*sys.stdlib_module_names, "pydantic"}
@@ -69,7 +99,7 @@ def test_rules_read_no_clock_and_draw_no_ids(service: str) -> None:
 
 
 def test_services_never_import_each_other() -> None:
-    for service in SERVICES:
+    for service in (*SERVICES, "dashboard"):
         others = tuple(f"services.{other}" for other in (*SERVICES, "dashboard") if other != service)
         for path in sources(ROOT / "services" / service):
             for name in imports(path):
