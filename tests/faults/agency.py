@@ -55,6 +55,8 @@ class Agency:
     begun: set[str] = field(default_factory=set)
     busy: set[asyncio.Task[None]] = field(default_factory=set)
     after: int = 0
+    # Others who hear of our cases, and try too.
+    rivals: list[Agency] = field(default_factory=list)
 
     # --- asking
 
@@ -129,6 +131,9 @@ class Agency:
                     if entry["party"] not in self.begun:
                         self.begun.add(entry["party"])
                         self.start(self.approach(entry))
+                        if self.rivals and self.draw.random() < 0.4:  # a share
+                            rival = self.draw.choice(self.rivals)
+                            rival.start(rival.approach(entry))
             await asyncio.sleep(0.15)
 
     def start(self, work: Any) -> None:
@@ -151,12 +156,26 @@ class Agency:
                 attempt = self.ring if channel == "phone" else self.write
                 attempts.append(attempt(told.body["permit"], told.body["fence"], worker))
         await asyncio.gather(*attempts)
+        if attempts and self.draw.random() < 0.15:  # a share
+            await self.hand_over(entry)
+
+    async def hand_over(self, entry: dict[str, Any]) -> None:
+        """Ask that whoever policy names take over: whether that may be is for others to say."""
+        path = f"/v1/cases/{entry['case']}"
+        read = await self.once("hand-over", entry["party"], "allocation", "GET", path)
+        if read is not None and read.status == OK:
+            body = {"party": entry["party"], "reason": "interested"}
+            headers = {"If-Match": read.etag, "Idempotency-Key": f'"{uuid.uuid4()}"'}
+            path += "/hand-over"
+            await self.once(
+                "hand-over", entry["party"], "allocation", "POST", path, json=body, headers=headers
+            )
 
     async def permit(self, entry: dict[str, Any], channel: str, worker: str = "worker-1") -> Told | None:
         """Ask until granted or refused for good."""
         body = {"case": entry["case"], "person": entry["party"], "purpose": "approach", "channel": channel}
         told: Told | None = None
-        for _ in range(60):
+        for _ in range(20):
             told = await self.patiently(
                 "permit", entry["case"], "consent", "POST", "/v1/permits", json=body, worker=worker
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import random
@@ -140,10 +141,26 @@ async def arena(place: Place, log: Path, seed: int, begin: int = 1) -> AsyncIter
     calls, smtp = free_port(), free_port()
     arguments = [sys.executable, "-m", "tests.faults.provider", str(log), str(calls), str(smtp)]
     provider = subprocess.Popen(arguments)  # noqa: ASYNC220 - it returns at once
+    disk = await asyncio.to_thread(_small_disk, place)
     try:
         more = {"ONEFRIEND_SMTP_SECONDS": "3", "ONEFRIEND_LOG_LEVEL": "WARNING"}
-        async with fleet(place, smtp_port=smtp, more=more) as running:
+        wal = {"max_wal_size": "96MB", "min_wal_size": "32MB"} if disk else {}
+        async with fleet(place, smtp_port=smtp, more=more, settings=wal) as running:
             yield Arena(running, place, calls, log, Population(seed, begin), random.Random(seed))
     finally:
         provider.kill()
         provider.wait()
+        if disk:
+            await asyncio.to_thread(subprocess.run, ["umount", "--lazy", str(disk)], check=False)
+
+
+def _small_disk(place: Place) -> Path | None:
+    """Put the database on a small disk of its own, which can be filled, where this user may mount one."""
+    folder = place.home / "postgres"
+    folder.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=640m,mode=0711", "tmpfs", str(folder)],
+        check=False,
+        capture_output=True,
+    )
+    return folder if made.returncode == 0 else None

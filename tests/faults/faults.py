@@ -8,7 +8,9 @@ import shutil
 import signal
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 
+import asyncpg
 import psutil
 
 from tests.faults.arena import Arena
@@ -156,6 +158,74 @@ async def rebalance(name: str, arena: Arena) -> None:
             await asyncio.to_thread(other.stop)
 
 
+async def restore_consent(arena: Arena) -> None:
+    """Consent's database becomes what it was some seconds ago. All that it had told had been told: the rest is nobody's."""
+    postgres = arena.onefriend.servers.postgres
+    assert postgres is not None
+    url = arena.onefriend.databases["consent"]
+    dump = arena.place.home / "consent.dump"
+    await _run(postgres.binaries / "pg_dump", "--format=custom", f"--file={dump}", url)
+    await asyncio.sleep(arena.draw.uniform(2, 4))
+    process, way = arena.onefriend.processes["consent"], arena.onefriend.ways["consent"]
+    for _ in range(20):
+        way.cut()
+        await asyncio.sleep(0.5)
+        await asyncio.to_thread(process.stop)
+        if not await _untold(url):
+            break
+        process.start()
+        await process.ready(120)
+    await arena.read_journals()
+    arena.begin_journal_again("consent")
+    admin = postgres.url()
+    connection = await asyncpg.connect(admin)
+    await connection.execute("DROP DATABASE consent WITH (FORCE)")
+    await connection.execute("CREATE DATABASE consent OWNER consent")
+    await connection.close()
+    await _run(
+        postgres.binaries / "pg_restore", "--exit-on-error", f"--dbname={url}", "--no-owner", str(dump)
+    )
+    process.start()
+    way.mend()
+    await process.ready(120)
+
+
+async def _run(program: Path, *arguments: str) -> None:
+    done = await asyncio.create_subprocess_exec(program, *arguments, stderr=asyncio.subprocess.PIPE)
+    _, said = await done.communicate()
+    assert done.returncode == 0, said.decode()
+
+
+async def _untold(url: str) -> int:
+    connection = await asyncpg.connect(url)
+    try:
+        return int(await connection.fetchval("SELECT count(*) FROM outbox"))
+    finally:
+        await connection.close()
+
+
+async def fill_disk(arena: Arena) -> None:
+    """The database's disk is full for a while."""
+    postgres = arena.onefriend.servers.postgres
+    assert postgres is not None
+    disk = postgres.root
+    if not disk.is_mount():
+        raise Skipped("the database is not on a small disk of its own (that takes the right to mount one)")
+    ballast = disk / "ballast"
+    try:
+        await asyncio.to_thread(_fill, ballast)
+        await asyncio.sleep(arena.draw.uniform(*LONG))
+    finally:
+        ballast.unlink(missing_ok=True)
+    await asyncio.to_thread(postgres.start)
+
+
+def _fill(ballast: Path) -> None:
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(bytes(1_048_576)):
+            pass
+
+
 FAULTS: dict[str, Fault] = {
     "nothing": nothing,
     **{f"kill {name}": partial(kill_service, name) for name in SERVICES},
@@ -165,6 +235,8 @@ FAULTS: dict[str, Fault] = {
     "empty broker": empty_broker,
     "kill database": kill_database,
     "stop database": stop_database,
+    "fill disk": fill_disk,
+    "restore consent": restore_consent,
     "cut broker": partial(cut, "broker"),
     "drop broker": partial(drop, "broker"),
     "hold broker": partial(hold, "broker"),

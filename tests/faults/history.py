@@ -52,6 +52,8 @@ class Episode:
             )
             for name in sorted(names)
         }
+        for name in LEADS:
+            self.agencies[name].rivals = [a for other, a in self.agencies.items() if other != name]
 
     async def run(self) -> History:
         """Run it to the end; the checker then looks at what is left."""
@@ -120,15 +122,17 @@ class Episode:
         """Wait until every agency is idle, every no is in force, and every event is everywhere; note how long that took."""
         began = time.monotonic()
         try:
-            await until(self._idle, seconds=CONVERGED_WITHIN * 2, every=0.2)
             await until(self._answered, seconds=CONVERGED_WITHIN, every=0.3)
             settled = await self.arena.settled(CONVERGED_WITHIN)
-            await until(self._idle, seconds=CONVERGED_WITHIN, every=0.2)
+            took = time.monotonic() - began
+            # Agencies may still be at work on what they were told; what comes of that has to arrive everywhere too.
+            await until(self._idle, seconds=CONVERGED_WITHIN * 2, every=0.2)
+            settled = settled and await self.arena.settled(CONVERGED_WITHIN)
         except AssertionError as error:
             settled = False
             self.history.unsettled += [str(error), *self._open]
         if settled:
-            self.history.converged_after = time.monotonic() - began
+            self.history.converged_after = took
         else:
             self.history.unsettled += await self.arena.unsettled()
 

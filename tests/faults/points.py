@@ -2,8 +2,8 @@
 
 A point is (route, handler, timer or loop) x (before and after the commit, after sending, after the broker's acknowledgement,
 around each outbound call, before the answer): see shared/runtime/crash.py. First the points that work passes are written
-down; then each service in turn is armed at a point, killed there by itself while agencies work, and started again; and the promise
-is checked as after any other fault. What was not passed again while armed is shown as not covered.
+down; then each service in turn is armed at a point, killed there by itself while agencies work, and started again; and the
+promise is checked as after any other fault. What was not passed again while armed is shown as not covered.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-What = Literal["referral", "led", "permit", "release", "message", "outcome", "withdrawal"]
+What = Literal["referral", "led", "permit", "release", "message", "outcome", "withdrawal", "hand-over"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class Told:
     answered_at: float
     status: int
     body: dict[str, Any]
+    etag: str = ""
 
     def line(self) -> str:
         """Tell it in a line."""
