@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Final
 
 from services.intake import identifiers, matching
@@ -27,6 +28,7 @@ _EXPLICIT_CLASSES: Final = frozenset({"sexual", "domestic_abuse", "homicide", "r
 # ---------------------------------------------------------------------------------------------------- dates of birth
 
 
+@lru_cache(maxsize=10_000)
 def known_birth_date(text: str | None, today: date) -> date | None:
     """Return the date of birth; None if it is missing, impossible, a placeholder, in the future or too long ago."""
     digits = birth_date(text)

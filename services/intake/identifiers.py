@@ -28,6 +28,8 @@ _POLICE_AREA = re.compile(r"(E23|W15)\d{6}", re.ASCII)
 _LOCAL_AREA = re.compile(r"(E23|W15|E06|E08|E09|E10|W06)\d{6}", re.ASCII)
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\"<>()\[\],;:\\]{1,64}@([a-z0-9-]{1,63}\.)+[a-z0-9-]{2,63}")
 
+_MOBILE = re.compile(r"(?:\+44|0)(7[1-9]\d{8})", re.ASCII)
+
 _LONGEST_EMAIL: Final = 254  # RFC 5321
 _SHORT_YEAR: Final = 2
 
@@ -165,6 +167,11 @@ def district(normal_postcode: str) -> str | None:
 
 def telephone(text: str) -> str:
     """Return a telephone number in E.164 (+441632960001); numbers without a country code are British."""
+    mobile = _MOBILE.fullmatch(text.replace(" ", ""))
+    if (
+        mobile is not None
+    ):  # most numbers; the library, which knows the whole world's, takes twenty times as long
+        return "+44" + mobile[1]
     try:
         number = phonenumbers.parse(text.strip(), "GB")
     except phonenumbers.NumberParseException:

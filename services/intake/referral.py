@@ -47,6 +47,10 @@ def wrong(what: str, remedy: str) -> PydanticCustomError:
 
 def _printable(allowed: str) -> Callable[[str], str]:
     def check(text: str) -> str:
+        if (
+            text.isprintable()
+        ):  # nearly always; what is not may still be a line break, or a space of another width
+            return text
         for character in text:
             if unicodedata.category(character) in ("Cc", "Cs") and character not in allowed:
                 raise wrong(
