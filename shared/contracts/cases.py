@@ -260,6 +260,13 @@ class CheckOverdue(Payload, frozen=True, kw_only=True):
     due: datetime
 
 
+class Feedback(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody who took part said of it; who, only by their part. The harmed person's own word is `satisfied`."""
+
+    by: Literal["responsible", "supporter", "staff"]
+    satisfied: bool
+
+
 @event("cases", "outcome.recorded")
 class OutcomeRecorded(Payload, frozen=True, kw_only=True):
     """What came of the case. `kinds`: what was agreed. `satisfied`: the harmed person's own word, where asked."""
@@ -270,3 +277,4 @@ class OutcomeRecorded(Payload, frozen=True, kw_only=True):
     reason: str | None = None
     kinds: tuple[Literal["apology", "reparation", "rehabilitation"], ...] = ()
     satisfied: bool | None = None
+    feedback: tuple[Feedback, ...] = ()

@@ -30,7 +30,7 @@ from services.allocation.domain.state import leads_of
 from services.allocation.handlers.carry import CASE, carry_on
 from services.allocation.store import reading
 from services.allocation.store.registry import MEMORY
-from shared.contracts.cases import OutcomeRecorded
+from shared.contracts.cases import Feedback, OutcomeRecorded
 from shared.runtime.auth import Caller, scope
 from shared.runtime.http import decode_cursor, encode_cursor, etag
 from shared.runtime.idempotency import Answer, idempotency_key
@@ -162,6 +162,13 @@ async def change_team(
     return changed(case, state, version, members=state.members)
 
 
+class FeedbackSaid(Body):
+    """What a responsible person, a supporter or one of the staff said of it."""
+
+    by: Literal["responsible", "supporter", "staff"]
+    satisfied: bool
+
+
 class Outcome(Body):
     """What came of the case."""
 
@@ -174,6 +181,7 @@ class Outcome(Body):
     satisfied: bool | None = Field(
         None, description="whether the harmed person was satisfied; only where asked and answered"
     )
+    feedback: list[FeedbackSaid] = Field(default_factory=list, max_length=60)
     reason: Code | None = Field(None, description="why it did not go further, as a code; with form `none`")
 
 
@@ -202,6 +210,7 @@ async def record_outcome(
             reason=body.reason,
             kinds=tuple(body.kinds),
             satisfied=body.satisfied,
+            feedback=tuple(Feedback(by=said.by, satisfied=said.satisfied) for said in body.feedback),
         )
         try:
             cases.record_outcome(story, case, _leading(story, agencies, caller.agency), outcome)

@@ -11,10 +11,12 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 from starlette.responses import Response
 
-from services.allocation.api.common import Code, Current, json_response
+from services.allocation.api.common import Current, json_response
+from services.allocation.api.drafts import registry_of
 from services.allocation.store.measures import measure
 from shared.runtime.auth import Caller, scope
 from shared.runtime.problems import FieldError, invalid
+from shared.runtime.service import Service
 
 router = APIRouter(prefix="/v1", tags=["measures"])
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
@@ -24,7 +26,9 @@ END = datetime(2100, 1, 1, tzinfo=UTC)
 @router.get("/measures")
 async def get_measures(
     service: Current,
-    area: Annotated[Code | None, Query(description="a police area; left out: all")] = None,
+    area: Annotated[
+        str | None, Query(max_length=100, description="a police area, or a part of one; left out: all")
+    ] = None,
     since: Annotated[AwareDatetime, Query()] = BEGINNING,
     until: Annotated[AwareDatetime, Query(description="excluded")] = END,
     as_: Annotated[Literal["json", "csv"], Query(alias="format")] = "json",
@@ -33,13 +37,27 @@ async def get_measures(
     """Return the commissioner's figures for an area and a period, each with its definition."""
     if since >= until:
         raise invalid([FieldError("until", "not after `since`", "Give a period that has a length.")])
-    found = await measure(service.pool, area, since, until)
+    found = await measure(service.pool, await _within(service, area), since, until)
     if as_ == "csv":
         headers = {"Content-Disposition": 'attachment; filename="measures.csv"'}
         return Response(
             _csv(found, area, since, until), headers=headers, media_type="text/csv; charset=utf-8"
         )
     return json_response({"area": area, "since": since, "until": until, "measures": found})
+
+
+async def _within(service: Service, area: str | None) -> list[str] | None:
+    """Return the area and its parts. Raises Problem 422 for one that nobody knows: its figures would all be nothing."""
+    if area is None:
+        return None
+    areas = (await registry_of(service)).policies.current.areas
+    known = areas.find(area)
+    if known is None:
+        remedy = (
+            "Give a police area or a part of one, as areas.yaml has it: by id, ONS code, force code or name."
+        )
+        raise invalid([FieldError("area", "not known", remedy)])
+    return sorted(each.id for each in areas.by_id.values() if known.id in each.within)
 
 
 def _csv(found: list[dict[str, Any]], area: str | None, since: datetime, until: datetime) -> str:

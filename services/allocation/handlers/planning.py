@@ -12,6 +12,7 @@ from services.allocation import policy
 from services.allocation.domain.evolve import ANSWERS
 from services.allocation.domain.route import DueOf, in_order
 from services.allocation.domain.state import CaseState, Need, PlannedCheck, PlannedParty, Proposal
+from services.allocation.policy.context import place_in
 from services.allocation.store.policies import Decisions, Policies, Why
 from shared.contracts.cases import CheckKind, Delivery
 from shared.contracts.envelope import Role
@@ -52,7 +53,7 @@ def propose(
     except policy.FactsError as error:
         return _undecided(state, policies.current.arbiter, str(error)), Why.of((str(error),))
     ids = tuple(party.id for party in facts.parties)
-    return _as_registered(state, _proposal(state, decided, partnership.reference, facts, ids)), why
+    return _as_registered(state, _proposal(state, decided, partnership, facts, ids)), why
 
 
 def with_answers(facts: policy.CaseFacts, state: CaseState) -> policy.CaseFacts:
@@ -146,12 +147,16 @@ def _undecided(state: CaseState, arbiter: str, why: str) -> Proposal:
 
 
 def _proposal(
-    state: CaseState, decided: policy.Proposal, reference: str, facts: policy.CaseFacts, ids: tuple[str, ...]
+    state: CaseState,
+    decided: policy.Proposal,
+    partnership: policy.Partnership,
+    facts: policy.CaseFacts,
+    ids: tuple[str, ...],
 ) -> Proposal:
     """`ids` are the parties by the places under which the decision names them."""
     return Proposal(
         partnership=decided.partnership,
-        policy_version=reference,
+        policy_version=partnership.reference,
         rule=next(lead.rule for lead in decided.leads),
         why=decided.headline,
         parties=tuple(_party(state, lead, decided, ids) for lead in decided.leads),
@@ -169,7 +174,7 @@ def _proposal(
             training=decided.team.training,
         ),
         clocks={clock.name: clock.due for clock in decided.clocks},
-        area=facts.areas[0] if facts.areas else None,
+        area=area.id if (area := place_in(partnership, facts)[0]) else None,
     )
 
 

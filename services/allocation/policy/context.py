@@ -91,7 +91,7 @@ class View:
 
 def view_of(partnership: Partnership, facts: CaseFacts, agencies: Agencies, connection: str | None) -> View:
     """The case as the first sections see it, before anything is derived or decided."""
-    area, basis = _place(partnership, facts)
+    area, basis = place_in(partnership, facts)
     partners = partnership.partners
     referrer = facts.referred_by if facts.referred_by is not None and facts.referred_by in partners else OTHER
     kind = facts.referred_by_kind or _kind(partnership, agencies, facts.referred_by) or OTHER
@@ -204,7 +204,8 @@ def _kind(partnership: Partnership, agencies: Agencies, agency_id: str | None) -
     return partner.kind if partner is not None else OTHER
 
 
-def _place(partnership: Partnership, facts: CaseFacts) -> tuple[Area | None, str]:
+def place_in(partnership: Partnership, facts: CaseFacts) -> tuple[Area | None, str]:
+    """The first place of the case that the partnership covers, and what the case has to do with it."""
     claims = (
         ("offence", facts.areas),
         ("harmed_home", [party.home_area for party in facts.parties if party.harmed]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -15,6 +15,9 @@ from services.allocation.workforce.people import Facilitator
 Kind: TypeAlias = "tuple[str | None, tuple[str, ...], str, tuple[str, ...]]"
 Heap: TypeAlias = list[tuple[float, str]]
 ROUNDING: Final = 0.01
+# An agency of which no hours are registered is as full as one that is half full when it has this many open cases: what two
+# workers carry, of ten each.
+HALF_FULL: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Roster:
     hours: dict[str, Hours] = field(default_factory=dict)
     queues: frozenset[str] = frozenset()
     agencies: dict[str, tuple[int, int]] = field(default_factory=dict)  # used and capacity
+    cases: Counter[str] = field(default_factory=Counter)  # open ones, of agencies without registered hours
     largest: int = 0  # capacity
     picks: int = 0
 
@@ -151,9 +155,22 @@ class Roster:
             self._take(self.hours[worker], -hours)
 
     def load_of(self, agency: str) -> float:
-        """Return how full an agency is on the whole; 0 where no hours are registered."""
+        """Return how full an agency is on the whole, from 0 to 1.
+
+        Where no hours are registered, by its open cases: the more the fuller, and never quite full.
+        """
         used, capacity = self.agencies.get(agency, (0, 0))
-        return used / capacity if capacity else 0.0
+        if capacity:
+            return used / capacity
+        return self.cases[agency] / (self.cases[agency] + HALF_FULL)
+
+    def note_case(self, agency: str) -> bool:
+        """Count one more open case of an agency; False if its hours are registered, and count instead."""
+        if self.agencies.get(agency, (0, 0))[1]:
+            return False
+        self.cases[agency] += 1
+        self.picks += 1
+        return True
 
 
 def _first(heap: Heap) -> tuple[float, str]:

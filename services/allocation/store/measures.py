@@ -7,19 +7,20 @@ attempts, and a person who declined counts as offered like one who agreed.
 # ruff: noqa: S608 - the queries are put together from constants of this file; what a caller sends is an argument
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import asyncpg
 
-# Every query: $1 area or NULL, $2 and $3 the period [from, until). A fact belongs to the period in which it happened.
+# Every query: $1 areas or NULL, $2 and $3 the period [from, until). A fact belongs to the period in which it happened.
 _FACTS = """
 FROM case_fact AS f JOIN case_row AS c USING (case_id)
-WHERE ($1::text IS NULL OR c.area = $1) AND f.at >= $2 AND f.at < $3 AND f.fact
+WHERE ($1::text[] IS NULL OR c.area = ANY($1)) AND f.at >= $2 AND f.at < $3 AND f.fact
 """
 _RECEIVED = """
-FROM case_row AS c WHERE ($1::text IS NULL OR c.area = $1) AND c.received_at >= $2 AND c.received_at < $3
+FROM case_row AS c WHERE ($1::text[] IS NULL OR c.area = ANY($1)) AND c.received_at >= $2 AND c.received_at < $3
 """
 _INTERVENED = """
 EXISTS (SELECT 1 FROM case_fact AS o WHERE o.case_id = c.case_id AND o.fact = 'outcome' AND o.value <> 'none')
@@ -39,7 +40,8 @@ class Measure:
 MEASURES = (
     Measure(
         "referrals",
-        "Referrals that reached a case in the period, by the agency that referred; a later version is no new referral.",
+        "Referrals that reached a case in the period, by the agency that referred; a later version is no new referral, and "
+        "one about several harmed persons counts once for the case of each.",
         f"SELECT f.agency, count(*) {_FACTS} = 'referral' GROUP BY 1 ORDER BY 1",
         "agency",
     ),
@@ -92,7 +94,7 @@ MEASURES = (
     Measure(
         "not_proceeding",
         "Cases closed in the period without a restorative outcome, by reason.",
-        "SELECT c.reason, count(*) FROM case_row AS c WHERE ($1::text IS NULL OR c.area = $1) AND c.closed_at >= $2 "
+        "SELECT c.reason, count(*) FROM case_row AS c WHERE ($1::text[] IS NULL OR c.area = ANY($1)) AND c.closed_at >= $2 "
         f"AND c.closed_at < $3 AND c.reason <> 'joined' AND NOT {_INTERVENED} GROUP BY 1 ORDER BY 1",
         "reason",
     ),
@@ -115,6 +117,12 @@ MEASURES = (
         "satisfied",
     ),
     Measure(
+        "feedback",
+        "What responsible people, supporters and staff said in outcomes recorded in the period, each time.",
+        f"SELECT f.value, count(*) {_FACTS} = 'feedback' GROUP BY 1 ORDER BY 1",
+        "said",
+    ),
+    Measure(
         "near_the_clock",
         "Open cases received in the period whose next statutory or court date has passed.",
         f"SELECT NULL, count(*) {_RECEIVED} AND c.closed_at IS NULL AND c.due < "
@@ -124,16 +132,16 @@ MEASURES = (
 
 
 async def measure(
-    pool: asyncpg.Pool[asyncpg.Record], area: str | None, since: datetime, until: datetime
+    pool: asyncpg.Pool[asyncpg.Record], areas: Sequence[str] | None, since: datetime, until: datetime
 ) -> list[dict[str, Any]]:
-    """Return every measure for an area (None: all) and a period."""
+    """Return every measure for some areas (None: all) and a period."""
     found = []
     async with (
         pool.acquire() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         for one in MEASURES:
-            rows = await connection.fetch(one.query, area, since, until)
+            rows = await connection.fetch(one.query, areas, since, until)
             entry: dict[str, Any] = {"measure": one.name, "definition": one.definition}
             if one.by is None:
                 value = rows[0][1]

@@ -30,6 +30,10 @@ _WORKERS = "SELECT worker, agency, team, active, named, capacity, used FROM work
 _HOURS = "SELECT worker, agency, team, capacity, used, details FROM worker WHERE active AND named"
 _HOURS_OF = _HOURS + " AND agency = ANY($1::text[])"
 _QUEUES = "SELECT DISTINCT agency FROM queue"
+_CASES = """
+SELECT f.agency, count(*) AS cases FROM case_fact AS f JOIN case_row AS c USING (case_id)
+WHERE f.fact = 'deliverer' AND c.closed_at IS NULL GROUP BY f.agency
+"""
 # Rows are locked in one order, so that two batches never wait for each other; then tested and changed in one statement.
 # Who arrives does not pass those who wait: `strict` hours are refused while the agency has a queue.
 _TAKE = """
@@ -172,7 +176,10 @@ async def roster(work: Work, *agencies: str) -> Roster:
         )
         for r in rows
     ]
-    return Roster.of(workers, queues)
+    found = Roster.of(workers, queues)
+    if not agencies:
+        found.cases.update({row["agency"]: row["cases"] for row in await work.fetch(_CASES)})
+    return found
 
 
 def facilitator(worker: str, agency: str, details: str) -> Facilitator:

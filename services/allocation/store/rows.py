@@ -143,7 +143,7 @@ def case_row(case: str, state: CaseState, now: datetime) -> CaseRow:
         partnership=proposal.partnership if proposal else None,
         policy_version=proposal.policy_version if proposal else None,
         rule=proposal.rule if proposal else None,
-        area=(proposal.area if proposal else None) or (last.area if last else None),
+        area=proposal.area if proposal and proposal.partnership else last.area if last else None,
         offence=last.offence_class if last else None,
         stage=last.stage if last else None,
         initiated_by=last.initiated_by if last else None,
@@ -200,6 +200,9 @@ def _stage_outcome(work: Work, case: str, key: str, outcome: OutcomeRecorded) ->
     for fact, answer in (("fulfilled", outcome.fulfilled), ("satisfied", outcome.satisfied)):
         if answer is not None:
             stage_fact(work, case, fact, key, agency, "yes" if answer else "no")
+    for number, said in enumerate(outcome.feedback):
+        word = "satisfied" if said.satisfied else "not satisfied"
+        stage_fact(work, case, "feedback", f"{key}.{number}", agency, f"{said.by}: {word}")
     if outcome.reason:
         stage_fact(work, case, "not_further", key, agency, outcome.reason)
 
