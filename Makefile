@@ -54,6 +54,16 @@ model: .venv/.develop ## Model-check it exhaustively in the full bounds, and eve
 explore: .venv/.develop ## Explore every short history of the real rules, and find every wrong variant of them
 	$(PYTHON) -m tests.exploration $(ARGS)
 
+.PHONY: faults faults-long crash-points
+faults: .venv/.develop ## Ten minutes of real faults under load, checked by a witness of its own (another selection each day)
+	$(PYTHON) -m tests.faults $(ARGS)
+
+faults-long: .venv/.develop ## Every fault, alone and in pairs; goes on where it was stopped
+	$(PYTHON) -m tests.faults --long $(ARGS)
+
+crash-points: .venv/.develop ## Kill each service at each numbered point
+	$(PYTHON) -m tests.faults.points $(ARGS)
+
 .PHONY: bench
 bench: .venv/.develop ## Measure cost and speed, as ratios within one run
 	$(PYTHON) -m benchmarks $(ARGS)

@@ -120,7 +120,7 @@ class Episode:
 
     async def _converge(self) -> None:
         """Wait until every agency is idle, every no is in force, and every event is everywhere; note how long that took."""
-        began = time.monotonic()
+        began, took = time.monotonic(), -1.0
         try:
             await until(self._answered, seconds=CONVERGED_WITHIN, every=0.3)
             settled = await self.arena.settled(CONVERGED_WITHIN)
