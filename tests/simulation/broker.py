@@ -1,0 +1,277 @@
+"""A broker in memory: topics with ids, partitions, offsets, a consumer group for each service, and what goes wrong.
+
+Written records stay, in order for each partition. An acknowledgement may be lost after the record was written, so that it
+is sent again. Partitions are fetched independently, so that topics and partitions overtake each other. A topic may be lost
+and made again, empty, with another id. A member of a group may be given up while it works on a batch (a zombie).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError
+
+from tests.simulation.database import here
+from tests.simulation.loop import Chance, Process
+
+PARTITIONS = 3
+LATENCY = 0.002
+
+
+@dataclass(frozen=True)
+class Message:
+    """A record as a consumer gets it."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes
+    headers: Sequence[tuple[str, bytes]]
+
+
+@dataclass
+class Topic:
+    """A topic: what it is called now, and its partitions."""
+
+    name: str
+    id: str
+    partitions: list[list[Message]] = field(default_factory=lambda: [[] for _ in range(PARTITIONS)])
+
+
+class Kafka:
+    """The broker."""
+
+    def __init__(self, chance: Chance) -> None:
+        self.chance = chance
+        self.topics: dict[str, Topic] = {}
+        self.groups: dict[str, list[Consumer]] = {}
+        self.arrived = asyncio.Event()
+        self._made = 0
+
+    def make(self, name: str) -> Topic:
+        """Create a topic."""
+        self._made += 1
+        topic = self.topics[name] = Topic(name, f"topic-{self._made}")
+        for group, members in self.groups.items():
+            if any(name in member.wanted for member in members):
+                self.rebalance(group)
+        return topic
+
+    def lose(self, name: str) -> None:
+        """Lose a topic with everything in it."""
+        self.topics.pop(name, None)
+
+    def write(self, topic: str, partition: int, records: Sequence[tuple[bytes, bytes, Any]]) -> None:
+        """Append records."""
+        log = self.topics[topic].partitions[partition]
+        for key, value, headers in records:
+            log.append(Message(topic, partition, len(log), key, value, headers))
+        self.arrived.set()
+        self.arrived = asyncio.Event()
+
+    def rebalance(self, group: str, *, without: Consumer | None = None) -> None:
+        """Share the partitions of a group among its living members; each hears of it at its next fetch."""
+        members = [m for m in self.groups.get(group, []) if m.process.alive and not m.stopped]
+        self.groups[group] = members
+        taking = [m for m in members if m is not without] or members
+        given: dict[Consumer, list[TopicPartition]] = {member: [] for member in members}
+        for name in sorted({topic for m in members for topic in m.wanted}):
+            for n in range(PARTITIONS if taking else 0):
+                given[taking[n % len(taking)]].append(TopicPartition(name, n))
+        for member, partitions in given.items():
+            member.next_assignment = partitions
+
+
+class Builder:
+    """A batch being made."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[bytes, bytes, Any]] = []
+
+    def append(self, *, timestamp: None, key: bytes, value: bytes, headers: Any) -> object:
+        """Add a record; there is always room."""
+        del timestamp
+        self.records.append((key, value, headers))
+        return self
+
+
+class Producer:
+    """aiokafka's producer, as far as the outbox uses it."""
+
+    kafka: Kafka
+
+    def __init__(self, **_: Any) -> None:
+        self._process = here()
+        self._broken = False
+
+    async def start(self) -> None:
+        await self.kafka.chance.wait(LATENCY)
+
+    async def stop(self) -> None:
+        self._broken = True
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        if topic not in self.kafka.topics:
+            await self.kafka.chance.wait(LATENCY)
+            raise KafkaConnectionError
+        return set(range(PARTITIONS))
+
+    def create_batch(self) -> Builder:
+        return Builder()
+
+    async def send_batch(self, batch: Builder, topic: str, *, partition: int) -> asyncio.Future[None]:
+        """Send; the future is the acknowledgement."""
+        return asyncio.ensure_future(self._send(batch, topic, partition))
+
+    async def _send(self, batch: Builder, topic: str, partition: int) -> None:
+        chance = self.kafka.chance
+        await chance.wait(LATENCY)
+        if self._broken or topic not in self.kafka.topics or chance.happens(0.01):
+            raise KafkaConnectionError
+        self.kafka.write(topic, partition, batch.records)
+        await chance.wait(LATENCY)
+        if chance.happens(0.02):
+            raise KafkaConnectionError
+
+
+class Consumer:
+    """aiokafka's consumer, as far as the runtime uses it: in a group, or assigned by hand."""
+
+    kafka: Kafka
+
+    def __init__(self, **options: Any) -> None:
+        self.process: Process = here()
+        self._coordinator = None
+        self.group: str | None = options.get("group_id")
+        self.wanted: list[str] = []
+        self.stopped = False
+        self.next_assignment: list[TopicPartition] | None = None
+        self._assigned: list[TopicPartition] = []
+        self._ids: dict[str, str] = {}
+        self._positions: dict[TopicPartition, int] = {}
+        self._paused: set[TopicPartition] = set()
+        self._listener: Any = None
+
+    def subscribe(self, topics: Sequence[str], *, listener: Any) -> None:
+        self.wanted, self._listener = list(topics), listener
+
+    async def start(self) -> None:
+        await self.kafka.chance.wait(LATENCY)
+        if self.group is not None:
+            self.kafka.groups.setdefault(self.group, []).append(self)
+            self.process.on_death.append(self._given_up)
+            self.kafka.rebalance(self.group)
+
+    def _given_up(self) -> None:
+        if self.group is not None and not self.stopped:
+            self.stopped = True
+            self.kafka.rebalance(self.group)
+
+    async def stop(self) -> None:
+        self._given_up()
+
+    def assign(self, partitions: Sequence[TopicPartition]) -> None:
+        self._assigned = list(partitions)
+        self._ids = {tp.topic: self.kafka.topics[tp.topic].id for tp in partitions}
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        return set(range(PARTITIONS)) if topic in self.kafka.topics else None
+
+    def assignment(self) -> set[TopicPartition]:
+        return set(self._assigned)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self._positions[partition] = offset
+
+    async def seek_to_beginning(self, partition: TopicPartition) -> None:
+        self._positions[partition] = 0
+
+    def pause(self, partition: TopicPartition) -> None:
+        self._paused.add(partition)
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """For show only."""
+
+    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        await self.kafka.chance.wait(LATENCY)
+        return {tp: len(self._log(tp)) for tp in partitions}
+
+    async def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 0)
+
+    def _log(self, tp: TopicPartition) -> list[Message]:
+        topic = self.kafka.topics.get(tp.topic)
+        # A consumer of a topic that was made again sees nothing of the new one until it is assigned anew.
+        return topic.partitions[tp.partition] if topic and self._ids.get(tp.topic) == topic.id else []
+
+    async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Message]]:
+        """Fetch what there is, of some partitions; wait for a while if there is nothing."""
+        chance, deadline = self.kafka.chance, asyncio.get_running_loop().time() + timeout_ms / 1000
+        while True:
+            await chance.wait(LATENCY)
+            if self.next_assignment is not None:
+                await self._rejoin()
+            found: dict[TopicPartition, list[Message]] = {}
+            for tp in self._assigned:
+                if tp in self._paused or chance.happens(0.3):
+                    continue
+                at = self._positions.get(tp, 0)
+                records = self._log(tp)[at : at + max_records]
+                if records:
+                    found[tp] = records
+                    self._positions[tp] = at + len(records)
+            left = deadline - asyncio.get_running_loop().time()
+            if found or left <= 0:
+                return found
+            arrived = self.kafka.arrived
+            try:
+                async with asyncio.timeout(min(left, 0.1)):
+                    await arrived.wait()
+            except TimeoutError:
+                pass
+
+    async def _rejoin(self) -> None:
+        if self._assigned and self._listener:
+            await self._listener.on_partitions_revoked(self._assigned)
+        assigned, self.next_assignment = self.next_assignment or [], None
+        self._ids = {
+            t: self.kafka.topics[t].id for t in {tp.topic for tp in assigned} if t in self.kafka.topics
+        }
+        self._assigned, self._positions = assigned, {}
+        if self._listener:
+            await self._listener.on_partitions_assigned(assigned)
+
+
+class Topics:
+    """The runtime's `Topics`: ids of topics, made where they are missing."""
+
+    kafka: Kafka
+
+    def __init__(self, broker: Any) -> None:
+        self.broker = broker
+
+    async def ids(self, names: Sequence[str], *, create: Sequence[str] = ()) -> dict[str, str]:
+        """Return the id of each topic."""
+        await self.kafka.chance.wait(LATENCY)
+        for name in create:
+            if name not in self.kafka.topics:
+                self.kafka.make(name)
+        return {name: self.kafka.topics[name].id for name in names if name in self.kafka.topics}
+
+    async def partitions(self, name: str) -> list[int]:
+        """Return its partitions."""
+        return list(range(PARTITIONS))
+
+    async def covered(self, group: str, names: Sequence[str]) -> bool:
+        """Say whether every partition is some member's."""
+        await self.kafka.chance.wait(LATENCY)
+        members = self.kafka.groups.get(group, [])
+        if any(m.next_assignment is not None for m in members):
+            return True
+        given = {tp for m in members for tp in m.assignment()}
+        return all(TopicPartition(name, n) in given for name in names for n in range(PARTITIONS))

@@ -1,0 +1,530 @@
+"""One seed, one history: people, agencies, a hub and faults, on the simulated machine; then calm, and everybody must agree.
+
+Three ids, of which some turn out to be one human and some of those to be two after all; two agencies that lead them and
+ask again and again; a hub that links, holds, hands leads over and resolves; people who withdraw. Meanwhile processes die
+between any two awaits, connections break, commits are ambiguous, topics are lost, groups rebalance over zombies, events
+cannot be handled, clocks jump.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from contextvars import Context
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import msgspec
+
+from services.consent.handlers import handlers as consent_handlers
+from services.intake import domain
+from services.intake.core import PERSON
+from services.intake.domain.safety import CHANNELS
+from shared.contracts.cases import CaseCleared, CaseProposed, ClearedParty, Limits, ProposedLead
+from shared.contracts.envelope import Actor, Envelope, Hours, Payload, contract_of
+from shared.contracts.people import PersonReferred, Safety
+from shared.runtime.errors import Unavailable
+from shared.runtime.handlers import EventHandler
+from shared.runtime.identifiers import new_id
+from shared.runtime.wire import headers_of
+from shared.runtime.work import Work
+from tests.simulation.broker import PARTITIONS
+from tests.simulation.cluster import Cluster, agency_caller, instead_of_the_world, service_caller
+from tests.simulation.database import UnknownStatement
+from tests.simulation.loop import Loop, Process, Stuck
+from tests.simulation.witness import ATTEMPTS, Witness
+from tests.support.promise import Promise, Violation
+
+PEOPLE = {"a": "X", "b": "Y", "c": "X"}
+"""Each id, and the agency that allocation chooses for it."""
+AGENCIES = ("X", "Y")
+ALL_DAY = Hours(start=Hours().start.replace(hour=0), until=Hours().until.replace(hour=23, minute=59))
+LIMITS = Limits(attempts=ATTEMPTS, gap_days=0, hours=ALL_DAY)
+ACTIVE, BOUND = 10.0, 150.0
+"""Seconds in which things happen; seconds within which everybody must then agree."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a history."""
+
+    seed: int
+    violation: Violation | None
+    contacts: int
+    refused: int
+    withdrawals: int
+    kills: int
+    seconds: float
+    fingerprint: int
+    story: tuple[str, ...] = ()
+
+
+class Allocation:
+    """The cases, told as allocation tells them."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._events: dict[str, list[Envelope]] = {}
+        self._topic_id = ""
+        cluster.journals["cases"] = self.journal
+
+    def record(self, case: str, payload: Payload) -> None:
+        """Record an event of a case."""
+        log = self._events.setdefault(case, [])
+        log.append(
+            Envelope(
+                id=new_id(),
+                source="/onefriend/allocation",
+                type=contract_of(payload).type,
+                subject=case,
+                time=self._cluster.now,
+                sequence=len(log) + 1,
+                previous=log[-1].id if log else None,
+                causation=None,
+                correlation=None,
+                traceparent=None,
+                actor=Actor("allocation"),
+                data=payload,
+            )
+        )
+        self._publish([log[-1]])
+
+    def _publish(self, events: list[Envelope]) -> None:
+        if "cases" not in self._cluster.kafka.topics:
+            self._cluster.kafka.make("cases")
+        for event in events:
+            record = (event.subject.encode(), msgspec.json.encode(event.data), headers_of(event))
+            self._cluster.kafka.write("cases", zlib.crc32(record[0]) % PARTITIONS, [record])
+        self._topic_id = self._cluster.kafka.topics["cases"].id
+
+    async def watch(self) -> None:
+        """Tell everything again when the topic was lost."""
+        while True:
+            await asyncio.sleep(2)
+            topic = self._cluster.kafka.topics.get("cases")
+            if topic is None or topic.id != self._topic_id:
+                self._publish([event for log in self._events.values() for event in log])
+
+    def journal(self, key: str, after: int) -> list[dict[str, Any]]:
+        """Answer a repair."""
+        return [
+            {
+                "headers": [(name, value.decode()) for name, value in headers_of(event)],
+                "data": msgspec.json.encode(event.data).decode(),
+            }
+            for event in self._events.get(key, [])
+            if event.sequence > after
+        ]
+
+
+class History:
+    """Everything that happens under one seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.cluster = Cluster(seed)
+        self.random = self.cluster.chance.random
+        self.witness = Witness(self.cluster)
+        self.allocation = Allocation(self.cluster)
+        self.kills = 0
+        self.refused = 0
+        self._down: set[str] = set()
+        self.cluster.chance.kill = self._kill
+
+    # --- the machine
+
+    def _kill(self, process: Process) -> None:
+        self.kills += 1
+        self.witness.say(f"(kill -9 {process.name})")
+        process.kill()
+        if process.name not in self._down:
+            self._down.add(process.name)
+            # Not as a task of the process that has just died.
+            asyncio.get_running_loop().create_task(self._back(process.name), context=Context())
+
+    async def _back(self, name: str) -> None:
+        await asyncio.sleep(self.random.uniform(0.1, 4))
+        self._down.discard(name)
+        self.witness.say(f"({name} starts again)")
+        self.cluster.start(name)
+
+    async def faults(self) -> None:
+        """Let things go wrong."""
+        kinds: list[Callable[[], Awaitable[None]]] = [
+            self._kill_soon, self._kill_soon, self._kill_soon, self._lose_a_topic, self._rebalance, self._poison, self._jump,
+        ]  # fmt: skip
+        for _ in range(self.random.randrange(6)):
+            await asyncio.sleep(self.random.uniform(0.1, 3))
+            await self.random.choice(kinds)()
+
+    async def _kill_soon(self) -> None:
+        self.cluster.chance.fuse[self.random.choice(["consent", "intake"])] = self.random.randrange(150)
+
+    async def _lose_a_topic(self) -> None:
+        name = self.random.choice(["people", "consent", "cases"])
+        self.witness.say(f"(the topic {name} is lost)")
+        self.cluster.kafka.lose(name)
+
+    async def _rebalance(self) -> None:
+        """A second process of a service comes and goes; the first is a zombie meanwhile, or shares with it."""
+        name = self.random.choice(["consent", "intake"])
+        self.witness.say(f"(a second {name} joins)")
+        second = self.cluster.start(name)
+        await asyncio.sleep(self.random.uniform(0.5, 4))
+        members = self.cluster.kafka.groups.get(name, [])
+        if members and self.random.random() < 0.5:
+            self.cluster.kafka.rebalance(name, without=members[0])
+        await asyncio.sleep(self.random.uniform(0.5, 2))
+        if self.cluster.living(name)[1:]:
+            self.witness.say(f"(the second {name} is killed)")
+            second.kill()
+
+    async def _poison(self) -> None:
+        event = self.random.choice(
+            ["person.linked.v1", "person.unlinked.v1", "person.held.v1", "person.hold_lifted.v1"]
+        )
+        self.witness.say(f"(consent cannot handle {event} for a while)")
+        self.cluster.poisoned.add(event)
+        await asyncio.sleep(self.random.uniform(1, 6))
+        self.cluster.poisoned.discard(event)
+
+    async def _jump(self) -> None:
+        minutes = self.random.choice([3, 20, 45, 2880])
+        self.witness.say(f"({minutes} minutes pass)")
+        self.cluster.pass_time(timedelta(minutes=minutes))
+
+    # --- intake's people
+
+    async def at_intake(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Do something in intake until it is done."""
+        for _ in range(40):
+            living = self.cluster.living("intake")
+            if living:
+                process, service = living[0]
+                task = process.start(service.transact(function, *args))
+                await asyncio.wait({task})
+                if not task.cancelled() and task.exception() is None:
+                    return
+                if not task.cancelled() and not isinstance(task.exception(), Unavailable):
+                    raise task.exception() or RuntimeError
+            await asyncio.sleep(0.3)
+
+    async def refer(self, person: str, agency: str) -> None:
+        """A referral comes in, and allocation proposes its lead."""
+        await self.at_intake(_refer, person)
+        case = f"case-{person}"
+        lead = ProposedLead(party=person, person=person, role="harmed", agency=agency)
+        self.allocation.record(
+            case,
+            CaseProposed(claim=f"claim-{person}", incident="incident", leads=(lead,), partnership="p", policy_version="1",
+                         rule="r", why=("w",)),
+        )  # fmt: skip
+        cleared = ClearedParty(party=person, person=person, limits=LIMITS)
+        self.allocation.record(case, CaseCleared(parties=(cleared,), policy_version="1"))
+
+    async def hub(self) -> None:
+        """Decide who is who, hold and lift, hand over, resolve."""
+        people = sorted(PEOPLE)
+        while True:
+            await asyncio.sleep(self.random.expovariate(1 / 1.0))
+            one, other = self.random.sample(people, 2)
+            kind = self.random.random()
+            if kind < 0.35:
+                await self.at_intake(_link, one, other)
+            elif kind < 0.5:
+                await self.at_intake(_unlink, one, other)
+            elif kind < 0.6:
+                await self.at_intake(_hold, one)
+            elif kind < 0.75:
+                await self.at_intake(_lift, one)
+            elif kind < 0.85:
+                await self._hand_over(one)
+            else:
+                await self.resolve()
+
+    async def _hand_over(self, person: str) -> None:
+        body = {"target": self.random.choice(AGENCIES), "worker": None, "reason": "asked"}
+        headers = {"Idempotency-Key": new_id()}
+        caller = service_caller("allocation")
+        with suppress(httpx.HTTPError):
+            await self.cluster.ask(
+                "consent", "POST", f"/v1/people/{person}/handovers", caller=caller, json=body, headers=headers
+            )
+
+    async def resolve(self) -> None:
+        """Find out about attempts that are unknown or overdue: nobody answered."""
+        tables = self.cluster.consent.tables
+        for row in [r for r in tables["permit"].rows.values() if r["unresolved"]]:
+            version = tables["stream"].rows["person", row["person"]]["version"]
+            body = {"outcome": "no_answer", "version": version}
+            path = f"/v1/unresolved-attempts/{row['id']}/resolution"
+            with suppress(httpx.HTTPError):
+                await self.cluster.ask("consent", "POST", path, caller=agency_caller("hub"), json=body)
+
+    # --- agencies
+
+    async def agency(self, name: str) -> None:
+        """Ask for permits, present them, contact, report: as somebody who retries, double-clicks and forgets."""
+        await asyncio.sleep(self.random.uniform(0.2, 1))
+        while True:
+            await asyncio.sleep(self.random.expovariate(1 / 0.5))
+            person = self.random.choice(sorted(PEOPLE))
+            with suppress(httpx.HTTPError):
+                await self._approach(name, person)
+
+    async def _approach(self, name: str, person: str) -> None:
+        caller = agency_caller(name)
+        body = {
+            "person": person,
+            "case": f"case-{person}",
+            "purpose": "approach",
+            "channel": "phone",
+            "worker": "worker",
+        }
+        headers = {"Idempotency-Key": new_id()}
+        answer = await self.cluster.ask(
+            "consent", "POST", "/v1/permits", caller=caller, json=body, headers=headers
+        )
+        if answer.status_code != 201:
+            self.refused += 1
+            return
+        permit = answer.json()["permit"]
+        await asyncio.sleep(self.random.expovariate(1 / 0.25))
+        presented = [self._present(name, permit, answer.json()["fence"])]
+        if self.random.random() < 0.2:
+            presented.append(self._present(name, permit, answer.json()["fence"]))
+        got = [found for found in await asyncio.gather(*presented) if found is not None]
+        if len(got) > 1:
+            self.witness.fail(Promise.N3, f"the details for {permit[-4:]} were handed out twice")
+        if got:
+            await self._use(name, permit, answer.json()["fence"])
+
+    async def _present(self, name: str, permit: str, fence: int) -> dict[str, Any] | None:
+        for _ in range(3):
+            try:
+                answer = await self.cluster.ask(
+                    "intake",
+                    "POST",
+                    f"/v1/permits/{permit}/release",
+                    caller=agency_caller(name),
+                    json={"fence": fence},
+                )
+            except httpx.HTTPError:
+                await asyncio.sleep(self.random.uniform(0.1, 1))
+                continue
+            if answer.status_code == 200:
+                found: dict[str, Any] = answer.json()
+                return found
+            if answer.status_code != 503 and not answer.headers.get("retry-after"):
+                return None
+            await asyncio.sleep(self.random.uniform(0.1, 1))
+        return None
+
+    async def _use(self, name: str, permit: str, fence: int) -> None:
+        """Contact, once, if there is still time; then say what became of it, or not."""
+        kind = self.random.random()
+        await asyncio.sleep(self.random.expovariate(1 / 0.3))
+        if kind < 0.1:
+            await self._report(name, permit, fence, "not_made")
+            return
+        if self.cluster.now >= self.witness.handed[permit].use_by:
+            return
+        self.witness.contact(permit)
+        if kind < 0.25:
+            return
+        await asyncio.sleep(self.random.expovariate(1 / 0.5))
+        await self._report(
+            name, permit, fence, self.random.choice(["no_answer", "no_answer", "unknown", "declined"])
+        )
+
+    async def _report(self, name: str, permit: str, fence: int, outcome: str) -> None:
+        if outcome == "not_made":
+            self.witness.handed[permit].resting = True
+        for _ in range(4):
+            path, body = f"/v1/attempts/{permit}/outcome", {"fence": fence, "outcome": outcome}
+            with suppress(httpx.HTTPError):
+                answer = await self.cluster.ask("consent", "PUT", path, caller=agency_caller(name), json=body)
+                if answer.status_code == 200:
+                    self.witness.acknowledged(permit, outcome)
+                if answer.status_code != 503:
+                    return
+            await asyncio.sleep(self.random.uniform(0.2, 2))
+
+    async def person(self, person: str) -> None:
+        """Withdraw, perhaps."""
+        await asyncio.sleep(self.random.uniform(1, ACTIVE))
+        if self.random.random() < 0.5:
+            return
+        for _ in range(5):
+            with suppress(httpx.HTTPError):
+                answer = await self.cluster.ask(
+                    "intake", "POST", "/v1/withdrawals", caller=agency_caller(self.random.choice(AGENCIES)),
+                    json={"person": person},
+                )  # fmt: skip
+                if answer.status_code == 200:
+                    return
+            await asyncio.sleep(self.random.uniform(0.2, 2))
+
+    # --- from the beginning to the end
+
+    async def run(self) -> None:
+        """Let things happen; then let them settle."""
+        self.cluster.start("intake")
+        self.cluster.start("consent")
+        loop = asyncio.get_running_loop()
+        lasting = [loop.create_task(self.allocation.watch())]
+        first = [loop.create_task(self._refer_soon(person, agency)) for person, agency in PEOPLE.items()]
+        busy = [loop.create_task(self.person(person)) for person in PEOPLE]
+        busy += [loop.create_task(self.agency(name)) for name in AGENCIES]
+        busy += [loop.create_task(self.hub()), loop.create_task(self.faults())]
+        while loop.time() < ACTIVE and self.witness.broken is None:
+            await asyncio.sleep(0.25)
+            for task in (*busy, *first):
+                if task.done() and not task.cancelled() and task.exception() is not None:
+                    raise task.exception()  # type: ignore[misc]
+        for task in busy:
+            task.cancel()
+        await asyncio.gather(*busy, return_exceptions=True)
+        await asyncio.gather(*first)
+        if self.witness.broken is None:
+            await self._settle()
+        for task in lasting:
+            task.cancel()
+
+    async def _refer_soon(self, person: str, agency: str) -> None:
+        await asyncio.sleep(self.random.uniform(0.02, 0.8))
+        await self.refer(person, agency)
+
+    async def _settle(self) -> None:
+        """End all faults. Within a bound everybody must agree."""
+        self.witness.say("(all faults are over)")
+        self.cluster.chance.quiet = True
+        self.cluster.chance.fuse.clear()
+        self.cluster.poisoned.clear()
+        self.cluster.pass_time(timedelta(days=2))
+        until = asyncio.get_running_loop().time() + BOUND
+        while self.witness.broken is None:
+            await asyncio.sleep(1)
+            await self._redrive()
+            await self.resolve()
+            left = self.witness.unsettled()
+            if left is None:
+                self.witness.last_look()
+                return
+            if asyncio.get_running_loop().time() > until:
+                self.witness.fail(Promise.N9, f"long after all faults are over: {left}")
+
+    async def _redrive(self) -> None:
+        for name in ("consent", "intake"):
+            database = self.cluster.consent if name == "consent" else self.cluster.intake
+            for row in [r for r in database.tables["quarantine"].rows.values() if r["resolved"] is None]:
+                for process, service in self.cluster.living(name)[:1]:
+                    task = process.start(service.exits.redrive(row["id"], dry_run=False))
+                    await asyncio.wait({task})
+
+
+async def _refer(work: Work, person: str) -> None:
+    await work.lock((PERSON, person))
+    if work.version(PERSON, person):
+        return
+    safety = Safety(channels=CHANNELS)
+    work.record(
+        PERSON, person,
+        PersonReferred(case=f"case-{person}", incident="incident", referral=f"referral-{person}", referrer="X",
+                       role="harmed", safety=safety),
+    )  # fmt: skip
+
+
+async def _link(work: Work, one: str, other: str) -> None:
+    await work.lock((PERSON, one), (PERSON, other))
+    if not (work.version(PERSON, one) and work.version(PERSON, other)):
+        return
+    work.record(PERSON, one, *domain.link(work.state(PERSON, one), one, other, "matched"))
+    work.record(PERSON, other, *domain.link(work.state(PERSON, other), other, one, "matched"))
+
+
+async def _unlink(work: Work, one: str, other: str) -> None:
+    await work.lock((PERSON, one), (PERSON, other))
+    work.record(PERSON, one, *domain.unlink(work.state(PERSON, one), other, "two"))
+    work.record(PERSON, other, *domain.unlink(work.state(PERSON, other), one, "two"))
+
+
+async def _hold(work: Work, person: str) -> None:
+    await work.lock((PERSON, person))
+    if work.version(PERSON, person):
+        work.record(
+            PERSON, person, *domain.hold_person(work.state(PERSON, person), "doubt", "identity_doubt")
+        )
+
+
+async def _lift(work: Work, person: str) -> None:
+    await work.lock((PERSON, person))
+    work.record(PERSON, person, *domain.lift_person(work.state(PERSON, person), "doubt", "settled"))
+
+
+def _with_poison(cluster: Cluster) -> dict[str, EventHandler]:
+    """Return consent's handlers, which fail while their event is poisoned."""
+
+    def failing(handler: EventHandler) -> EventHandler:
+        async def function(work: Work, event: Envelope) -> None:
+            if event.type in cluster.poisoned:
+                raise ValueError(event.type)
+            await handler.function(work, event)
+
+        return EventHandler(function, handler.locks)
+
+    return {name: failing(handler) for name, handler in consent_handlers.events.items()}
+
+
+def run(seed: int, *, keep: bool = False) -> Outcome:
+    """Run the history of a seed. `keep`: its whole story too."""
+    loop = Loop()
+    began = time.process_time()
+    asyncio.set_event_loop(loop)
+    history = History(seed)
+    real = dict(consent_handlers.events)
+    try:
+        consent_handlers.events.update(_with_poison(history.cluster))
+        with instead_of_the_world(history.cluster):
+            try:
+                loop.run_until_complete(history.run())
+            except Stuck:
+                history.witness.lines.append("(nothing can happen any more)")
+                history.witness.broken = Violation(
+                    Promise.N9, "everything waits for ever", tuple(history.witness.lines[-38:])
+                )
+            finally:
+                _end_all(loop, history)
+    finally:
+        consent_handlers.events.update(real)
+        asyncio.set_event_loop(None)
+        loop.close()
+    unknown = history.cluster.consent.unknown | history.cluster.intake.unknown
+    if unknown:
+        raise UnknownStatement("\n".join(sorted(unknown)))
+    if history.cluster.unexpected:
+        raise RuntimeError(history.cluster.unexpected[0])
+    witness = history.witness
+    return Outcome(
+        seed, witness.broken, sum(h.contacts for h in witness.handed.values()), history.refused, len(witness.answers),
+        history.kills, time.process_time() - began, zlib.crc32("\n".join(witness.lines).encode()),
+        tuple(witness.lines) if keep else (),
+    )  # fmt: skip
+
+
+def _end_all(loop: Loop, history: History) -> None:
+    """Kill what still runs, and let every task come to its end."""
+    for processes in history.cluster.running.values():
+        for process, _ in processes:
+            process.kill()
+    while tasks := asyncio.all_tasks(loop):
+        for task in tasks:
+            task.cancel()
+        try:
+            loop.run_until_complete(asyncio.wait(tasks, timeout=10))
+        except Stuck:
+            return

@@ -1,0 +1,167 @@
+"""Planted bugs: a piece of the real source is replaced when it is imported, and some history must show what it does.
+
+Each is planted in a process of its own before anything is imported. A text that is not found any more is an error.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Bug:
+    """One bug: in `module` the text `old`, which occurs once, becomes `new`."""
+
+    name: str
+    what: str
+    module: str
+    old: str
+    new: str
+
+    def source(self) -> str:
+        """Return the source with the bug. Raises ValueError if it does not fit any more."""
+        text = ROOT.joinpath(*self.module.split(".")).with_suffix(".py").read_text()
+        if text.count(self.old) != 1:
+            message = f"{self.name}: the text to replace occurs {text.count(self.old)} times in {self.module}"
+            raise ValueError(message)
+        return text.replace(self.old, self.new)
+
+
+WORK, UNIT, SAVING, INBOX = (
+    "shared.runtime.work",
+    "shared.runtime.unit_of_work",
+    "shared.runtime.saving",
+    "shared.runtime.inbox",
+)
+OUTBOX, CONSUMER, QUARANTINE = "shared.runtime.outbox", "shared.runtime.consumer", "shared.runtime.quarantine"
+RELEASING, WITHDRAWING, PERMITS = (
+    "services.intake.releasing",
+    "services.intake.withdrawing",
+    "services.consent.api.permits",
+)
+
+BUGS: tuple[Bug, ...] = (
+    Bug("commit_before_inbox", "a consumer's progress is not saved with its effects", CONSUMER,
+        "consumed=lambda: consumed, label=label)", "label=label)"),
+    Bug("jumps_are_applied", "an event is applied although one before it is missing", INBOX,
+        "elif event.sequence == key.sequence + 1 and (", "elif event.sequence > key.sequence and ("),
+    Bug("duplicates_are_applied", "an event that was applied is applied again", INBOX,
+        "        if event.sequence <= key.sequence:\n", "        if False:\n"),
+    Bug("restrictions_wait", "a restriction behind a parked event waits with the others", INBOX,
+        "            if REGISTER[event.type].restrictive:\n", "            if False:\n"),
+    Bug("waiting_is_forgotten", "what cannot be applied yet is not kept", INBOX,
+        "            work.write(wait_rows, item)\n", ""),
+    Bug("key_not_held", "a key with a gap is not held", INBOX,
+        "            key.held = True\n            touched.add(ref)\n", "            touched.add(ref)\n"),
+    Bug("parked_key_not_held", "a parked key goes on as if nothing were missing", QUARANTINE,
+        "            key.held = True\n", ""),
+    Bug("gap_not_asked", "a gap is not asked of its source", QUARANTINE,
+        "            missing = await self.source(topic, name, after)\n", "            missing = ()\n"),
+    Bug("released_while_waiting", "a key is let go of while events of it wait", QUARANTINE,
+        "            if not busy:\n", "            if True:\n"),
+    Bug("told_before_acknowledged", "the outbox forgets what was sent before the broker has it", OUTBOX,
+        "        for future in await asyncio.gather(*pending, return_exceptions=True):\n"
+        "            if isinstance(future, BaseException):\n                raise future\n",
+        "        await asyncio.gather(*pending, return_exceptions=True)\n"),
+    Bug("lost_topic_not_refilled", "a topic that was lost is not told again", OUTBOX,
+        "                await connection.execute(_RETELL, topic)\n", ""),
+    Bug("offers_only", "what memory has lost is not looked for in the outbox", OUTBOX,
+        "        while found := await journal.untold(self._pool, self._source, after, BATCH):\n",
+        "        while found := []:\n"),
+    Bug("offset_of_another_topic", "a topic that was made again is read from the old place", CONSUMER,
+        '            if row is not None and row["topic_id"] == self._topic_ids.get(topic):\n',
+        "            if row is not None:\n"),
+    Bug("group_not_locked", "linked people are not locked together", WORK,
+        "        beyond = self._beyond()\n", "        beyond = {}\n"),
+    Bug("ambiguous_commit_run_again", "a commit of which nobody knows is run again without its id", UNIT,
+        "if command_id is not None:\n                                await connection.execute(_REMEMBER",
+        "if False:\n                                await connection.execute(_REMEMBER"),
+    Bug("behind_not_checked", "consent does not look whether it has applied intake's sequences", PERMITS,
+        "    behind = any(applied[key] < sequence for key, sequence in body.seen.items())\n", "    behind = False\n"),
+    Bug("third_step_without_look", "intake hands out without looking again", "services.intake.domain.releases",
+        "    return withdrawn or late or set", "    return False and set"),
+    Bug("withdrawal_not_stored_first", "a recorded withdrawal does not refuse releases", "services.intake.domain.releases",
+        "    if withdrawn or any(", "    if any("),
+    Bug("withdrawal_tried_once", "a withdrawal that consent has not answered is not repeated", WITHDRAWING,
+        "        for one in await intake.transact(store.due):\n", "        for one in []:\n"),
+    Bug("withdrawal_of_one_id", "a withdrawal goes to consent without the ids it is known under", WITHDRAWING,
+        "[one for one in bound if one != known.person]", "[]"),
+    Bug("not_made_never_told", "consent is not told of releases that were given up", RELEASING,
+        '            await _tell_not_made(intake, row["permit"], row["fence"])\n', "            pass\n"),
+    Bug("lost_answer_asked_anew", "a redemption whose answer was lost is asked for under a new key",
+        "services.intake.gateways",
+        "            answer = await self._again(path, arguments)\n",
+        "            arguments[\"headers\"] = {\"Idempotency-Key\": f'\"{new_id()}\"'}\n"
+        "            answer = await self._again(path, arguments)\n"),
+    Bug("unavailable_is_certain", "an answer that never came is taken for a refusal", RELEASING,
+        "        if error.nothing_done:\n", "        if True:\n"),
+    Bug("release_replayed", "a release that was handed out is handed out again", "services.intake.domain.releases",
+        '    "asked": ("refused",),', '    "asked": ("refused", "handed_out", "asked", "given_up"),'),
+    Bug("given_up_is_handed_out", "a release that was given up is handed out by the slow try",
+        "services.intake.domain.releases", '    "handed_out": ("asked",),', '    "handed_out": ("asked", "given_up"),'),
+    Bug("permit_timer_frees", "the timer of a permit frees it though it was redeemed", "services.consent.domain.permits",
+        "live.id == permit and not live.redeemed and context.now >= live.expires",
+        "live.id == permit and context.now >= live.expires"),
+    Bug("redeem_without_fence", "a permit is redeemed by anybody who knows its id", "services.consent.domain.permits",
+        '    if permit.redeemed:\n        return d.refuse("already_redeemed")\n    if context.now', "    if context.now"),
+    Bug("parked_is_granted", "a permit is granted while an event of the person is parked", "services.consent.api.answers",
+        "    parked = bool(", "    parked = False and bool("),
+    Bug("link_leaves_permits", "a link revokes nothing", "services.consent.domain.people",
+        '    d.revoke(d.group(person), "linked")\n', ""),
+    Bug("old_unlink_wins", "an older decision about a link undoes a newer one", "services.consent.domain.people",
+        "    return known is None or number > known.number", "    return True"),
+    Bug("clean_while_in_flight", "a withdrawal is answered clean while an attempt is under way",
+        "services.consent.domain.choices", "        and permit.redeemed\n        and _concerns",
+        "        and False\n        and _concerns"),
+    Bug("timer_lost", "timers are not saved", SAVING,
+        "        if t.due_at is not None\n    ]\n", "        if False\n    ]\n"),
+)  # fmt: skip
+
+
+class _Planter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def __init__(self, bug: Bug) -> None:
+        self._bug = bug
+
+    def find_spec(
+        self, fullname: str, path: object = None, target: object = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != self._bug.module:
+            return None
+        return importlib.machinery.ModuleSpec(fullname, self, origin=fullname)
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(compile(self._bug.source(), self._bug.module, "exec"), module.__dict__)  # noqa: S102 - the project's own source
+
+
+def plant(name: str) -> None:
+    """Plant a bug in this process. Raises RuntimeError if what it is in was imported already."""
+    bug = next(b for b in BUGS if b.name == name)
+    if bug.module in sys.modules:
+        message = f"{bug.module} is imported already"
+        raise RuntimeError(message)
+    sys.meta_path.insert(0, _Planter(bug))
+
+
+def table(console: Console, find: Callable[[str], tuple[str, str, int, str]], only: str | None) -> int:
+    """Find every bug and print which promise it broke, after how many histories. Returns 0 if all were found."""
+    lines = Table("planted bug", "what it does", "breaks", "histories", "how")
+    chosen: Sequence[Bug] = [bug for bug in BUGS if only in {None, bug.name}]
+    missed = 0
+    for bug in chosen:
+        _, broke, histories, how = find(bug.name)
+        missed += broke == "NOT FOUND"
+        lines.add_row(bug.name, bug.what, broke, str(histories), how)
+        console.print(f"{bug.name}: {broke} after {histories}", highlight=False)
+    console.print(lines)
+    return 1 if missed else 0
