@@ -57,3 +57,33 @@ def test_a_scope_is_the_one_that_is_checked(tmp_path: Path) -> None:
         {"token": ["internal"]},
         {"token": ["operator"]},
     ]
+
+
+# Changes that need nothing beyond their path and headers.
+WITHOUT_BODY = {
+    "/v1/referrals/{referral}/retraction",
+    "/v1/self-referrals/{number}",
+    "/v1/self-referrals/{number}/{code}",
+    "/v1/people/{person}/withdrawal-link",
+}
+
+
+def test_every_body_that_intake_reads_by_itself_is_described(tmp_path: Path) -> None:
+    for method, path, one in operations(document("intake", tmp_path)):
+        if method in {"post", "put", "patch"} and path.startswith("/v1/") and path not in WITHOUT_BODY:
+            if path.startswith(("/v1/quarantine", "/v1/outbox")):
+                continue  # the runtime's own
+            content = one["requestBody"]["content"]
+            for media, described in content.items():
+                assert described["schema"].get("type") in {"object", "string"}, f"{method} {path} {media}"
+
+
+def test_a_described_body_stands_by_itself_and_names_its_fields(tmp_path: Path) -> None:
+    paths = document("intake", tmp_path)["paths"]
+    body = paths["/v1/withdrawals"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert {"person", "case", "reference", "identifiers", "scope", "by"} <= body["properties"].keys()
+    sent = paths["/v1/referrals"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert "$ref" not in str(sent)
+    assert sent["properties"]["parties"]["items"]["properties"]["date_of_birth"]
+    lines = paths["/v1/referral-batches"]["post"]["requestBody"]["content"]
+    assert set(lines) == {"application/x-ndjson", "text/csv"}

@@ -73,9 +73,6 @@ async def test_a_young_offender_goes_to_the_youth_offending_team_of_his_area(one
     await case.contact(VFN, victim["party"], "no_answer")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="without registered hours every agency counts as idle, and the first named takes all"
-)
 async def test_the_work_on_sentenced_offenders_is_balanced(onefriend: Onefriend) -> None:
     """Four agencies can deliver after sentence: four cases in a row do not all go to one; VFN leads each victim."""
     deliverers = []

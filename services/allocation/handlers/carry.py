@@ -9,7 +9,7 @@ from functools import partial
 from services.allocation.domain import agencies, route
 from services.allocation.domain.evolve import Placed, Story, evolve
 from services.allocation.domain.route import Staffing
-from services.allocation.domain.state import CaseState, is_known
+from services.allocation.domain.state import CaseState, Proposal, is_known
 from services.allocation.handlers.planning import due_of, propose
 from services.allocation.store import rows
 from services.allocation.store.hours import Full, Roster
@@ -72,12 +72,24 @@ def ask_policy(work: Work, case: str, story: Story, registry: Registry) -> None:
     proposal, why = propose(story.state, registry.policies, registry.register, registry.decisions)
     if proposal == story.state.proposal:
         return
+    before = story.state.proposal
     route.plan(story, proposal)
+    _count_deliverer(work, case, before, proposal, registry)
     kept = (case, work.now, proposal.policy_version, proposal.rule, why.digest, why.text)
     work.write(rows.save_decisions, kept)
     clocks = [due for due in proposal.clocks.values() if due > work.now]
     if clocks:
         work.timer("clock", case, min(clocks), {"after": work.now.isoformat()})
+
+
+def _count_deliverer(
+    work: Work, case: str, before: Proposal | None, now: Proposal, registry: Registry
+) -> None:
+    """Keep who delivers, where no hours tell how busy it is: the next case may be somebody else's turn."""
+    for agency in now.delivery.agencies[:1]:
+        known = before is not None and agency in before.delivery.agencies[:1]
+        if not known and registry.roster.note_case(agency):
+            rows.stage_fact(work, case, "deliverer", agency, agency, now.partnership)
 
 
 def save(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
-from services.allocation.domain import cases, route
+from services.allocation.domain import answers, cases
 from services.allocation.domain.evolve import Story
 from services.allocation.domain.state import LED_ELSEWHERE
 from services.allocation.handlers.carry import CASE, carry_on
@@ -50,7 +50,7 @@ async def lead_assigned(work: Work, event: Envelope) -> None:
     """An agency that we proposed is the lead."""
     data: consent.LeadAssigned = event.data  # type: ignore[assignment]
     story = Story(work.state(CASE, data.case))
-    if route.answered(story, data.party, data.claim, data.agency, data.worker):
+    if answers.answered(story, data.party, data.claim, data.agency, data.worker):
         await carry_on(work, data.case, story, replan=False)
 
 
@@ -63,7 +63,7 @@ async def lead_refused(work: Work, event: Envelope) -> None:
         row = await work.fetchrow(_LEADER_OF, event.subject, data.case)
         elsewhere = (row["agency"], row["worker"]) if row else None
     story = Story(work.state(CASE, data.case))
-    if route.refused(story, data.party, data.claim, data.reason, elsewhere):
+    if answers.refused(story, data.party, data.claim, data.reason, elsewhere):
         await carry_on(work, data.case, story, replan=False)
 
 

@@ -13,20 +13,30 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from services.intake import batches, importing
-from services.intake.api.common import field_errors
+from services.intake.api.common import described, field_errors, schema_of
 from services.intake.api.referrals import answer_of
 from services.intake.batches import BadTable, Line, Table
 from services.intake.core import Current, Intake
 from services.intake.doorstep import BadReferral
+from services.intake.referral import Referral
 from shared.runtime.auth import Caller, scope
 from shared.runtime.errors import Unavailable
 from shared.runtime.problems import FieldError, Problem, invalid, unavailable
 
 router = APIRouter(prefix="/v1/referral-batches", tags=["referrals"])
 NDJSON = "application/x-ndjson"
+_LINES = {"type": "string", "contentMediaType": "application/json", "contentSchema": schema_of(Referral)}
+_TABLE = {"type": "string", "description": "UTF-8; the header names paths: reference, parties.0.name.surname"}
+_REGISTER = {
+    "type": "string",
+    "contentMediaType": "application/json",
+    "contentSchema": schema_of(importing.Entry),
+}
+_BATCH: dict[str, Any] = described(_LINES, NDJSON)
+_BATCH["requestBody"]["content"]["text/csv"] = {"schema": _TABLE}
 
 
-@router.post("")
+@router.post("", openapi_extra=_BATCH)
 async def post_batch(
     request: Request, service: Current, caller: Caller = scope("referrals.write")
 ) -> Response:
@@ -123,7 +133,7 @@ async def _one(
 register = APIRouter(prefix="/v1/register-imports", tags=["register imports"])
 
 
-@register.post("")
+@register.post("", openapi_extra=described(_REGISTER, NDJSON))
 async def import_register(
     request: Request,
     service: Current,

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field
 from starlette.responses import Response
 
 from services.intake import holding
-from services.intake.api.common import Key, PathId, json_response, parse
+from services.intake.api.common import Key, PathId, json_response, parse, sends
 from services.intake.core import Current
 from services.intake.referral import Part
 from services.intake.store import holds as store
@@ -72,7 +72,7 @@ async def list_holds(referral: PathId, service: Current, caller: Caller = scope(
     return json_response({"holds": [row.body() for row in rows]})
 
 
-@router.post("/{referral}/holds", status_code=201)
+@router.post("/{referral}/holds", status_code=201, openapi_extra=sends(SetHold))
 async def set_hold(
     request: Request,
     referral: PathId,
@@ -95,7 +95,7 @@ async def _set(work: Work, referral: str, reason: str, until: datetime | None) -
     return Answer(201, row.body(), {"ETag": etag(row.version)})
 
 
-@router.post("/{referral}/holds/{hold}/release")
+@router.post("/{referral}/holds/{hold}/release", openapi_extra=sends(LiftHold))
 async def lift_hold(
     request: Request, referral: PathId, hold: PathId, service: Current, caller: Caller = scope("hub")
 ) -> Response:

@@ -9,7 +9,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from services.intake import correcting, erasing, parting, reviewing
-from services.intake.api.common import Key, PathId, json_response, parse
+from services.intake.api.common import Key, PathId, json_response, parse, sends
 from services.intake.core import PERSON, Current, Intake
 from services.intake.correcting import Corrected
 from services.intake.referral import Part
@@ -61,7 +61,7 @@ async def _describe(work: Work, caller: Caller, person: str) -> tuple[dict[str, 
     return body, work.version(PERSON, person)
 
 
-@router.patch("/{person}")
+@router.patch("/{person}", openapi_extra=sends(Corrected))
 async def correct(
     request: Request, person: PathId, service: Current, caller: Caller = scope("people.write")
 ) -> Response:
@@ -100,7 +100,7 @@ class Split(Part):
     confirmed_by: Second
 
 
-@router.post("/{person}/splits", status_code=201)
+@router.post("/{person}/splits", status_code=201, openapi_extra=sends(Split))
 async def split(
     request: Request,
     person: PathId,
@@ -129,7 +129,7 @@ class Erasure(Part):
     confirmed_by: Second
 
 
-@router.post("/{person}/erasure", status_code=202)
+@router.post("/{person}/erasure", status_code=202, openapi_extra=sends(Erasure))
 async def erase(
     request: Request,
     person: PathId,
@@ -202,7 +202,7 @@ async def neighbours(person: PathId, service: Current, caller: Caller = scope("h
     return json_response({"people": [dict(row) for row in rows]})
 
 
-@router.post("/{person}/contact-points/clearances", status_code=201)
+@router.post("/{person}/contact-points/clearances", status_code=201, openapi_extra=sends(Clearance))
 async def clear(
     request: Request, person: PathId, service: Current, caller: Caller = scope("hub")
 ) -> Response:

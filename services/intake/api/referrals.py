@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from services.intake.api.common import field_errors, json_response
+from services.intake.api.common import field_errors, json_response, sends
 from services.intake.core import Current, Intake, intake_of
 from services.intake.doorstep import BadReferral
 from services.intake.referral import Referral
@@ -19,11 +19,6 @@ from shared.runtime.service import current_service
 
 router = APIRouter(prefix="/v1/referrals", tags=["referrals"])
 _WRITE = Scope(("referrals.write",))
-
-_SCHEMA = Referral.model_json_schema(
-    ref_template="#/paths/~1v1~1referrals/post/requestBody/content/application~1json/schema/$defs/{model}"
-)
-_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}}
 
 
 def answer_of(stored: Stored, reference: str | None = None) -> tuple[int, dict[str, Any]]:
@@ -70,7 +65,7 @@ def _retracted(_: Stored) -> Problem:
 _CONFLICTS = {"other_content": _other_content, "older": _older, "retracted": _retracted}
 
 
-@router.post("", status_code=202, openapi_extra=_BODY)
+@router.post("", status_code=202, openapi_extra=sends(Referral))
 async def post_referral(
     request: Request, service: Current, caller: Caller = scope(*_WRITE.names)
 ) -> Response:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from services.intake import reviewing, sides, undoing
 from services.intake.agreement import agreement
-from services.intake.api.common import PathId, json_response, parse
+from services.intake.api.common import PathId, json_response, parse, sends
 from services.intake.core import Current, Intake
 from services.intake.referral import Part
 from services.intake.reviewing import Decided
@@ -118,7 +118,7 @@ async def _decided(request: Request, review: str) -> Decided:
     return Decided(_known(review), required_version(request), body.answer, body.reason, body.chosen)
 
 
-@router.post("/{review}/decision")
+@router.post("/{review}/decision", openapi_extra=sends(Decision))
 async def decide(
     request: Request, review: PathId, service: Current, caller: Caller = scope("hub")
 ) -> Response:
@@ -128,7 +128,7 @@ async def decide(
     return json_response({"review": review, "answer": decided.answer}, headers={"ETag": etag(moved)})
 
 
-@router.post("/{review}/second")
+@router.post("/{review}/second", openapi_extra=sends(Decision))
 async def second(
     request: Request, review: PathId, service: Current, caller: Caller = scope("hub")
 ) -> Response:
@@ -138,7 +138,7 @@ async def second(
     return json_response({"review": review, "agree": agree}, headers={"ETag": etag(moved)})
 
 
-@router.post("/{review}/undo")
+@router.post("/{review}/undo", openapi_extra=sends(Undoing))
 async def undo(request: Request, review: PathId, service: Current, caller: Caller = scope("hub")) -> Response:
     """Undo a decision (If-Match): the record is on hold again, and the review open."""
     body = parse(Undoing, await request.body())

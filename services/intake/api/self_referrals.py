@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from services.intake import selfreferring
 from services.intake.api import pages
-from services.intake.api.common import Key, PathId, json_response, parse
+from services.intake.api.common import Key, PathId, json_response, parse, sends
 from services.intake.core import Current, Intake
 from services.intake.selfreferring import SelfReferral
 from services.intake.store import reading
@@ -24,7 +24,10 @@ _NOBODY = Caller("public", None, frozenset(), "person", 0.0)
 
 
 @router.post(
-    "", status_code=202, dependencies=[Depends(public("people ask for themselves; verified by their reply"))]
+    "",
+    status_code=202,
+    dependencies=[Depends(public("people ask for themselves; verified by their reply"))],
+    openapi_extra=sends(SelfReferral),
 )
 async def post_self_referral(request: Request, service: Current, key: Key) -> Response:
     """Take in what somebody asks for themselves. 202: they are written to, and nothing else happens before they reply."""

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from services.intake import withdrawing
 from services.intake.api import pages
-from services.intake.api.common import Key, PathId, json_response, parse
+from services.intake.api.common import Key, PathId, described, json_response, parse, sends
 from services.intake.core import Current, Intake
 from services.intake.referral import Code, Human, Part, Reference, wrong
 from services.intake.store import reading
@@ -23,6 +23,11 @@ from shared.runtime.work import Work
 
 router = APIRouter(prefix="/v1", tags=["withdrawals"])
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp() + shift) FROM clock"
+# The button of the page behind the link, which shows the choice where the link is about one case.
+_CHOICE = {
+    "type": "object",
+    "properties": {"scope": {"type": "string", "enum": ["case", "everything"], "default": "everything"}},
+}
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 
 
@@ -54,7 +59,7 @@ class Withdraw(Part):
         return self
 
 
-@router.post("/withdrawals", status_code=201)
+@router.post("/withdrawals", status_code=201, openapi_extra=sends(Withdraw))
 async def withdraw(
     request: Request,
     service: Current,
@@ -102,6 +107,7 @@ async def show_link(service: Current, token: Annotated[str, Path(max_length=600)
 @router.post(
     "/withdrawals/link/{token}",
     dependencies=[Depends(public("the link in a message to the person: withdraws"))],
+    openapi_extra=described(_CHOICE, "application/x-www-form-urlencoded"),
 )
 async def use_link(
     request: Request, service: Current, token: Annotated[str, Path(max_length=600)]
@@ -157,7 +163,7 @@ class Resolution(Part):
     people: tuple[Id, ...] = Field(max_length=50)
 
 
-@router.post("/withdrawals/{withdrawal}/resolution")
+@router.post("/withdrawals/{withdrawal}/resolution", openapi_extra=sends(Resolution))
 async def resolve(
     request: Request, service: Current, withdrawal: PathId, caller: Caller = scope("hub")
 ) -> Response:

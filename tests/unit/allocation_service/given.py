@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from services.allocation.domain import cases, route
+from services.allocation.domain import answers, cases, route
 from services.allocation.domain.evolve import Story
 from services.allocation.domain.state import CaseState, PlannedCheck, PlannedParty, Proposal
 from shared.contracts.envelope import Payload, Role
@@ -81,7 +81,7 @@ def assigned(state: CaseState, *people: str, claim: str | None = None) -> Story:
     story = Story(state)
     for person in people:
         known = story.state.parties[person]
-        route.answered(story, person, claim or known.claim or "", known.agency or "", known.worker)
+        answers.answered(story, person, claim or known.claim or "", known.agency or "", known.worker)
         settle(story)
     return story
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from services.allocation import policy
-from services.allocation.domain import cases, route
+from services.allocation.domain import answers, cases, route
 from services.allocation.domain.cases import Refused
 from services.allocation.domain.evolve import Story, evolve
 from services.allocation.domain.state import CaseState, leads_of, status_of
@@ -72,10 +72,10 @@ def test_whoever_consent_makes_the_lead_leads_though_another_claim_has_been_made
     """The hub names another agency while a claim is being decided: consent gives the first, and refuses the second."""
     story = go_on(received().state)
     cases.assign(story, CASE, ANNA, "harbour-care", None, "hub")
-    assert route.answered(story, ANNA, "case-1.1", "beacon", "w1")
-    assert not route.refused(story, ANNA, "case-1.2", "led_elsewhere", None)
+    assert answers.answered(story, ANNA, "case-1.1", "beacon", "w1")
+    assert not answers.refused(story, ANNA, "case-1.2", "led_elsewhere", None)
     assert (story.state.parties[ANNA].place, story.state.parties[ANNA].agency) == ("led", "beacon")
-    assert not route.answered(story, ANNA, "case-1.1", "beacon", "w1"), "and again changes nothing"
+    assert not answers.answered(story, ANNA, "case-1.1", "beacon", "w1"), "and again changes nothing"
 
 
 def test_a_lead_that_an_unlink_gives_back_comes_under_its_old_claim_and_is_told() -> None:
@@ -83,10 +83,10 @@ def test_a_lead_that_an_unlink_gives_back_comes_under_its_old_claim_and_is_told(
     cases.lead_ended(story, ANNA, "beacon", "linked")
     settle(story)
     assert find(story, CaseProposed).leads[0].agency == "second-care"
-    route.refused(story, ANNA, "case-1.2", "led_elsewhere", None)
+    answers.refused(story, ANNA, "case-1.2", "led_elsewhere", None)
     settle(story)
     again = go_on(story.state)
-    assert route.answered(again, ANNA, "case-1.1", "beacon", "w1")
+    assert answers.answered(again, ANNA, "case-1.1", "beacon", "w1")
     settle(again)
     assert told(again) == ["CaseAllocated"]
     assert next(p for p in find(again, CaseAllocated).parties if p.party == ANNA).agency == "beacon"
@@ -122,7 +122,7 @@ def test_whoever_no_referral_names_any_more_has_left_the_case() -> None:
     cases.drop(story, "r2", "retracted")
     left = find(story, CasePartyLeft)
     assert (left.party, left.person, left.reason) == ("carl", "carl", "retracted")
-    assert not route.answered(story, "carl", "case-1.2", "yot", None)
+    assert not answers.answered(story, "carl", "case-1.2", "yot", None)
     again = received(story.state, both, referral="r3", parties=more)
     assert [lead.party for lead in find(again, CaseProposed).leads] == ["carl"]
 
@@ -177,7 +177,7 @@ def test_a_decision_that_is_needed_says_first_what_there_is_to_decide(reason: st
 
 def test_a_party_led_elsewhere_keeps_its_lead_and_the_case_is_allocated() -> None:
     story = Story(received().state)
-    route.refused(story, ANNA, "case-1.1", "led_elsewhere", ("harbour-care", "w7"))
+    answers.refused(story, ANNA, "case-1.1", "led_elsewhere", ("harbour-care", "w7"))
     settle(assigned(story.state, BEN))
     story = assigned(story.state, BEN)
     anna = next(p for p in find(story, CaseAllocated).parties if p.party == ANNA)
@@ -186,7 +186,7 @@ def test_a_party_led_elsewhere_keeps_its_lead_and_the_case_is_allocated() -> Non
 
 def test_a_person_who_said_no_closes_the_case() -> None:
     story = Story(received().state)
-    route.refused(story, ANNA, "case-1.1", "withdrawn", None)
+    answers.refused(story, ANNA, "case-1.1", "withdrawn", None)
     story = assigned(story.state, BEN)
     assert find(story, CaseClosed).reason == "withdrawn"
     assert status_of(story.state) == "closed"
