@@ -63,7 +63,12 @@ def _forename(  # noqa: PLR0911 - a ladder of levels, best first
     names = model.forenames
     one, other = a[0], b[0]
     if one == other:
-        return _weighed("forename", "same", names.rarity(one), model)
+        letter = len(one) == 1 and one.isascii()  # an initial twice says what an initial says; 李 is a name
+        return (
+            model.lines["forename"]["initial"]
+            if letter
+            else _weighed("forename", "same", names.rarity(one), model)
+        )
     shared = one if one in b or one in called_b else other if other in a or other in called_a else ""
     if shared:
         return _weighed("forename", "another_of_theirs", names.rarity(shared), model)

@@ -82,9 +82,16 @@ def test_twins_are_two_people() -> None:
     assert (decision.answer, decision.reasons) == ("different", ("twins_or_siblings",))
 
 
-def test_twins_with_one_telephone_are_two_people() -> None:
+def test_twins_with_one_telephone_may_be_one_human_by_two_forenames_and_are_never_joined() -> None:
     twin = person(forenames="Beatrice", identifiers=None)
-    assert met(twin, ANNA).answer == "different"
+    decision = met(twin, ANNA)
+    assert (decision.answer, decision.reasons) == ("hold", ("one_contact_two_forenames",))
+
+
+def test_a_twin_brother_with_one_telephone_is_another_person() -> None:
+    brother = person(forenames="Mark", sex="male", identifiers=None)
+    decision = met(brother, ANNA)
+    assert (decision.answer, decision.reasons) == ("different", ("twins_or_siblings",))
 
 
 def test_a_telephone_without_a_name_is_nobody() -> None:
