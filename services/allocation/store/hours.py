@@ -18,9 +18,6 @@ ROUNDING: Final = 0.01
 # An agency of which no hours are registered is as full as one that is half full when it has this many open cases: what two
 # workers carry, of ten each.
 HALF_FULL: Final = 20
-# An agency of which no hours are registered is as full as one that is half full when it has this many open cases: what two
-# workers carry, of ten each.
-HALF_FULL: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,6 @@ class Roster:
     hours: dict[str, Hours] = field(default_factory=dict)
     queues: frozenset[str] = frozenset()
     agencies: dict[str, tuple[int, int]] = field(default_factory=dict)  # used and capacity
-    cases: Counter[str] = field(default_factory=Counter)  # open ones, of agencies without registered hours
     cases: Counter[str] = field(default_factory=Counter)  # open ones, of agencies without registered hours
     largest: int = 0  # capacity
     picks: int = 0

@@ -34,10 +34,6 @@ _CASES = """
 SELECT f.agency, count(*) AS cases FROM case_fact AS f JOIN case_row AS c USING (case_id)
 WHERE f.fact = 'deliverer' AND c.closed_at IS NULL GROUP BY f.agency
 """
-_CASES = """
-SELECT f.agency, count(*) AS cases FROM case_fact AS f JOIN case_row AS c USING (case_id)
-WHERE f.fact = 'deliverer' AND c.closed_at IS NULL GROUP BY f.agency
-"""
 # Rows are locked in one order, so that two batches never wait for each other; then tested and changed in one statement.
 # Who arrives does not pass those who wait: `strict` hours are refused while the agency has a queue.
 _TAKE = """
