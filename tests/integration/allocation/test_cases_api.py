@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -242,3 +243,29 @@ async def test_a_dry_run_shows_what_would_differ_and_changes_nothing(world: Worl
     assert broken.status_code == 422
     assert broken.json()["errors"][0]["field"].startswith("hertfordshire.yaml:")
     assert len(await world.events("d1")) == before
+
+
+async def test_two_accept_at_once_and_one_is_told_that_it_was_late(world: World) -> None:
+    await world.allocate("a2")
+    etag = (await world.get("/v1/cases/a2", "beacon")).headers["etag"]
+    answers = await asyncio.gather(
+        *(
+            world.send(
+                "POST", "/v1/cases/a2/acceptance", "beacon", "cases.write", etag=etag, json={"worker": worker}
+            )
+            for worker in ("w1", "w2")
+        )
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 412]
+    assert [name for name, _ in await world.events("a2")].count("case.accepted") == 1
+
+
+async def test_after_an_outcome_a_case_is_closed_and_not_returned(world: World) -> None:
+    await world.allocate("a3")
+    outcome = {"form": "conference", "agreement": False}
+    done = await world.send("POST", "/v1/cases/a3/outcomes", "beacon", "cases.write", json=outcome)
+    assert done.status_code == 201, done.text
+    returned = await world.change("a3", "return", "beacon", {"reason": "no_capacity"})
+    assert returned.status_code == 409
+    assert "close it instead" in returned.json()["detail"]
+    assert "case.returned" not in [name for name, _ in await world.events("a3")]
