@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import json
 import random
@@ -204,7 +205,8 @@ def main() -> int:
     deadline = time.monotonic() + (
         1e9 if asked.long and asked.minutes == parser.get_default("minutes") else asked.minutes * 60
     )
-    asyncio.run(run(plans, tally, kept, deadline, seed))
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(run(plans, tally, kept, deadline, seed))
     say("\n" + table(tally))
     return 1 if any(tally.harm.values()) else 0
 

@@ -44,6 +44,10 @@ class Evidence:
             if event.type.startswith("person.referred") and event.data["case"] in arena.pairs:
                 harmed, responsible = arena.pairs[event.data["case"]]
                 self.human_of[event.key] = harmed if event.data["role"] == "harmed" else responsible
+        # Ids that intake has found to be one human with another, and has not taken apart again.
+        self.linked: set[str] = set()
+        for event in sorted(self.of("person.linked", "person.unlinked"), key=lambda e: e.at):
+            (self.linked.add if ".linked" in event.type else self.linked.discard)(event.key)
         self.granted = {e.data["permit"]: e for e in self.of("permit.granted")}
         self.redeemed: dict[str, list[Event]] = defaultdict(list)
         for event in self.of("permit.redeemed"):
@@ -55,9 +59,9 @@ class Evidence:
         }
         self.contacts = [self._contact(line) for line in arena.contacts()]
 
-    def of(self, name: str) -> Iterator[Event]:
-        """Return the journals' events of a type, each key's in order."""
-        return (e for e in self.events if e.type.rpartition(".v")[0] == name)
+    def of(self, *names: str) -> Iterator[Event]:
+        """Return the journals' events of some types, each key's in order."""
+        return (e for e in self.events if e.type.rpartition(".v")[0] in names)
 
     def _contact(self, line: dict[str, Any]) -> Contact:
         human = self.arena.humans[digits(line["to"])]
@@ -90,7 +94,7 @@ class Evidence:
         return [f"{at:.3f} {text}"[:300] for at, text in sorted(lines)][-60:]
 
     def _is_about(self, told: Told, human: Human) -> bool:
-        if told.what == "withdrawal":
+        if told.what in {"withdrawal", "link"}:
             return human.phone in told.about
         if told.what == "led":
             return self.human_of.get(told.about) == human
@@ -157,8 +161,8 @@ def _approaches(seen: Evidence, human: Human) -> Iterator[Violation]:
 
 def _after_a_no(seen: Evidence, human: Human, history: History) -> Iterator[Violation]:
     """N2, as the agencies and the person saw it."""
-    for told in seen.arena.records.of("withdrawal"):
-        if human.phone not in told.about or told.status not in {201, 202}:
+    for told in (*seen.arena.records.of("withdrawal"), *seen.arena.records.of("link")):
+        if human.phone not in told.about or told.status not in {200, 201, 202}:
             continue
         named = {attempt["permit"] for attempt in told.body.get("in_flight") or ()}
         certain = told.body.get("state") == "in_force"
@@ -238,24 +242,25 @@ def _unknown(seen: Evidence, human: Human) -> Iterator[Violation]:
 
 
 def _leads(seen: Evidence, human: Human) -> Iterator[Violation]:
-    """N7: at any moment one lead, whatever ids the human has."""
+    """N7: of all ids that are known to be this human, in the end one lead; of each id, at any moment one."""
     leads: dict[str, str] = {}
-    events = [e for e in seen.events if e.service == "consent" and seen.human_of.get(e.key) == human]
-    for event in sorted(events, key=lambda e: (e.at, e.sequence)):
+    for event in seen.events:
+        if event.service != "consent" or seen.human_of.get(event.key) != human:
+            continue
         name = event.type.rpartition(".v")[0]
         if name == "lead.assigned":
+            if leads.get(event.key, event.data["agency"]) != event.data["agency"]:
+                yield Violation(Promise.N7, f"{human.surname} got a second lead", seen.story(human))
             leads[event.key] = event.data["agency"]
         elif name == "lead.handed_over":
             leads[event.key] = event.data["target"]
         elif name == "lead.ended" and leads.get(event.key) == event.data["agency"]:
-            leads.pop(event.key, None)
-        if len(set(leads.values())) > 1:
-            yield Violation(
-                Promise.N7,
-                f"{human.surname} had the leads {sorted(set(leads.values()))} at once",
-                seen.story(human),
-            )
-            return
+            del leads[event.key]
+    one_human = [agency for key, agency in leads.items() if len(leads) > 1 and key in seen.linked]
+    if len(set(one_human)) > 1:
+        yield Violation(
+            Promise.N7, f"{human.surname} has the leads {sorted(set(one_human))}", seen.story(human)
+        )
 
 
 def _chains(seen: Evidence) -> Iterator[Violation]:

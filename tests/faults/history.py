@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -14,6 +16,7 @@ from tests.faults.agency import OK, Agency
 from tests.faults.arena import Arena
 from tests.faults.faults import FAULTS
 from tests.faults.people import HERTFORDSHIRE, LEADS, NORTHUMBRIA, Human
+from tests.faults.record import Told
 from tests.support.running import until
 
 CONVERGED_WITHIN = 60.0
@@ -78,14 +81,17 @@ class Episode:
         return self.history
 
     def _life(self) -> list[Any]:
-        works: list[Any] = []
+        works: list[Any] = [self._review()]
         for _ in range(self.pairs):
             harmed, responsible = self.arena.population.human(), self.arena.population.human()
             self.history.humans += [harmed, responsible]
             self.arena.partner[harmed.number] = responsible
             self.arena.humans |= {human.phone: human for human in (harmed, responsible)}
             self.arena.humans |= {human.email: human for human in (harmed, responsible)}
-            works += [self._refer(place, harmed, responsible, incident) for place, incident in self._plan()]
+            plan = self._plan()
+            works += [self._refer(place, harmed, responsible, incident) for place, incident in plan]
+            if self.draw.random() < 0.2:  # a share: referred once more, by hardly more than a name
+                works.append(self._refer(*plan[0][:1], harmed, responsible, plan[0][1], doubtful=True))
             if self.draw.random() < 0.4:  # a share: says no at some moment
                 works.append(self._say_no(harmed))
         return works
@@ -99,12 +105,34 @@ class Episode:
         plans: list[list[tuple[Any, str | None]]] = [[here], [here, here], [here, there], [here, here, there]]
         return self.draw.choice(plans)
 
-    async def _refer(self, place: Any, harmed: Human, responsible: Human, incident: str | None) -> None:
+    async def _refer(
+        self, place: Any, harmed: Human, responsible: Human, incident: str | None, *, doubtful: bool = False
+    ) -> None:
         await asyncio.sleep(self.draw.uniform(0, BUSY / 2))
         agency = self.agencies[self.draw.choice(place.referrers)]
-        referral = await agency.refer(self.arena.population.referral(place, harmed, responsible, incident))
+        document = self.arena.population.referral(place, harmed, responsible, incident)
+        if doubtful:
+            document["parties"][0] |= {"phones": [], "emails": []}
+        referral = await agency.refer(document)
         if referral is not None:
             self.history.referrals[referral] = (agency.name, harmed)
+
+    async def _review(self) -> None:
+        """A worker at the hub decides that doubtful records are one human: they are linked, whatever is in flight."""
+        until_ = time.monotonic() + BUSY * 1.5
+        hub = ("herts-rj-coordinator", "hub", "referrals.read")
+        while time.monotonic() < until_:
+            await asyncio.sleep(0.5)
+            with contextlib.suppress(httpx.HTTPError, ValueError, KeyError):
+                page = await self.arena.onefriend.call("intake", "GET", "/v1/match-reviews", *hub)
+                for review in page.json()["reviews"]:
+                    path = f"/v1/match-reviews/{review['id']}"
+                    seen = await self.arena.onefriend.call("intake", "GET", path, *hub)
+                    headers = {"If-Match": seen.headers["etag"]}
+                    body = {"answer": "same", "reason": "same_details"}
+                    await self.arena.onefriend.call(
+                        "intake", "POST", f"{path}/decision", *hub, json=body, headers=headers
+                    )
 
     async def _say_no(self, human: Human) -> None:
         """The person says no to whichever agency happens to be there: by what it knows of them, or by their id."""
@@ -112,9 +140,29 @@ class Episode:
         agency = self.agencies[
             self.draw.choice((*LEADS, "northumbria-police", "victim-support-hertfordshire"))
         ]
+        if self.draw.random() < 0.3 and await self._by_link(human):  # a share
+            return
         told = await agency.withdraw({"identifiers": human.identifiers()})
         if told is not None and told.status in {201, 202}:
             self.history.withdrawals.append((agency.name, told.body["withdrawal"], human, told.answered_at))
+
+    async def _by_link(self, human: Human) -> bool:
+        """By the link in a message, if one has come: pressed, not merely opened. It is known to have worked by its page."""
+        links = [c["link"] for c in self.arena.contacts() if c["to"] == human.email and c.get("link")]
+        for _ in range(8 if links else 0):
+            asked = time.time()
+            try:
+                url = self.arena.onefriend.url("intake") + urlsplit(links[-1]).path
+                answer = await self.arena.onefriend.http.post(url, data={"scope": "everything"}, timeout=4)
+            except httpx.HTTPError:
+                answer = None
+            if answer is not None and answer.status_code == OK:
+                body = {"link": True}
+                told = Told("person", "link", human.phone, asked, time.time(), OK, body)
+                self.arena.records.told.append(told)
+                return True
+            await asyncio.sleep(0.4)
+        return False
 
     # --- the end
 
@@ -148,11 +196,7 @@ class Episode:
                     for referral in self.history.referrals
                     if (line := await self._referral_open(referral))
                 ],
-                *[
-                    line
-                    for no in self.history.withdrawals
-                    if (line := await self._withdrawal_open(no[0], no[1]))
-                ],
+                *[line for no in self.history.withdrawals if (line := await self._withdrawal_open(*no[:3]))],
             ]
         except httpx.HTTPError as error:
             self._open = [f"a service does not answer: {type(error).__name__}"]
@@ -168,8 +212,16 @@ class Episode:
         self.arena.pairs |= {case["case"]: both for case in body["cases"]}
         return "" if body["cases"] or body["holds"] else f"referral {referral} of {name}: {body}"
 
-    async def _withdrawal_open(self, name: str, withdrawal: str) -> str:
+    async def _withdrawal_open(self, name: str, withdrawal: str, human: Human) -> str:
+        """A no of somebody whom nobody had referred yet stays recorded: then every referral must have been stopped by it."""
         answer = await self.arena.onefriend.call("intake", "GET", f"/v1/withdrawals/{withdrawal}", name)
-        if answer.status_code == OK and answer.json()["state"] != "recorded":
+        if answer.status_code != OK:
+            return f"withdrawal {withdrawal} of {name}: {answer.status_code}"
+        if answer.json()["state"] != "recorded":
             return ""
-        return f"withdrawal {withdrawal} of {name}: {answer.status_code} {answer.text[:200]}"
+        for referral, (agency, of) in self.history.referrals.items():
+            if of == human:
+                read = await self.arena.onefriend.call("intake", "GET", f"/v1/referrals/{referral}", agency)
+                if read.status_code != OK or not read.json()["holds"]:
+                    return f"withdrawal {withdrawal} is not in force, and referral {referral} is not on hold: {read.text}"
+        return ""

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-What = Literal["referral", "led", "permit", "release", "message", "outcome", "withdrawal", "hand-over"]
+What = Literal[
+    "referral", "led", "permit", "release", "message", "outcome", "withdrawal", "link", "hand-over"
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,6 +179,13 @@ def test_one_permit_leads_to_two_calls(made: Made) -> None:
 def test_two_leads_at_once(made: Made) -> None:
     made.tell(5, "person.referred", key="anne", service="intake", case="case", role="harmed")
     made.tell(10, "lead.assigned", key="anne", agency="victims-first-northumbria")
+    assert made.found() == set(), "nobody knows yet that they are one human"
+    made.tell(11, "person.linked", service="intake")
+    made.tell(11, "person.linked", key="anne", service="intake")
+    assert made.found() == {Promise.N7}
+    made.tell(12, "lead.ended", key="anne", agency="victims-first-northumbria")
+    assert made.found() == set()
+    made.tell(13, "lead.assigned", agency="victims-first-northumbria")
     assert made.found() == {Promise.N7}
 
 
