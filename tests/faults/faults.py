@@ -226,6 +226,23 @@ def _fill(ballast: Path) -> None:
             pass
 
 
+async def roll(name: str, arena: Arena) -> None:
+    """A new process of a service takes over from the old one: for a while both run, on one database and in one group."""
+    one = arena.onefriend
+    old = one.processes[name]
+    new = Process(old.arguments, old.environment, old.log)
+    try:
+        new.start()
+        await new.ready(240)
+    except BaseException:
+        new.stop()
+        raise
+    one.ways[name].target = new.port
+    one.processes[name] = new
+    await asyncio.sleep(arena.draw.uniform(0.5, 2))
+    await asyncio.to_thread(old.stop)
+
+
 FAULTS: dict[str, Fault] = {
     "nothing": nothing,
     **{f"kill {name}": partial(kill_service, name) for name in SERVICES},
@@ -248,5 +265,6 @@ FAULTS: dict[str, Fault] = {
     **{f"drop {name}-database": partial(drop, f"{name}-database") for name in SERVICES},
     **{f"slow {name}-database": partial(slow, f"{name}-database") for name in ("intake", "consent")},
     **{f"clock {name}": partial(step_clock, name) for name in ("intake", "consent")},
+    **{f"roll {name}": partial(roll, name) for name in SERVICES},
     **{f"rebalance {name}": partial(rebalance, name) for name in ("consent", "allocation")},
 }

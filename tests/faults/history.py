@@ -68,8 +68,7 @@ class Episode:
         try:
             life = [asyncio.create_task(work) for work in self._life()]
             await asyncio.sleep(self.draw.uniform(0.5, 3.5))
-            for name in self.history.faults:
-                await FAULTS[name](self.arena)
+            await self._break()
             await asyncio.gather(*life)
             self.arena.onefriend.mend()
             await self._converge()
@@ -79,6 +78,20 @@ class Episode:
             await asyncio.gather(*following, return_exceptions=True)
             self.arena.after |= {name: agency.after for name, agency in self.agencies.items()}
         return self.history
+
+    async def _break(self) -> None:
+        """Let the faults happen: two at once, unless both are done to the same thing."""
+        things = [name.split()[-1] for name in self.history.faults]
+        if len(set(things)) < len(things) or {"restore consent", "fill disk"} & set(self.history.faults):
+            for name in self.history.faults:
+                await FAULTS[name](self.arena)
+            return
+
+        async def later(name: str) -> None:
+            await asyncio.sleep(self.draw.uniform(0, 1.5))
+            await FAULTS[name](self.arena)
+
+        await asyncio.gather(*(later(name) for name in self.history.faults))
 
     def _life(self) -> list[Any]:
         works: list[Any] = [self._review()]

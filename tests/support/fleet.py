@@ -103,11 +103,12 @@ class Fleet:
     async def keep_alive(self) -> None:
         """Start again, for ever, whoever has died."""
         while True:
-            for name, process in self.processes.items():
+            for name, process in tuple(self.processes.items()):
                 if self.revive and process.wanted and not process.running:
                     self.deaths[name] = self.deaths.get(name, 0) + 1
                     await asyncio.sleep(0.5)
-                    process.start()
+                    if self.revive and process.wanted:
+                        process.start()
             await asyncio.sleep(0.2)
 
     async def ready(self, seconds: float = 240) -> None:
