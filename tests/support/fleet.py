@@ -107,9 +107,13 @@ class Fleet:
                 if self.revive and process.wanted and not process.running:
                     self.deaths[name] = self.deaths.get(name, 0) + 1
                     await asyncio.sleep(0.5)
-                    if self.revive and process.wanted:
-                        process.start()
+                    self._again(process)
             await asyncio.sleep(0.2)
+
+    def _again(self, process: Process) -> None:
+        """Start a process again, unless it was stopped meanwhile."""
+        if self.revive and process.wanted:
+            process.start()
 
     async def ready(self, seconds: float = 240) -> None:
         """Wait until every service says that it is ready."""
