@@ -36,6 +36,7 @@ from services.notifications.settings import Settings
 from services.notifications.store import ANY, MESSAGE, Bell, rung
 from shared.contracts.envelope import Channel, Payload
 from shared.contracts.notifications import MessageAccepted
+from shared.runtime import crash
 from shared.runtime.errors import Unavailable
 from shared.runtime.identifiers import new_id
 from shared.runtime.problems import Problem, not_found
@@ -194,7 +195,11 @@ async def _send(service: Service, settings: Settings, taken: Taken, released: Re
         if now is None:
             return  # somebody concluded that we had died
         left = released.use_by - now - timedelta(seconds=settings.use_by_margin_seconds)
+        if crash.ARMED:
+            crash.reach("before_call", f"provider {released.channel}")
         result = await provider.send(outgoing, Deadline(pinned + left.total_seconds()))
+        if crash.ARMED:
+            crash.reach("after_call", f"provider {released.channel}")
     await _persist(service, taken.message_id, result)
 
 

@@ -11,6 +11,7 @@ from standardwebhooks import Webhook
 
 from services.notifications.webhooks.guard import Forbidden, resolve
 from services.notifications.webhooks.rows import Claimed
+from shared.runtime import crash
 
 GONE = 410
 TIMEOUT = httpx.Timeout(10, connect=5)
@@ -83,6 +84,10 @@ async def _post(
         extensions={"sni_hostname": target.name},
     )
     # The answer's body is never read: only its status counts, and it could be endless.
+    if crash.ARMED:
+        crash.reach("before_call", "webhook")
     answer = await http.send(request, stream=True)
     await answer.aclose()
+    if crash.ARMED:
+        crash.reach("after_call", "webhook")
     return answer.status_code
