@@ -176,9 +176,13 @@ ANY = ""
 BELL = Bell()
 
 
-def shared_kinds(day: date) -> dict[str, frozenset[str]]:
-    """Return, for each sharing agreement in force, the kinds of entry that it lets a referring agency know of."""
-    return {a.id: frozenset(a.referrer_feed) for a in agreements().values() if a.in_force(day)}
+def shared_kinds(day: date) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+    """Return, for each sharing agreement in force, the kinds of entry that referring agencies may know of, and which may."""
+    return {
+        a.id: (frozenset(a.referrer_feed), frozenset(a.between))
+        for a in agreements().values()
+        if a.in_force(day)
+    }
 
 
 async def publish(connection: Connection, notices: list[Notice]) -> None:

@@ -115,7 +115,7 @@ def allowed_to_referrer(
     for facts in state.referrals.values():
         if facts.agency in agencies:
             agreement = agreements().get(facts.sharing_agreement or own_agreement.get(facts.agency) or "")
-            if agreement is not None and agreement.in_force(day):
+            if agreement is not None and agreement.covers(facts.agency, day):
                 allowed |= frozenset(agreement.referrer_case)
     return allowed
 

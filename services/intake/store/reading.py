@@ -26,6 +26,7 @@ SELECT r.id::text AS referral, r.agency, r.version, r.status, r.reason, r.receiv
                    ORDER BY h.set_at)
    FROM hold AS h WHERE h.referral = r.id AND h.lifted_at IS NULL) AS holds,
   (SELECT c.facts ->> 'sharing_agreement' FROM referral_case AS c WHERE c.referral = r.id LIMIT 1) AS agreement,
+  (SELECT (clock_timestamp() + shift)::date FROM clock) AS day,
   (SELECT v.warnings FROM referral_version AS v WHERE v.referral = r.id AND v.version = r.version) AS warnings
 FROM referral AS r WHERE r.id = $1
 """
@@ -49,7 +50,7 @@ async def status_of(pool: Pool, referral: str | None) -> dict[str, Any] | None:
     cases = json.loads(row["cases"]) if row["cases"] else []
     holds = json.loads(row["holds"]) if row["holds"] else []
     agreement = agreements().get(row["agreement"] or "")
-    allowed = agreement.referrer_status if agreement else ()
+    allowed = agreement.referrer_status if agreement and agreement.covers(row["agency"], row["day"]) else ()
     for hold in holds:
         if hold["reason"] not in (_TOLD if "hold_reason" in allowed else _ASKED):
             hold["reason"] = "under_review"

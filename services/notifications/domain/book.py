@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from shared.contracts.envelope import Payload, datetime
+from shared.contracts.sharing import ANY_REFERRER
 
 PartRole = Literal["lead", "hub", "referrer", "asked"]
 PartKey = tuple[str, str, str, str]
@@ -94,12 +95,12 @@ class Book:
     """The parts and restrictions that one batch touches: read before it, changed in order, saved after it.
 
     `agreements` names each agency's own sharing agreement, `shared` the kinds of entry that an agreement allows a
-    referrer, `heirs` the agencies that have been succeeded by now, and by whom. Indexed by case and by person, because
-    a batch asks once for each of its events.
+    referrer, with the agencies that are party to it, `heirs` the agencies that have been succeeded by now, and by whom.
+    Indexed by case and by person, because a batch asks once for each of its events.
     """
 
     agreements: Mapping[str, str | None] = field(default_factory=dict)
-    shared: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    shared: Mapping[str, tuple[frozenset[str], frozenset[str]]] = field(default_factory=dict)
     heirs: Mapping[str, str] = field(default_factory=dict)
     changed: dict[PartKey, Part] = field(default_factory=dict)
     lifted: set[tuple[str, str, str | None]] = field(default_factory=set)
@@ -175,7 +176,9 @@ class Book:
     def allows(self, part: Part, kind: str) -> bool:
         """Say whether a referrer's sharing agreement lets it know of this kind of entry. No agreement: no."""
         agreement = part.sharing or self.agreements.get(part.agency)
-        return agreement is not None and kind in self.shared.get(agreement, frozenset())
+        kinds, parties = self.shared.get(agreement or "", (frozenset[str](), frozenset[str]()))
+        # Whoever names an agreement has to be party to it: else a referrer could choose what it gets to know.
+        return kind in kinds and not {part.agency, ANY_REFERRER}.isdisjoint(parties)
 
     def heir(self, agency: str) -> str:
         """Return who reads what is addressed to an agency: itself, or whoever succeeded it in the end."""

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from shared.contracts.envelope import REGISTER
 
 Status = Literal["hold_reason", "case_status", "case_reason"]
+ANY_REFERRER = "any-referrer"
 Case = Literal["reason", "leads", "co_ordinator", "outcomes", "rule"]
 
 
@@ -26,7 +27,9 @@ class BadAgreement(Exception):
 
 
 class SharingAgreement(BaseModel):
-    """What one agreement allows.
+    """What one agreement allows, and whom.
+
+    `between` are the agencies that are party to it, by id; `any-referrer` stands for whoever refers.
 
     `referrer_status`: of a referral, at intake; `referrer_case`: of its case, at allocation; `referrer_feed`: the kinds of
     event of its case that its feed tells.
@@ -48,6 +51,10 @@ class SharingAgreement(BaseModel):
     def in_force(self, day: date) -> bool:
         """Whether it holds on a day."""
         return self.since <= day and (self.until is None or day <= self.until)
+
+    def covers(self, agency: str, day: date) -> bool:
+        """Whether it gives this agency anything on a day: whoever names an agreement has to be party to it."""
+        return self.in_force(day) and not {agency, ANY_REFERRER}.isdisjoint(self.between)
 
 
 def read(file: Path) -> SharingAgreement:

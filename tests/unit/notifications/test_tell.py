@@ -195,8 +195,18 @@ def test_an_end_that_arrives_late_does_not_end_what_began_after_it() -> None:
     assert [part.agency for part in book.of("k", "lead")] == ["beacon"]
 
 
+SHARED = {"isa-1": (frozenset({"CaseClosed"}), frozenset({"police", "beacon"}))}
+
+
+def test_an_agreement_tells_nothing_to_an_agency_that_is_no_party_to_it() -> None:
+    book = Book(shared=SHARED)
+    book.know(Part("k", "referrer", "police", "ref-1", sharing="isa-1", since=AT))
+    book.know(Part("k", "referrer", "court", "ref-2", sharing="isa-1", since=AT))
+    assert told(happened(book, "k", cases.CaseClosed(reason="r"))) == {("police", None)}
+
+
 def test_a_referrer_is_told_what_its_agreement_allows_and_no_more() -> None:
-    book = Book(shared={"isa-1": frozenset({"CaseClosed"})}, agreements={"police": "isa-1"})
+    book = Book(shared=SHARED, agreements={"police": "isa-1"})
     book.know(Part("k", "referrer", "police", "ref-1", since=AT))
     book.know(Part("k", "referrer", "court", "ref-2", since=AT))
     assert "police" not in str(happened(book, "k", cases.CasePaused(reason="r")))
@@ -204,7 +214,7 @@ def test_a_referrer_is_told_what_its_agreement_allows_and_no_more() -> None:
 
 
 def test_the_agreement_that_the_referral_was_sent_under_counts_before_the_agencys_own() -> None:
-    book = Book(shared={"isa-1": frozenset({"CaseClosed"})}, agreements={"police": "isa-1"})
+    book = Book(shared=SHARED, agreements={"police": "isa-1"})
     book.know(Part("k", "referrer", "police", "ref-1", sharing="isa-none", since=AT))
     assert happened(book, "k", cases.CaseClosed(reason="r")) == []
 

@@ -4,6 +4,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+import yaml
 
 from shared.contracts.sharing import BadAgreement, agreements, read
 
@@ -49,3 +50,26 @@ def test_a_wrong_file_is_refused_by_name_and_field(tmp_path: Path, text: str, na
     with pytest.raises(BadAgreement, match=named) as wrong:
         read(written(tmp_path, text))
     assert "x-2026.yaml" in str(wrong.value)
+
+
+def test_every_agency_of_an_agreement_is_one_that_a_policy_knows() -> None:
+    policies = sorted((Path(__file__).parents[3] / "services" / "allocation" / "policies").glob("*.yaml"))
+    known = {
+        agency
+        for file in policies
+        for agency in (yaml.safe_load(file.read_text(encoding="utf-8")).get("agencies") or {})
+    }
+    anybody = {"any-referrer", "any-lead"}
+    unknown = {
+        agreement.id: sorted(set(agreement.between) - known - anybody) for agreement in agreements().values()
+    }
+    assert not {name: agencies for name, agencies in unknown.items() if agencies}
+
+
+def test_an_agreement_gives_nothing_to_who_is_no_party_to_it() -> None:
+    day = date(2026, 6, 1)
+    sussex, anybody = agreements()["sussex-2026"], agreements()["status-only"]
+    assert sussex.covers("sussex-police", day)
+    assert not sussex.covers("beacon", day)
+    assert not sussex.covers("sussex-police", date(2025, 12, 31))
+    assert anybody.covers("beacon", day)
