@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from services.notifications import store
 from services.notifications.domain import tell
-from services.notifications.webhooks import guard, rows
+from services.notifications.webhooks import guard, readers, rows
 from services.notifications.webhooks.loops import redrive, vault_of
 from services.notifications.webhooks.secrets import new_secret
 from shared.contracts.envelope import REGISTER
@@ -45,7 +45,10 @@ def kinds() -> frozenset[str]:
 class NewSubscription(BaseModel, extra="forbid"):
     """Where to send, and which kinds of entry (none named: all)."""
 
-    url: str = Field(max_length=guard.LONGEST_URL)
+    url: str = Field(
+        max_length=guard.LONGEST_URL,
+        description="https://… for webhooks; mailto:desk@agency.example; kafka:cases for your agency's own topic",
+    )
     kinds: tuple[str, ...] = Field(default=(), max_length=50)
     after: int | None = Field(
         default=None, ge=0, le=2**62, description="begin after this entry; default: the last"
@@ -71,7 +74,7 @@ def _check(service: Service, url: str | None, wanted: tuple[str, ...] | None) ->
     wrong = []
     if url is not None:
         try:
-            guard.check(url, development=service.settings.development)
+            readers.check(url, development=service.settings.development)
         except guard.Forbidden as error:
             what, _, remedy = str(error).partition("; ")
             wrong.append(FieldError("url", what, remedy))

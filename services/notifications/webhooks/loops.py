@@ -1,4 +1,4 @@
-"""The two loops of webhooks: taking entries from feeds into lanes, and sending what is due."""
+"""The two loops of deliveries: taking entries from feeds into lanes, and sending what is due."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from services.notifications.domain import lane
 from services.notifications.settings import Settings
 from services.notifications.store import LANE
 from services.notifications.webhooks import rows
+from services.notifications.webhooks.readers import Readers
 from services.notifications.webhooks.rows import Claimed, Settled
 from services.notifications.webhooks.secrets import Vault, open_vault
-from services.notifications.webhooks.send import Sent, client, send
+from services.notifications.webhooks.send import Sent
 from shared.contracts.notifications import DeliveryFailed, DeliverySucceeded
 from shared.runtime.service import Service
 from shared.runtime.telemetry import counter, span
@@ -29,7 +30,7 @@ POLL_SECONDS = 0.5
 TAKEN_AT_ONCE = 500
 SENT_AT_ONCE = 32
 
-_deliveries = counter("deliveries", "tries to deliver a webhook, by how they ended")
+_deliveries = counter("deliveries", "tries to deliver an entry, by how they ended")
 
 
 def settings_of(service: Service) -> Settings:
@@ -86,13 +87,13 @@ async def send_due(service: Service) -> None:
     vault = vault_of(service)
     running: set[asyncio.Task[None]] = set()
     with store.BELL.listening(store.ANY) as grown:
-        async with client() as http:
+        async with Readers(settings_of(service), service.broker) as readers:
             try:
                 while True:
                     grown.clear()
                     claimed = await service.transact(_claim, SENT_AT_ONCE - len(running))
                     for delivery in claimed:
-                        running.add(asyncio.create_task(_deliver(service, http, vault, delivery)))
+                        running.add(asyncio.create_task(_deliver(service, readers, vault, delivery)))
                     await _until_something(running, grown, idle=not claimed)
             finally:
                 for task in running:
@@ -122,9 +123,9 @@ async def _claim(work: Work, places: int) -> list[Claimed]:
     return await rows.claim(work, places)
 
 
-async def _deliver(service: Service, http: httpx.AsyncClient, vault: Vault, delivery: Claimed) -> None:
+async def _deliver(service: Service, readers: Readers, vault: Vault, delivery: Claimed) -> None:
     settings = settings_of(service)
-    with span("webhook", delivery.trace):
+    with span("delivery", delivery.trace):
         if not delivery.allowed:
             ended = None
         else:
@@ -133,7 +134,7 @@ async def _deliver(service: Service, http: httpx.AsyncClient, vault: Vault, deli
             except InvalidTag:
                 ended = Sent("secret-unreadable", final=True)
             else:
-                ended = await send(http, delivery, secret, development=settings.development)
+                ended = await readers.send(delivery, secret)
         _deliveries.add(1, {"how": "withheld" if ended is None else ended.reason or "taken"})
         jitter = random.random()  # noqa: S311 - jitter, not a secret
         await service.transact(settle, Try(delivery, ended, settings.delivery_attempts, jitter))

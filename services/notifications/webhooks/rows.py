@@ -60,7 +60,7 @@ RETURNING d.subscription_id, d.number
 # What is sent is decided when it is sent: the subscription as it is now, and whether the agency still has a part in the
 # case (or had, of an agency that it succeeded), or the entry is the last word about it.
 _CLAIMED = """
-SELECT d.subscription_id, d.number, d.lane, d.case_id, d.kind, d.attempts, s.url, s.secret, f.at, f.trace,
+SELECT d.subscription_id, d.number, d.lane, d.case_id, d.kind, d.attempts, s.agency, s.url, s.secret, f.at, f.trace,
        coalesce(a.active, true) AND (d.case_id = '' OR d.kind = ANY($3::text[]) OR EXISTS (
          SELECT FROM part AS p LEFT JOIN agency AS gone ON gone.agency = p.agency
          WHERE p.case_id = d.case_id AND (p.ended IS NULL OR p.since > p.ended) AND s.agency IN (p.agency, gone.successor)
@@ -86,6 +86,7 @@ class Claimed:
     lane: str
     case: str
     attempts: int
+    agency: str
     url: str
     secret: bytes
     allowed: bool
@@ -134,6 +135,7 @@ async def claim(work: Work, limit: int) -> list[Claimed]:
             row["lane"],
             row["case_id"],
             row["attempts"],
+            row["agency"],
             row["url"],
             row["secret"],
             row["allowed"],
