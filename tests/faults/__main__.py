@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deploy.local.place import Place
 from tests.faults.arena import Arena, arena
-from tests.faults.checker import check
+from tests.faults.checker import check, longest_after_a_no
 from tests.faults.faults import FAULTS, Skipped
 from tests.faults.history import Episode, History
 from tests.support.promise import Promise, Violation
@@ -147,6 +147,7 @@ def _count(tally: Tally, one: Arena, history: History, found: list[Violation]) -
     )
     tally.permits += sum(e.type.startswith("permit.granted") for e in fresh)
     tally.referrals += len(history.referrals)
+    tally.redeemed_after_no = max(tally.redeemed_after_no, longest_after_a_no(one, history.humans))
     tally.slowest = max(tally.slowest, history.converged_after)
     for name, withdrawal, _, _ in history.withdrawals:
         told = [

@@ -181,18 +181,29 @@ def _after_a_no(seen: Evidence, human: Human, history: History) -> Iterator[Viol
 
 def _journal_after_a_no(seen: Evidence, human: Human) -> Iterator[Violation]:
     """N2 and N6, in consent's own order: no redemption after the commit of a withdrawal from everything."""
+    for no, event in redeemed_after_a_no(seen, human):
+        promise = Promise.N2 if event.key == no.key else Promise.N6
+        what = (
+            f"a permit for {human.surname} was redeemed {event.at - no.at:.2f} s after the no was committed"
+        )
+        yield Violation(promise, what, seen.story(human))
+
+
+def redeemed_after_a_no(seen: Evidence, human: Human) -> Iterator[tuple[Event, Event]]:
+    """Return each withdrawal from everything with each redemption that came after it."""
     for no in seen.of("consent.withdrawn"):
-        if seen.human_of.get(no.key) != human or no.data["scope"] != "everything":
-            continue
-        for redemptions in seen.redeemed.values():
-            for event in redemptions:
+        if seen.human_of.get(no.key) == human and no.data["scope"] == "everything":
+            for event in (e for events in seen.redeemed.values() for e in events):
                 if seen.human_of.get(event.key) == human and event.at > no.at:
-                    promise = Promise.N2 if event.key == no.key else Promise.N6
-                    yield Violation(
-                        promise,
-                        f"a permit for {human.surname} was redeemed after the no was committed",
-                        seen.story(human),
-                    )
+                    yield no, event
+
+
+def longest_after_a_no(arena: Arena, humans: Iterable[Human]) -> float:
+    """Return the longest time from a withdrawal's commit to a later redemption, in seconds: must be 0."""
+    seen = Evidence(arena)
+    return max(
+        (event.at - no.at for human in humans for no, event in redeemed_after_a_no(seen, human)), default=0.0
+    )
 
 
 def _once(seen: Evidence) -> Iterator[Violation]:

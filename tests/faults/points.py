@@ -2,8 +2,8 @@
 
 A point is (route, handler, timer or loop) x (before and after the commit, after sending, after the broker's acknowledgement,
 around each outbound call, before the answer): see shared/runtime/crash.py. First the points that work passes are written
-down; then each service in turn is armed at a point, killed there by itself while agencies work, and started again; and the
-promise is checked as after any other fault. What was not passed again while armed is shown as not covered.
+down; then each service is armed at one of its points, dies there by itself while agencies work, and is started again; and
+the promise is checked as after any other fault. What was not passed again while armed is shown as not covered.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.arena import Arena, arena
@@ -57,42 +58,69 @@ async def enumerate_points(one: Arena, folder: Path) -> dict[str, list[str]]:
     return {name: sorted(set(log.read_text().splitlines())) for name, log in logs.items()}
 
 
+@dataclass
+class Coverage:
+    """Which points there are, which are left with how many tries, and at which a service has died."""
+
+    every: dict[str, list[str]]
+    left: dict[str, list[tuple[str, int]]]
+    died: list[tuple[str, str]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, points: dict[str, list[str]]) -> Coverage:
+        """Begin with none."""
+        return cls(points, {name: [(point, 0) for point in found] for name, found in points.items()})
+
+    def count(self) -> int:
+        """Return how many points there are."""
+        return sum(len(points) for points in self.every.values())
+
+    def took(self, name: str, point: str, tries: int, *, hit: bool) -> None:
+        """Note what came of a point; one that was not passed is tried again, later."""
+        if hit:
+            self.died.append((name, point))
+        elif tries + 1 < TRIES:
+            self.left[name].append((point, tries + 1))
+        say(f"{len(self.died):4}/{self.count()}  {name:<14} {point:<70} {'died' if hit else 'not passed'}")
+
+    def report(self, broken: int) -> None:
+        """Say how many points were covered, and which were not."""
+        share = 100 * len(self.died) / max(1, self.count())
+        say(f"\ncovered {len(self.died)} of {self.count()} points ({share:.0f} %), broken promises {broken}")
+        for name, points in self.every.items():
+            for point in points:
+                if (name, point) not in self.died:
+                    say(f"  not covered: {name} {point}")
+
+
 async def run(minutes: float) -> int:
     """Die at every point; return how many promises were broken."""
     broken = 0
     deadline = time.monotonic() + minutes * 60
     with outside_place() as place:
         async with arena(place, place.home / "provider.log", 7) as one:
-            points = await enumerate_points(one, place.home)
-            every = [(name, point) for name in SERVICES for point in points[name]]
-            say(
-                f"{len(every)} points: " + ", ".join(f"{name} {len(found)}" for name, found in points.items())
-            )
-            todo = {name: [(point, 0) for point in found] for name, found in points.items()}
-            died: list[tuple[str, str]] = []
+            coverage = Coverage.of(await enumerate_points(one, place.home))
             number = 10
-            while any(todo.values()) and time.monotonic() < deadline:
-                # One service each time: two that die at once would hide which one broke what.
-                name = max(todo, key=lambda n: len(todo[n]))
-                point, tries = todo[name].pop(0)
-                before = one.onefriend.deaths.get(name, 0)
-                await armed(one, {name: {"ONEFRIEND_CRASH_AT": point}})
-                found = await work(one, number)
+            while any(coverage.left.values()) and time.monotonic() < deadline:
+                found = await _die_once_each(one, number, coverage)
                 number += 1
-                hit = one.onefriend.deaths.get(name, 0) > before
-                if hit:
-                    died.append((name, point))
-                elif tries + 1 < TRIES:
-                    todo[name].append((point, tries + 1))
                 broken += len(found)
-                say(f"{len(died):4}/{len(every)}  {name:<14} {point:<60} {'died' if hit else 'not passed'}")
                 for violation in found:
                     say(str(violation))
-            share = 100 * len(died) / max(1, len(every))
-            say(f"\ncovered {len(died)} of {len(every)} points ({share:.0f} %), broken promises {broken}")
-            for name, point in sorted(set(every) - set(died)):
-                say(f"  not covered: {name} {point}")
+            coverage.report(broken)
     return broken
+
+
+async def _die_once_each(one: Arena, number: int, coverage: Coverage) -> list[Violation]:
+    """Arm every service at its next point, and let agencies work."""
+    chosen = {name: left.pop(0) for name, left in coverage.left.items() if left}
+    before = dict(one.onefriend.deaths)
+    await armed(one, {name: {"ONEFRIEND_CRASH_AT": point} for name, (point, _) in chosen.items()})
+    found = await work(one, number)
+    for name, (point, tries) in chosen.items():
+        hit = one.onefriend.deaths.get(name, 0) > before.get(name, 0)
+        coverage.took(name, point, tries, hit=hit)
+    return found
 
 
 def main() -> int:
