@@ -8,9 +8,9 @@ import msgspec
 
 from services.intake import domain
 from services.intake.core import PERSON, Intake
-from services.intake.facts import ContactPoints, contact_points, safety_said
 from services.intake.recognising.tell import local_day
 from services.intake.referral import Address, Email, Name, Part, Phone, SafeContact
+from services.intake.safe_contact import ContactPoints, contact_points, safety_said
 from services.intake.store import people as store
 from shared.contracts.people import PersonChanged, Safety
 from shared.runtime.auth import Caller

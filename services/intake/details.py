@@ -8,8 +8,8 @@ from typing import Any
 from services.intake import identifiers
 from services.intake.crypto import Keyring
 from services.intake.domain import merge_safety
-from services.intake.facts import ContactPoints, contact_points, safe_emails, safe_phones
 from services.intake.referral import ContactPerson, Human
+from services.intake.safe_contact import ContactPoints, contact_points, safe_emails, safe_phones
 from services.intake.store.people import Held, held_about, humans_of, safety_of
 from shared.contracts.envelope import Channel
 from shared.runtime.work import Work

@@ -8,9 +8,10 @@ import msgspec
 
 from services.intake import domain, matching
 from services.intake.core import CASE_FILE, PERSON, Intake
-from services.intake.facts import comparable, contact_points
+from services.intake.facts import comparable
 from services.intake.recognising.load import blocking_tags
 from services.intake.reviewing import tell_apart
+from services.intake.safe_contact import contact_points
 from services.intake.store import holds as hold_store
 from services.intake.store import matching as candidates
 from services.intake.store import people as store

@@ -35,9 +35,10 @@ QUEUE_LIMIT = 20_000
 # Any number that nothing else in a service's own database takes.
 _LEADER = 4_071_001
 _SEEN = "SELECT topic, topic_id FROM topic_seen"
-_RETELL = """INSERT INTO outbox (position, topic, key)
-SELECT position, topic, key FROM journal WHERE topic = $1 ON CONFLICT DO NOTHING"""
-_SAW = """INSERT INTO topic_seen VALUES ($1, $2)
+# One statement: killed before it, it is done again; killed after it, all of it is there.
+_RETELL = """WITH told AS (INSERT INTO outbox (position, topic, key)
+    SELECT position, topic, key FROM journal WHERE topic = $1 ON CONFLICT DO NOTHING)
+INSERT INTO topic_seen VALUES ($1, $2)
 ON CONFLICT (topic) DO UPDATE SET topic_id = excluded.topic_id"""
 _DOUBT = "UPDATE topic_seen SET topic_id = '' WHERE topic = $1"
 
@@ -134,9 +135,7 @@ class Outbox:
         self._forget_all()
         for topic in await self._strange(connection):
             log.warning("a topic is new, or lacks what was told: telling all of it", extra={"topic": topic})
-            async with connection.transaction():
-                await connection.execute(_RETELL, topic)
-                await connection.execute(_SAW, topic, self._ids[topic])
+            await connection.execute(_RETELL, topic, self._ids[topic])
 
     # --- the loop
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from services.intake import domain, facts
+from services.intake import domain, facts, safe_contact
 from services.intake.core import CASE_FILE, PERSON
 from services.intake.crypto import Keyring
 from services.intake.recognising.cases import Cases, Place
@@ -46,7 +46,7 @@ class Teller:
         self._crowd = crowd
         self._cases = cases
         self._today = local_day(work.now)
-        self._shared: dict[str, facts.ContactPoints] = {}
+        self._shared: dict[str, safe_contact.ContactPoints] = {}
         self.rows = Result(
             parties=[], keys=set(), points=set(), speaks=set(), cases=[], holds=[], lifted=[], reviews=[], done=[],
             set_by=msgspec.json.encode(Actor("intake")).decode(), at=work.now,
@@ -60,7 +60,7 @@ class Teller:
         try:
             with span("match", parent=due.trace):
                 self._shared = {
-                    one.party: facts.shared_with_responsible(pending.referral, one.human)
+                    one.party: safe_contact.shared_with_responsible(pending.referral, one.human)
                     for one in pending.people
                 }
                 said = {one.party: self._safety(one) for one in pending.people}
@@ -76,7 +76,7 @@ class Teller:
     # --- safe contact
 
     def _safety(self, one: Someone) -> Safety:
-        return facts.safety_said(one.human, self._shared[one.party], self._today)
+        return safe_contact.safety_said(one.human, self._shared[one.party], self._today)
 
     # --- a case and its people
 
@@ -301,7 +301,7 @@ class Teller:
         self.rows.keys |= {
             (tag, one.person) for tag in one.keys.values() if not self._crowd.is_keyed(tag, one.person)
         }
-        points = facts.contact_points(one.human).texts()
+        points = safe_contact.contact_points(one.human).texts()
         self.rows.points |= {(self._keyring.tag("contact-point", point), one.person) for point in points}
         self._birthday(one, said)
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.intake import facts
+from services.intake import facts, safe_contact
 from services.intake.facts import Posted
 from services.intake.referral import Referral
 from shared.contracts.people import Safety
@@ -25,7 +25,7 @@ def sent(*parties: dict[str, Any], **fields: Any) -> Referral:
 def said(human: dict[str, Any], *others: dict[str, Any]) -> Safety:
     document = sent(human, *others)
     victim = document.parties[0]
-    return facts.safety_said(victim, facts.shared_with_responsible(document, victim), TODAY)
+    return safe_contact.safety_said(victim, safe_contact.shared_with_responsible(document, victim), TODAY)
 
 
 def test_a_channel_is_possible_when_there_is_a_detail_for_it() -> None:
@@ -122,7 +122,7 @@ def test_facts_hold_nothing_that_says_who_somebody_is() -> None:
     victim = document.parties[0]
     party_facts = [facts.party_fact(document, victim, "p1", ["p2"], TODAY)]
     told = facts.referral_facts(Posted("r1", "police", datetime.now(UTC), document), "i1", party_facts)
-    safety = facts.safety_said(victim, facts.shared_with_responsible(document, victim), TODAY)
+    safety = safe_contact.safety_said(victim, safe_contact.shared_with_responsible(document, victim), TODAY)
     text = (msgspec.json.encode(told) + msgspec.json.encode(safety)).decode().lower()
     for personal in (
         "zebedee",
