@@ -24,6 +24,7 @@ from tests.support.stack import outside_place
 # A stack is thrown away after so many histories: its evidence stays readable, and what only a fresh one shows is met again.
 PER_STACK = 25
 LONG_HISTORIES = 320
+SLOW = 15.0
 
 
 @dataclass
@@ -117,6 +118,8 @@ async def _on_one_stack(
             say(
                 f"{len(tally.done):4}/{of}  {time.monotonic() - began:5.1f} s  {label(faults):<45} {state}{broken}",
             )
+            if history.converged_after > SLOW:
+                say("      the last to arrive: " + "; ".join(history.last[:6]))
             for violation in found:
                 say(str(violation))
 

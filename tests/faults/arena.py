@@ -61,6 +61,8 @@ class Arena:
     pairs: dict[str, tuple[Human, Human]] = field(default_factory=dict)
     # The number of who is harmed -> who is responsible.
     partner: dict[int, Human] = field(default_factory=dict)
+    # What was the last to arrive, when everything had arrived.
+    last_unsettled: list[str] = field(default_factory=list)
     _read: dict[str, int] = field(default_factory=dict)
     # What the tally has counted already.
     counted: int = 0
@@ -97,7 +99,9 @@ class Arena:
 
     async def _even(self) -> bool:
         try:
-            return not await self.unsettled()
+            found = await self.unsettled()
+            self.last_unsettled = found or self.last_unsettled
+            return not found
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False
 

@@ -35,6 +35,7 @@ class History:
     refused_second: int = 0
     converged_after: float = -1.0
     unsettled: list[str] = field(default_factory=list)
+    last: list[str] = field(default_factory=list)
     skipped: str = ""
 
 
@@ -48,6 +49,7 @@ class Episode:
         self.pairs = pairs
         self.draw = arena.draw
         self._open: list[str] = []
+        self._last_open: list[str] = []
         names = {*HERTFORDSHIRE.referrers, *NORTHUMBRIA.referrers, *LEADS, "mediation-hertfordshire"}
         self.agencies = {
             name: Agency(
@@ -182,10 +184,12 @@ class Episode:
     async def _converge(self) -> None:
         """Wait until every agency is idle, every no is in force, and every event is everywhere; note how long that took."""
         began, took = time.monotonic(), -1.0
+        self.arena.last_unsettled = []
         try:
             await until(self._answered, seconds=CONVERGED_WITHIN, every=0.3)
             settled = await self.arena.settled(CONVERGED_WITHIN)
             took = time.monotonic() - began
+            self.history.last = [*self._last_open, *self.arena.last_unsettled]
             # Agencies may still be at work on what they were told; what comes of that has to arrive everywhere too.
             await until(self._idle, seconds=CONVERGED_WITHIN * 2, every=0.2)
             settled = settled and await self.arena.settled(CONVERGED_WITHIN)
@@ -213,6 +217,7 @@ class Episode:
             ]
         except httpx.HTTPError as error:
             self._open = [f"a service does not answer: {type(error).__name__}"]
+        self._last_open = self._open or self._last_open
         return not self._open
 
     async def _referral_open(self, referral: str) -> str:
