@@ -1,7 +1,7 @@
 """Deterministic simulation: the real services on simulated time, and everything goes wrong that can; one seed, one history.
 
 Real, unchanged, imported from where they are: the rules of consent and intake; consent's handlers, routes and stores;
-intake's release and withdrawal in all their steps, its handlers and its loops; the whole runtime (unit of work with its retries,
+intake's release and withdrawal in all their steps, its handlers and its loops; the whole runtime (unit of work, retries,
 locking, saving, outbox and relay, consumer, inbox, reorder buffer, quarantine, repair, timers, idempotency, restoration's
 comparison at every start, the service that supervises its loops).
 

@@ -51,6 +51,8 @@ class Kafka:
         self.topics: dict[str, Topic] = {}
         self.groups: dict[str, list[Consumer]] = {}
         self.arrived = asyncio.Event()
+        self.damaged = 0
+        """How many of the next records lose what their reader needs: as by a bug in a proxy, or a foreign writer."""
         self._made = 0
 
     def make(self, name: str) -> Topic:
@@ -69,7 +71,11 @@ class Kafka:
     def write(self, topic: str, partition: int, records: Sequence[tuple[bytes, bytes, Any]]) -> None:
         """Append records."""
         log = self.topics[topic].partitions[partition]
-        for key, value, headers in records:
+        for key, value, whole in records:
+            headers = whole
+            if self.damaged:
+                self.damaged -= 1
+                headers = [(name, text) for name, text in whole if name != "ce_sequence"]
             log.append(Message(topic, partition, len(log), key, value, headers))
         self.arrived.set()
         self.arrived = asyncio.Event()

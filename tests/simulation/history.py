@@ -155,8 +155,13 @@ class History:
     async def faults(self) -> None:
         """Let things go wrong."""
         kinds: list[Callable[[], Awaitable[None]]] = [
-            self._kill_soon, self._kill_soon, self._kill_soon, self._lose_a_topic, self._rebalance, self._poison, self._jump,
-        ]  # fmt: skip
+            *[self._kill_soon] * 3,
+            self._lose_a_topic,
+            self._rebalance,
+            self._poison,
+            self._jump,
+            self._damage,
+        ]
         for _ in range(self.random.randrange(6)):
             await asyncio.sleep(self.random.uniform(0.1, 3))
             await self.random.choice(kinds)()
@@ -191,6 +196,10 @@ class History:
         self.cluster.poisoned.add(event)
         await asyncio.sleep(self.random.uniform(1, 6))
         self.cluster.poisoned.discard(event)
+
+    async def _damage(self) -> None:
+        self.witness.say("(the next records arrive damaged)")
+        self.cluster.kafka.damaged += self.random.choice([1, 2])
 
     async def _jump(self) -> None:
         minutes = self.random.choice([3, 20, 45, 2880])
@@ -405,6 +414,8 @@ class History:
         self.cluster.chance.quiet = True
         self.cluster.chance.fuse.clear()
         self.cluster.poisoned.clear()
+        self.cluster.kafka.damaged = 0
+        await self._restart_after_damage()
         self.cluster.pass_time(timedelta(days=2))
         until = asyncio.get_running_loop().time() + BOUND
         while self.witness.broken is None:
@@ -418,10 +429,24 @@ class History:
             if asyncio.get_running_loop().time() > until:
                 self.witness.fail(Promise.N9, f"long after all faults are over: {left}")
 
+    async def _restart_after_damage(self) -> None:
+        """A record without a trustworthy key may have been its key's last: an operator restarts the services.
+
+        They compare journals with topics then. (Otherwise it is noticed with the key's next event.)
+        """
+        databases = (self.cluster.consent, self.cluster.intake)
+        if any(r["key"] is None for d in databases for r in d.tables["quarantine"].rows.values()):
+            await asyncio.sleep(5)
+            for name in ("consent", "intake"):
+                for process, _ in self.cluster.living(name):
+                    self._kill(process)
+            await asyncio.sleep(5)
+
     async def _redrive(self) -> None:
         for name in ("consent", "intake"):
             database = self.cluster.consent if name == "consent" else self.cluster.intake
-            for row in [r for r in database.tables["quarantine"].rows.values() if r["resolved"] is None]:
+            rows = database.tables["quarantine"].rows.values()
+            for row in [r for r in rows if r["resolved"] is None and r["key"]]:
                 for process, service in self.cluster.living(name)[:1]:
                     task = process.start(service.exits.redrive(row["id"], dry_run=False))
                     await asyncio.wait({task})

@@ -201,13 +201,9 @@ async def topics_seen(t: Transaction) -> list[Row]:
 
 
 @knows(RUNTIME, outbox._RETELL)
-async def retell(t: Transaction, topic: str) -> None:
+async def retell(t: Transaction, topic: str, topic_id: str) -> None:
     for row in [row for row in t.rows("journal") if row["topic"] == topic]:
         await t.insert("outbox", {**pick(row, "position", "topic", "key"), "failed": None})
-
-
-@knows(RUNTIME, outbox._SAW)
-async def saw(t: Transaction, topic: str, topic_id: str) -> None:
     await t.hold(("topic_seen", (topic,)))
     await t.put("topic_seen", {"topic": topic, "topic_id": topic_id})
 

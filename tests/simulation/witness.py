@@ -169,6 +169,8 @@ class Witness:
                 self._told(row)
             elif table == "permit" and row["status"] == "granted":
                 self._granted(row)
+            elif table == "waiting":
+                self._delivered(row)
             if table == "stream" and key[0] == "person":
                 touched.add(key[1])
         for person in sorted(touched):
@@ -193,12 +195,32 @@ class Witness:
         held = self.cluster.consent.tables["inbox"].rows
         for person in sorted(self.linked_at_consent(row["person"])):
             inbox = held.get(("people", person))
-            if inbox is None or inbox["held"]:
+            if inbox is None or inbox["held"] or self._is_parked(person):
                 self.fail(
                     Promise.N8, f"a permit is granted while something about {person} is parked or waiting"
                 )
         if not self.ledger(row["person"]).known:
             self.fail(Promise.N8, f"a permit is granted for {row['person']}, of whom nothing is known")
+
+    def _is_parked(self, person: str) -> bool:
+        rows = self.cluster.consent.tables["quarantine"].rows.values()
+        return any(r["key"] == person and r["topic"] == "people" and r["resolved"] is None for r in rows)
+
+    def _delivered(self, row: Row) -> None:
+        """What restricts is in force from its delivery on, although an earlier event of its key is parked or missing."""
+        if row["topic"] != "people":
+            return
+        kind = dict(msgspec.json.decode(row["headers"]))["ce_type"]
+        data, ledger = msgspec.json.decode(row["value"]), self.ledger(row["key"])
+        late = False
+        if kind == "person.linked.v1":
+            late = not any(
+                link.id == data["other"] and link.number >= data["number"] for link in ledger.links
+            )
+        elif kind == "person.held.v1":
+            late = not any(hold.id == data["hold"] for hold in ledger.holds)
+        if late:
+            self.fail(Promise.N6, f"{kind} of {row['key']} was delivered, and is not in force")
 
     def _ledgers(self, person: str) -> None:
         group = sorted(self.linked_at_consent(person))
