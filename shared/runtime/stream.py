@@ -30,14 +30,16 @@ class Stream(Generic[S]):
     group: Callable[[S], Iterable[str]] | None = None
     payloads: tuple[type[Payload], ...] = ()
     _decoder: msgspec.json.Decoder[S] = field(init=False, repr=False)
+    _initial: S = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Build the decoder once; it is the costly part."""
+        """Build the decoder and the initial state once; states are frozen, so all new keys can begin with the same."""
+        object.__setattr__(self, "_initial", self.state())
         object.__setattr__(self, "_decoder", msgspec.json.Decoder(self.state))
 
     def initial(self) -> S:
         """Return the state of a key that has no event yet."""
-        return self.state()
+        return self._initial
 
     def decode(self, text: str | bytes) -> S:
         """Return the state stored as JSON. Raises msgspec.ValidationError if it does not fit the class."""

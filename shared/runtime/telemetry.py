@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -41,29 +42,34 @@ _tracer = trace.get_tracer("onefriend")
 _meter = metrics.get_meter("onefriend")
 
 
+class Tally:
+    """A counter to which adding costs an addition: it is read when somebody asks for the metrics."""
+
+    def __init__(self, name: str, description: str) -> None:
+        """Count nothing yet."""
+        self._counts: dict[tuple[tuple[str, str], ...], int] = {}
+        _meter.create_observable_counter(name, callbacks=[self._read], description=description)
+
+    def add(self, amount: int, attributes: Mapping[str, str] | None = None) -> None:
+        """Count."""
+        key = tuple(attributes.items()) if attributes else ()
+        self._counts[key] = self._counts.get(key, 0) + amount
+
+    def _read(self, _: metrics.CallbackOptions) -> list[metrics.Observation]:
+        return [metrics.Observation(count, dict(key)) for key, count in list(self._counts.items())]
+
+
 class Metrics:
     """The counters and histograms of the runtime; services make their own with `counter`."""
 
     def __init__(self) -> None:
         """Create them; they count nothing until `configure` has set a provider."""
-        self.published = _meter.create_counter(
-            "onefriend_events_published", description="events acknowledged by the broker"
-        )
-        self.consumed = _meter.create_counter(
-            "onefriend_events_consumed", description="events applied, by topic"
-        )
-        self.duplicates = _meter.create_counter(
-            "onefriend_events_duplicate", description="events skipped as seen before"
-        )
-        self.retries = _meter.create_counter(
-            "onefriend_retries", description="transactions run again, by cause"
-        )
-        self.quarantined = _meter.create_counter(
-            "onefriend_events_quarantined", description="events put aside"
-        )
-        self.repaired = _meter.create_counter(
-            "onefriend_events_repaired", description="gaps closed from the source"
-        )
+        self.published = Tally("onefriend_events_published", "events acknowledged by the broker")
+        self.consumed = Tally("onefriend_events_consumed", "events applied, by topic")
+        self.duplicates = Tally("onefriend_events_duplicate", "events skipped as seen before")
+        self.retries = Tally("onefriend_retries", "transactions run again, by cause")
+        self.quarantined = Tally("onefriend_events_quarantined", "events put aside")
+        self.repaired = Tally("onefriend_events_repaired", "gaps closed from the source")
         self.requests = _meter.create_histogram(
             "onefriend_request_seconds", unit="s", description="requests answered"
         )
@@ -75,9 +81,9 @@ class Metrics:
 METRICS: Final = Metrics()
 
 
-def counter(name: str, description: str) -> metrics.Counter:
+def counter(name: str, description: str) -> Tally:
     """Return a counter `onefriend_<name>` of a service's own."""
-    return _meter.create_counter(f"onefriend_{name}", description=description)
+    return Tally(f"onefriend_{name}", description)
 
 
 def current_traceparent() -> str | None:

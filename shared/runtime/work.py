@@ -199,17 +199,23 @@ class Work:
 
     # --- recording
 
-    def record(self, stream: Stream[Any], key: str, *payloads: Payload) -> None:
-        """Append events to a locked key: its state evolves at once, here; journal and outbox get them at the end."""
+    def record(self, stream: Stream[S], key: str, *payloads: Payload, folded: S | None = None) -> None:
+        """Append events to a locked key: its state evolves at once, here; journal and outbox get them at the end.
+
+        `folded` is the state after these events (and whatever else the key takes in), where a decision has folded it.
+        """
         held = self._held[stream.kind, key]
-        cause = self.cause
+        cause, actor = self.cause, self.actor
+        if folded is not None:
+            held.state, held.touched = folded, True
+        elif payloads:
+            held.state, held.touched = stream.fold(held.state, payloads), True
+        trace = current_traceparent() or (cause.traceparent if cause else None)
         for payload in payloads:
             contract = contract_of(payload)
             if contract.topic != stream.topic:
                 message = f"{contract.type} belongs to topic {contract.topic}, not to {stream.topic}"
                 raise ValueError(message)
-            held.state = stream.evolve(held.state, payload)
-            held.touched = True
             held.version += 1
             event_id = new_id()
             envelope = Envelope(
@@ -222,8 +228,8 @@ class Work:
                 previous=held.last_event,
                 causation=cause.id if cause else self.command_id,
                 correlation=(cause.correlation or cause.id) if cause else (self.command_id or event_id),
-                traceparent=current_traceparent() or (cause.traceparent if cause else None),
-                actor=self.actor,
+                traceparent=trace,
+                actor=actor,
                 data=payload,
             )
             held.last_event = event_id

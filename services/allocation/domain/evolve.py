@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from shared.contracts.cases import (
 )
 from shared.contracts.envelope import Payload
 from shared.contracts.referrals import ReferralFacts
+from shared.contracts.states import replace
 
 ANSWERS: Final[Mapping[CheckKind, str]] = {
     "admission": "admitted",

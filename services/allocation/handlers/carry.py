@@ -103,12 +103,9 @@ def save(
     """Stage what was told: events, state, rows, hours, timers. `picked` are workers chosen because they seemed free."""
     if not story.told:
         return
-    for one in story.told:
-        if isinstance(one, Payload):
-            work.record(CASE, case, one)
-        else:
-            work.note(CASE, case, one)
+    # The story has folded all of it already, by the same rule.
     payloads = [one for one in story.told if isinstance(one, Payload)]
+    work.record(CASE, case, *payloads, folded=story.state)
     if payloads:
         work.after_commit(partial(_count, payloads))
     after = story.state

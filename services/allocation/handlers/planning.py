@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
@@ -16,6 +15,7 @@ from services.allocation.policy.context import place_in
 from services.allocation.store.policies import Decisions, Policies, Why
 from shared.contracts.cases import CheckKind, Delivery
 from shared.contracts.envelope import Role
+from shared.contracts.states import replace
 
 
 def propose(

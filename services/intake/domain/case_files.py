@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.intake.domain.holds import Hold, Refused, without
@@ -18,6 +18,7 @@ from shared.contracts.referrals import (
     ReferralRejected,
     ReferralRetracted,
 )
+from shared.contracts.states import replace
 
 
 @dataclass(frozen=True)

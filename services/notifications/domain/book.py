@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from shared.contracts.envelope import Payload, datetime
 from shared.contracts.sharing import ANY_REFERRER
+from shared.contracts.states import replace
 
 PartRole = Literal["lead", "hub", "referrer", "asked"]
 PartKey = tuple[str, str, str, str]
