@@ -89,7 +89,7 @@ def dry_run(
         for number, one in enumerate(case["differences"]):
             what = (
                 one["what"].rpartition(" ")[0]
-                if one["what"].startswith(("lead", "limits", "hold"))
+                if one["what"].startswith(("lead ", "limits ", "hold ", "team for "))
                 else one["what"]
             )
             table.add_row("" if number else case["case"], what, _cell(one["is"]), _cell(one["would_be"]))
@@ -220,7 +220,7 @@ def _show_rules(changes: tuple[Difference, ...]) -> None:
 def _table(*columns: str) -> Table:
     table = Table(box=None, padding=(0, 2))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "draft")
     return table
 
 

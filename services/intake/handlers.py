@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from services.intake.core import PERSON
+import msgspec
+
+from services.intake import domain, facts
+from services.intake.core import CASE_FILE, PERSON
 from services.intake.store import following, people
 from shared.contracts.agencies import AgencySucceeded
 from shared.contracts.cases import (
@@ -26,6 +29,7 @@ from shared.contracts.consent import (
     StandingTightened,
 )
 from shared.contracts.envelope import Envelope
+from shared.contracts.referrals import ReferralFacts
 from shared.runtime.handlers import Handlers
 from shared.runtime.stream import Ref
 from shared.runtime.work import Work
@@ -128,3 +132,26 @@ async def eighteenth(work: Work, key: str, _: dict[str, object]) -> None:
         key,
     )
     await people.tell_safety(work, PERSON, key)
+    await _tell_cases(work, key)
+
+
+async def _tell_cases(work: Work, person: str) -> None:
+    """Policies ask whether somebody is under 18: who decides cases hears of the birthday, not of its date."""
+    rows = await work.fetch(
+        """SELECT DISTINCT ON (c.referral, c.position) c.referral, c.position, c.case_id, c.facts
+           FROM party AS p JOIN referral_case AS c ON c.referral = p.referral WHERE p.person = $1 AND p.current""",
+        person,
+    )
+    await work.lock((PERSON, person), *((CASE_FILE, row["case_id"]) for row in rows))
+    for row in rows:
+        before = msgspec.json.decode(row["facts"], type=ReferralFacts)
+        after = facts.of_age(before, person)
+        told = domain.receive(work.state(CASE_FILE, row["case_id"]), after, before) if after != before else []
+        if told:
+            work.record(CASE_FILE, row["case_id"], *told)
+            await work.execute(
+                "UPDATE referral_case SET facts = $3 WHERE referral = $1 AND position = $2",
+                row["referral"],
+                row["position"],
+                msgspec.json.encode(after).decode(),
+            )

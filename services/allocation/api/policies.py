@@ -103,6 +103,7 @@ def _differences(before: Proposal, after: Proposal) -> list[dict[str, Any]]:
 
 def _table(proposal: Proposal) -> dict[str, Any]:
     leads = {f"lead of {p.role} {p.party}": next(iter(p.options), None) for p in proposal.parties}
+    within = {f"team for {p.role} {p.party}": p.team for p in proposal.parties if p.team}
     limits = {f"limits of {p.role} {p.party}": _limits(p.limits) for p in proposal.parties}
     holds = {f"hold of {p.role} {p.party}": p.hold for p in proposal.parties if p.hold}
     checks = {f"check {c.id}": {"gates": list(c.gates), "due": c.due} for c in proposal.checks}
@@ -113,7 +114,7 @@ def _table(proposal: Proposal) -> dict[str, Any]:
         "funder": proposal.funder,
         "team": team,
     }
-    return {**rest, **leads, **limits, **holds, **checks}
+    return {**rest, **leads, **within, **limits, **holds, **checks}
 
 
 def _limits(limits: Any) -> str:  # noqa: ANN401 - contract limits

@@ -82,14 +82,27 @@ class Refused(Exception):
 def referral(story: Story, facts: ReferralFacts, now: datetime) -> bool:
     """A referral, or a later version of one, is known. False if there is nothing new in it."""
     known = story.state.referrals.get(facts.referral)
-    if known is not None and known.version >= facts.version:
+    # Of one version intake may learn more: who a party really is, that somebody has come of age. Its stream is in order.
+    if known is not None and (known.version > facts.version or known == facts):
         return False
     story.tell(Received(now), Learned(facts))
+    if known is not None:
+        _named_no_more(story, known)
     _named_again(story, facts)
     if story.state.closed and facts.initiated_by in ("harmed", "responsible") and story.state.proposal:
         # A person who comes back of their own accord is not turned away by a closed file, nor approached by rule.
         ask_hub(story, "asked_again")
     return True
+
+
+def _named_no_more(story: Story, before: ReferralFacts) -> None:
+    """Whom a version of a referral no longer names, and no other referral does, takes no part."""
+    named = {fact.person for facts in story.state.referrals.values() for fact in facts.parties}
+    for fact in before.parties:
+        known = story.state.parties.get(fact.person)
+        if known and known.place != "out" and fact.person not in named and story.state.closed is None:
+            story.tell(CasePartyLeft(party=fact.person, person=known.person, reason="retracted"))
+            take_out(story, fact.person, "retracted")
 
 
 def _named_again(story: Story, facts: ReferralFacts) -> None:

@@ -1,5 +1,6 @@
 """People: details corrected, doubts decided and undone, everything exported or erased, every reading recorded."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -417,3 +418,12 @@ async def test_a_child_comes_of_age(
 
     await until(grown)
     assert (person, "person.changed") in await events(intake, "people")
+    # Policies ask whether somebody is under 18: they hear of it, and of the month beforehand, never of the day.
+    rows = await intake.pool.fetch(
+        "SELECT type, data FROM journal WHERE topic = 'referrals' ORDER BY position"
+    )
+    told = [(row["type"], json.loads(row["data"])["facts"]) for row in rows]
+    assert [name for name, _ in told] == ["referral.received.v1", "referral.changed.v1"]
+    bands = [[p.get("age_band") for p in facts["parties"] if p["person"] == person] for _, facts in told]
+    assert bands == [["10_to_17"], ["18_to_24"]]
+    assert [facts.get("deadlines", {}).get("turns_18") for _, facts in told] == ["2028-06-01", None]

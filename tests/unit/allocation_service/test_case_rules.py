@@ -555,3 +555,23 @@ def test_a_transfer_keeps_the_leads_and_tells_the_new_hub() -> None:
     assert (again.partnership, again.hub) == ("southshire", "southern-hub")
     assert [each.agency for each in again.parties] == ["beacon", "probation"]
     assert story.state.partnership == "southshire"
+
+
+def test_what_intake_learns_of_one_version_later_is_news_and_who_is_named_no_more_leaves() -> None:
+    state = allocated()
+    same = go_on(state)
+    assert not cases.referral(same, facts(), NOW)
+    carl = "person-carl"
+    parties = (
+        PartyFact(person=ANNA, role="harmed", age_band="18_to_24"),
+        PartyFact(person=carl, role="responsible"),
+    )
+    story = go_on(state)
+    assert cases.referral(story, facts(parties=parties), NOW)
+    assert told(story) == ["CasePartyLeft"]
+    assert story.state.parties[BEN].place == "out"
+    assert story.state.parties[carl].place == "new"
+    assert story.state.closed is None
+    # Said again under the next version, Ben is in the case again.
+    assert cases.referral(story, facts(version=2), NOW)
+    assert story.state.parties[BEN].place == "new"
