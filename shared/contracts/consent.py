@@ -177,11 +177,12 @@ class AttemptOverdue(Payload, frozen=True, kw_only=True):
 
 @event("consent", "person.reached")
 class PersonReached(Payload, frozen=True, kw_only=True):
-    """The person has been spoken to and answered."""
+    """The person has been spoken to and answered. `wide`: in an approach, so for every open case of the person."""
 
     answer: Answer
     case: str
     began: Literal["agency", "person"]
+    wide: bool = False
     not_before: date | None = None
     agency: str | None = None
     at: datetime | None = None

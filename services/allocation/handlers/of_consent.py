@@ -138,8 +138,13 @@ async def standing_loosened(work: Work, event: Envelope) -> None:
 
 @handlers.event(consent.PersonReached, locks=of_case)
 async def person_reached(work: Work, event: Envelope) -> None:
-    """The person has been spoken to and answered."""
+    """The person has been spoken to and answered: in an approach, for all their cases.
+
+    Whoever is responsible in hundreds of cases is asked once whether they are willing, not once for each victim.
+    """
     data: consent.PersonReached = event.data  # type: ignore[assignment]
+    agreed = data.wide and data.answer == "agreed"
+    others = [case for case in await cases_of(work, event.subject) if case != data.case] if agreed else []
     before = work.state(CASE, data.case)
     story = Story(before)
     cases.reached(story, event.subject, data.answer)
@@ -153,6 +158,11 @@ async def person_reached(work: Work, event: Envelope) -> None:
         )
     # What the person said is a fact that policy may ask about.
     await carry_on(work, data.case, story, replan=bool(story.told))
+    for case in others:
+        story = Story(work.state(CASE, case))
+        if story.state.closed is None:
+            cases.reached(story, event.subject, data.answer)
+            await carry_on(work, case, story, replan=bool(story.told))
 
 
 @handlers.event(consent.AttemptRecorded, locks=of_case)

@@ -49,7 +49,8 @@ def propose(
                 found.connection,
                 (found.sentence,),
             )
-        decided, why = decisions.decide(partnership, facts, agencies, connection, sentences)
+        register = agencies.going_on(_deliverer(state))
+        decided, why = decisions.decide(partnership, facts, register, connection, sentences)
     except policy.FactsError as error:
         return _undecided(state, policies.current.arbiter, str(error)), Why.of((str(error),))
     ids = tuple(party.id for party in facts.parties)
@@ -87,6 +88,13 @@ def due_of(state: CaseState, now: datetime) -> DueOf:
         )
 
     return due
+
+
+def _deliverer(state: CaseState) -> str | None:
+    """Return who delivers the case already, unless it gave somebody back or lost them."""
+    found = state.proposal.delivery.agencies[:1] if state.proposal and state.claims else ()
+    lost = {agency for party in state.parties.values() for agency in party.tried}
+    return next((agency for agency in found if agency not in lost), None)
 
 
 def _as_registered(state: CaseState, proposal: Proposal) -> Proposal:

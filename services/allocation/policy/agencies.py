@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import copy
+from typing import Self
 
 import msgspec
 
@@ -23,7 +25,12 @@ class Agency(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Agencies:
-    """The register. Policies name agencies by the ids of their day; `current` follows succession."""
+    """The register. Policies name agencies by the ids of their day; `current` follows succession.
+
+    `delivering` is who delivers the case in question already: whoever is less busy by now does not take it over.
+    """
+
+    delivering: str | None = None
 
     def __init__(self, agencies: Iterable[Agency] = ()) -> None:
         self._by_id: Mapping[str, Agency] = {agency.id: agency for agency in agencies}
@@ -35,6 +42,12 @@ class Agencies:
             Agency(id=p.id, kind=p.kind, name=p.name, areas=tuple(sorted(p.areas)))
             for p in partnership.partners.values()
         )
+
+    def going_on(self, deliverer: str | None) -> Self:
+        """The same register for a case that this agency delivers already (None: nobody does)."""
+        register = copy(self)
+        register.delivering = deliverer
+        return register
 
     def all(self) -> tuple[Agency, ...]:
         """Every agency of the register."""

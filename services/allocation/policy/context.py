@@ -156,6 +156,7 @@ def responsible_values(partnership: Partnership, agencies: Agencies, party: Part
     """A responsible party, `supervised_by` still as the referral has it (empty: the national rules derive it)."""
     kind = party.supervising_kind or _kind(partnership, agencies, party.supervising_agency)
     supervisor = party.supervising_agency if party.supervising_agency in partnership.partners else OTHER
+    holder = party.custody_agency if party.custody_agency in partnership.partners else OTHER
     return {
         "responsible_identified": (_yes(party.identified),),
         "responsible_age": (AGES.get(party.age_band, "unknown"),),
@@ -163,6 +164,7 @@ def responsible_values(partnership: Partnership, agencies: Agencies, party: Part
         "responsible_admitted": (_known(party.admitted),),
         "responsible_willing": (_known(party.willing),),
         "responsible_in_custody": (_yes(party.custody_agency is not None),),
+        "held_in": (holder or OTHER,),
         "responsible_needs": party.needs or ("none",),
         "responsible_prior_contact": (party.prior_contact,),
         "supervised_by": (kind,) if kind in SUPERVISING and kind is not None else (),
@@ -177,6 +179,7 @@ NOBODY: Final[Values] = {
     "responsible_admitted": ("unknown",),
     "responsible_willing": ("unknown",),
     "responsible_in_custody": ("no",),
+    "held_in": (OTHER,),
     "responsible_needs": ("none",),
     "responsible_prior_contact": ("none",),
     "supervised_by": (),

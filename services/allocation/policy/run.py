@@ -170,10 +170,14 @@ class Run:
         outcome = self.name(able[0])
         if choice.choose == "least_loaded" and len(able) > 1:
             several = explanation.listed(map(self.name, able), "and")
-            able.sort(key=self.agencies.load)
-            outcome = f"{self.name(able[0])}, the least loaded of {several}"
+            able.sort(key=lambda agency: (not self._delivers(agency), self.agencies.load(agency)))
+            why = "who delivers already" if self._delivers(able[0]) else f"the least loaded of {several}"
+            outcome = f"{self.name(able[0])}, {why}"
         self.say(section, rule, outcome)
         return tuple(able)
+
+    def _delivers(self, agency: str) -> bool:
+        return self.agencies.delivering in (agency, self.agencies.current(agency))
 
     def agency(self, ref: str, match: Match, view: View, *, partners_only: bool = True) -> str | None:
         """The agency that a reference of a rule stands for, if there is one that takes the case."""

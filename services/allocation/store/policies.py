@@ -171,7 +171,8 @@ class Decisions:
         by_the_hour, by_load = self._momentary(partnership)
         alike = _alike(facts, exact=by_the_hour)
         loads = tuple(agencies.load(partner) for partner in partnership.partners) if by_load else ()
-        key = (partnership.reference, connection, msgspec.json.encode((alike, sentences, loads)))
+        busy = (agencies.delivering, loads) if by_load else ()
+        key = (partnership.reference, connection, msgspec.json.encode((alike, sentences, busy)))
         found = self.known.get(key)
         if found is None:
             proposal = policy.decide(partnership, alike, agencies, connection)

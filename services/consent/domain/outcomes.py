@@ -201,6 +201,7 @@ def _reached(d: Decision, given: _Answered, context: Context) -> None:
             not_before=given.not_before if given.answer == "not_now" else None,
             agency=given.agency,
             at=context.now,
+            wide=given.wide,
         )
         d.tell(key, event)
 
