@@ -15,7 +15,7 @@ from tests.support.running import until
 _numbers = itertools.count(1)
 # How long anything is waited for: far longer than it takes on a machine that is busy with other things.
 SECONDS = 45.0
-HERTFORDSHIRE, NORTHUMBRIA, SUSSEX = ("E23000027", "41"), ("E23000007", "10"), ("E23000033", "47")
+HERTFORDSHIRE = ("E23000027", "41")
 
 
 def why(answer: httpx.Response) -> str:

@@ -26,6 +26,14 @@ async def leads(play: Play, said: Mapping[str, str | None]) -> None:
 
 
 @step
+async def named_worker(play: Play, said: Mapping[str, str]) -> None:
+    """Who of the lead agency is the person's one friend."""
+    for key, worker in said.items():
+        party = await play.party(key)
+        assert party["worker"] == worker, party
+
+
+@step
 async def nobody_leads(play: Play, said: Any) -> None:
     """No agency has been told that it leads these parties."""
     for key in listed(said):

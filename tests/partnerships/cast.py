@@ -2,7 +2,8 @@
 
 `given` names the referring agency (`by`), the offence, the stage, who began (`begun_by`), and its parties: `harmed` and
 `responsible` (unless told otherwise one adult each, the responsible one of low risk and admitting it) or `both`, one or a
-list. What else it says goes into the referral as it stands. Of a party: `age`; `spoken_to`, a label of whoever is spoken to
+list. What else it says goes into the referral as it stands. Of a party: `age`, or `eighteen_in_days`;
+`spoken_to`, a label of whoever is spoken to
 (a child has a parent anyhow, unless `nobody`); `home`, an area; `prior`, an earlier answer; the rest is the referral's own.
 """
 
@@ -76,7 +77,7 @@ class Cast:
         """A party: `key` is its role, numbered from the second on."""
         fields = dict(told)
         role = key.partition("-")[0]
-        age = fields.pop("age", None)
+        age, days_left = fields.pop("age", None), fields.pop("eighteen_in_days", None)
         if fields.get("identified") is False:
             made: dict[str, Any] = {"role": role, **fields}
         else:
@@ -84,7 +85,12 @@ class Cast:
                 k: v for k, v in self.parties.get(key, {}).items() if k not in ("role", "contact_person")
             }
             made = {"role": role, **(before if "name" in before else {**self.human(age), **USUAL[role]})}
-        child = age is not None and age < GROWN_UP
+        if days_left is not None:
+            today = datetime.now(UTC).date()
+            made["date_of_birth"] = (
+                (today + timedelta(days=days_left)).replace(year=today.year - GROWN_UP).isoformat()
+            )
+        child = days_left is not None or (age is not None and age < GROWN_UP)
         label = fields.pop("spoken_to", f"parent of {key}" if child else None)
         if label and label != "nobody":
             who = self._labelled.get(label) or self.human()
@@ -140,6 +146,8 @@ class Cast:
             "offence_class": fields.pop("offence", "burglary"),
             "on": f"2026-02-{1 + number % 28:02d}",
         }
+        if found["offence_class"] == "domestic_burglary":
+            found |= {"offence_class": "burglary", "domestic_burglary": True}
         if place is None:
             return found
         area = areas()[place]

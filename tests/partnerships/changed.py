@@ -10,6 +10,8 @@ from tests.partnerships.play import EVERY, SECONDS, Play, listed, step
 from tests.partnerships.scenario import policy
 from tests.support.running import until
 
+WORKER = ("agency", "team", "active", "named", "deputy", "capacity", "details")
+
 
 def merged(given: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the referral as it is now told: maps are merged, all else is replaced."""
@@ -137,6 +139,41 @@ async def more_like_it(play: Play, said: Mapping[str, Any]) -> None:
 
 
 @step
+async def as_many_lead(play: Play, said: Mapping[str, int]) -> None:
+    """Of the harmed people of the referral so many are led by the agency; all others wait in its queue, each in its turn."""
+    ((agency, count),) = said.items()
+
+    async def so() -> bool:
+        cases = [await play.seen(case) for case in play.cases]
+        led = [
+            p
+            for seen in cases
+            for p in seen.get("parties", [])
+            if p["role"] == "harmed" and p["agency"] == agency
+        ]
+        waiting = [seen for seen in cases if seen.get("status") == "queued"]
+        return len([p for p in led if p["place"] == "led"]) == count and len(waiting) == len(cases) - count
+
+    await until(so, seconds=SECONDS, every=EVERY)
+
+
+@step
+async def has_hours(play: Play, said: Mapping[str, int]) -> None:
+    """A worker who is known gets more hours."""
+    for worker, capacity in said.items():
+        seen = await play.onefriend.call(
+            "allocation", "GET", f"/v1/workers/{worker}", "onefriend", "operator"
+        )
+        body = {**{k: v for k, v in seen.json().items() if k in WORKER}, "capacity": capacity}
+        headers = {"If-Match": seen.headers["etag"]}
+        path = f"/v1/workers/{worker}"
+        answer = await play.onefriend.call(
+            "allocation", "PUT", path, "onefriend", "operator", headers=headers, json=body
+        )
+        assert answer.status_code == 200, answer.text
+
+
+@step
 async def weeks_later(play: Play, said: int) -> None:
     """It is ten on a Tuesday so many weeks later, everywhere."""
     await play.onefriend.at_ten_on_a_tuesday(said)
@@ -152,9 +189,9 @@ async def is_succeeded(play: Play, said: Mapping[str, Any]) -> None:
     assert answer.status_code == 201, answer.text
 
     async def heard() -> bool:
-        party = await play.party(said["of"])
-        answer = await play.cases[0].ask(said["by"], party["party"], purpose="conversation")
-        return answer.status_code != 404
+        body = {"case": play.cases[0].id, "party": (await play.party(said["of"]))["party"]}
+        answer = await play.onefriend.call("consent", "POST", "/v1/contact-checks", said["by"], json=body)
+        return answer.status_code == 200
 
     await until(heard, seconds=SECONDS, every=EVERY)
     play.leads = {

@@ -102,25 +102,30 @@ class Play:
 
     async def run(self) -> None:
         """Post the referral and take the steps, each in its turn."""
+        for one in self.scenario.before:
+            await self._take(one)
         self.document = self.cast.referral(self.given)
         if self.by == "self":
             self.referral = await self_referred(self.onefriend, self.document)
         else:
             self.referral = (await self.onefriend.post_referral(self.by, self.document))["referral"]
         await until(self._matched, seconds=SECONDS, every=EVERY)
-        for number, one in enumerate(self.scenario.then, start=1):
-            ((word, said),) = one.items()
-            assert word in STEPS, f"there is no step {word!r}: use one of {sorted(STEPS)}"
-            try:
-                await STEPS[word](self, said)
-            except AssertionError as error:
-                where = f"{self.scenario.id}, step {number}: {yaml.safe_dump(dict(one), default_flow_style=True).strip()}"
-                raise AssertionError(f"{where}\n{error}\n{await self._holds()}") from error
+        for one in self.scenario.then:
+            await self._take(one)
+
+    async def _take(self, one: Mapping[str, Any]) -> None:
+        ((word, said),) = one.items()
+        assert word in STEPS, f"there is no step {word!r}: use one of {sorted(STEPS)}"
+        try:
+            await STEPS[word](self, said)
+        except AssertionError as error:
+            where = f"{self.scenario.id}: {yaml.safe_dump(dict(one), default_flow_style=True).strip()}"
+            raise AssertionError(f"{where}\n{error}\n{await self._holds()}") from error
 
     async def _holds(self) -> str:
         """What intake holds against the people of the case: the first thing to look at when a permit is refused."""
         found = []
-        for party in (await self.seen()).get("parties", []):
+        for party in (await self.seen()).get("parties", []) if self.cases else []:
             for person in {party["party"], party["person"]}:
                 answer = await self.onefriend.call(
                     "intake", "GET", f"/v1/people/{person}", "onefriend", "hub", "people.write"

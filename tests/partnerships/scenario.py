@@ -2,7 +2,7 @@
 
 They stand in `scenarios/<partnership>.yaml` and go through the public API of all four services. `sentence` is quoted from
 the source; `given` is the referral (`cast.py`), `then` a list of steps in order, each one word with what belongs to it
-(`allocated.py`, `spoken.py`, `changed.py`).
+(`allocated.py`, `spoken.py`, `changed.py`); `before`, steps that come before the referral.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import yaml
 
 FOLDER: Final = Path(__file__).parent / "scenarios"
 POLICIES: Final = Path(__file__).parents[2] / "services" / "allocation" / "policies"
-FIELDS: Final = {"scenario", "kind", "sentence", "source", "given", "then", "alone"}
+FIELDS: Final = {"scenario", "kind", "sentence", "source", "before", "given", "then", "alone"}
 # What each partnership must show at least once; other kinds are the rows and traps that are its own.
 KINDS: Final = ("victim-led", "offender-led", "young offender", "sensitive", "refusal", "withdrawal", "move")
 OWN: Final = "its own rule"
@@ -42,6 +42,7 @@ class Scenario:
     kind: str
     sentence: str
     source: str
+    before: Sequence[Mapping[str, Any]]
     given: Mapping[str, Any]
     then: Sequence[Mapping[str, Any]]
     alone: bool
@@ -64,7 +65,8 @@ def scenarios() -> tuple[Scenario, ...]:
                 f"{where}: kind {entry['kind']!r}: use one of {KINDS} or {OWN!r}"
             )
             assert entry["source"] in SOURCES, f"{where}: source {entry['source']!r} unknown"
-            assert all(len(step) == 1 for step in entry["then"]), (
+            steps = [*entry.get("before", ()), *entry["then"]]
+            assert all(len(step) == 1 for step in steps), (
                 f"{where}: a step is one word with what belongs to it"
             )
             found.append(
@@ -75,6 +77,7 @@ def scenarios() -> tuple[Scenario, ...]:
                     kind=entry["kind"],
                     sentence=entry["sentence"],
                     source=entry["source"],
+                    before=entry.get("before", ()),
                     given=entry["given"],
                     then=entry["then"],
                     alone=entry.get("alone", False),
