@@ -152,16 +152,14 @@ def _count(tally: Tally, one: Arena, history: History, found: list[Violation]) -
     tally.referrals += len(history.referrals)
     tally.redeemed_after_no = max(tally.redeemed_after_no, longest_after_a_no(one, history.humans))
     tally.slowest = max(tally.slowest, history.converged_after)
-    for name, withdrawal, _, _ in history.withdrawals:
-        told = [
-            t
-            for t in one.records.of("withdrawal")
-            if t.agency == name and t.body.get("withdrawal") == withdrawal
-        ]
-        last = told[-1].body
-        tally.clean += last.get("outcome") == "clean"
-        tally.in_flight += last.get("outcome") == "in_flight"
-        tally.recorded += last.get("state") != "in_force"
+    last = {
+        t.body["withdrawal"]: t.body
+        for t in one.records.of("withdrawal")
+        if t.asked_at >= history.began and "withdrawal" in t.body
+    }
+    tally.clean += sum(body.get("outcome") == "clean" for body in last.values())
+    tally.in_flight += sum(body.get("outcome") == "in_flight" for body in last.values())
+    tally.recorded += sum(body.get("state") != "in_force" for body in last.values())
     for violation in found:
         tally.harm[violation.promise.name] += 1
         tally.stories.append(f"{label(history.faults)}\n{violation}")

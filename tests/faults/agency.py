@@ -155,9 +155,16 @@ class Agency:
             if told is not None and told.status == CREATED:
                 attempt = self.ring if channel == "phone" else self.write
                 attempts.append(attempt(told.body["permit"], told.body["fence"], worker))
+        if attempts and self.draw.random() < 0.25:  # a share: says no at this very moment, to somebody else
+            attempts.append(self.draw.choice(self.rivals or [self]).no_from(entry))
         await asyncio.gather(*attempts)
         if attempts and self.draw.random() < 0.15:  # a share
             await self.hand_over(entry)
+
+    async def no_from(self, entry: dict[str, Any]) -> None:
+        """Take a no from somebody whom another agency is about to contact."""
+        await asyncio.sleep(self.draw.uniform(0, 1.2))
+        await self.withdraw({"person": entry["party"]})
 
     async def hand_over(self, entry: dict[str, Any]) -> None:
         """Ask that whoever policy names take over: whether that may be is for others to say."""

@@ -93,9 +93,15 @@ class Evidence:
         lines += [(t.answered_at, t.line()) for t in self.arena.records.told if self._is_about(t, human)]
         return [f"{at:.3f} {text}"[:300] for at, text in sorted(lines)][-60:]
 
+    def is_no_of(self, told: Told, human: Human) -> bool:
+        """Whether a withdrawal was this human's: by what is known of them, by their link, or by an id."""
+        return human.phone in told.about or any(
+            key in told.about for key, other in self.human_of.items() if other == human
+        )
+
     def _is_about(self, told: Told, human: Human) -> bool:
         if told.what in {"withdrawal", "link"}:
-            return human.phone in told.about
+            return self.is_no_of(told, human)
         if told.what == "led":
             return self.human_of.get(told.about) == human
         return told.what in {"release", "outcome", "message"} and self.person_of(told.about) == human
@@ -162,7 +168,7 @@ def _approaches(seen: Evidence, human: Human) -> Iterator[Violation]:
 def _after_a_no(seen: Evidence, human: Human, history: History) -> Iterator[Violation]:
     """N2, as the agencies and the person saw it."""
     for told in (*seen.arena.records.of("withdrawal"), *seen.arena.records.of("link")):
-        if human.phone not in told.about or told.status not in {200, 201, 202}:
+        if not seen.is_no_of(told, human) or told.status not in {200, 201, 202}:
             continue
         named = {attempt["permit"] for attempt in told.body.get("in_flight") or ()}
         certain = told.body.get("state") == "in_force"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests.faults.agency import OK, Agency
+from tests.faults.agency import ACCEPTED, CREATED, OK, Agency
 from tests.faults.arena import Arena
 from tests.faults.faults import FAULTS
 from tests.faults.people import HERTFORDSHIRE, LEADS, NORTHUMBRIA, Human
@@ -31,8 +32,7 @@ class History:
     faults: tuple[str, ...]
     humans: list[Human] = field(default_factory=list)
     referrals: dict[str, tuple[str, Human]] = field(default_factory=dict)
-    withdrawals: list[tuple[str, str, Human, float]] = field(default_factory=list)
-    refused_second: int = 0
+    began: float = field(default_factory=time.time)
     converged_after: float = -1.0
     unsettled: list[str] = field(default_factory=list)
     last: list[str] = field(default_factory=list)
@@ -157,9 +157,7 @@ class Episode:
         ]
         if self.draw.random() < 0.3 and await self._by_link(human):  # a share
             return
-        told = await agency.withdraw({"identifiers": human.identifiers()})
-        if told is not None and told.status in {201, 202}:
-            self.history.withdrawals.append((agency.name, told.body["withdrawal"], human, told.answered_at))
+        await agency.withdraw({"identifiers": human.identifiers()})
 
     async def _by_link(self, human: Human) -> bool:
         """By the link in a message, if one has come: pressed, not merely opened. It is known to have worked by its page."""
@@ -213,12 +211,21 @@ class Episode:
                     for referral in self.history.referrals
                     if (line := await self._referral_open(referral))
                 ],
-                *[line for no in self.history.withdrawals if (line := await self._withdrawal_open(*no[:3]))],
+                *[line for no in self._noes() if (line := await self._withdrawal_open(*no))],
             ]
         except httpx.HTTPError as error:
             self._open = [f"a service does not answer: {type(error).__name__}"]
         self._last_open = self._open or self._last_open
         return not self._open
+
+    def _noes(self) -> list[tuple[str, str, Human | None]]:
+        """Return who was told of which withdrawal, and of whom, where that is known without the services."""
+        humans = {json.dumps({"identifiers": human.identifiers()}): human for human in self.history.humans}
+        return [
+            (told.agency, str(told.body["withdrawal"]), humans.get(told.about))
+            for told in self.arena.records.of("withdrawal")
+            if told.asked_at >= self.history.began and told.status in {CREATED, ACCEPTED}
+        ]
 
     async def _referral_open(self, referral: str) -> str:
         name, human = self.history.referrals[referral]
@@ -230,7 +237,7 @@ class Episode:
         self.arena.pairs |= {case["case"]: both for case in body["cases"]}
         return "" if body["cases"] or body["holds"] else f"referral {referral} of {name}: {body}"
 
-    async def _withdrawal_open(self, name: str, withdrawal: str, human: Human) -> str:
+    async def _withdrawal_open(self, name: str, withdrawal: str, human: Human | None) -> str:
         """A no of somebody whom nobody had referred yet stays recorded: then every referral must have been stopped by it."""
         answer = await self.arena.onefriend.call("intake", "GET", f"/v1/withdrawals/{withdrawal}", name)
         if answer.status_code != OK:
