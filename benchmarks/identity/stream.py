@@ -113,6 +113,7 @@ class Ours:
             for key in self.keys(record, pair):
                 index[key].append(record)
         self._known.add(self.people[record])
+        self._stored += 1
 
     def keys(self, record: int, pair: tuple[int, int]) -> list[str]:
         """The record's keys under one model, remembered."""
@@ -154,7 +155,7 @@ class Ours:
     def best(self, record: int) -> Best | None:
         """The best candidate; None for nobody."""
         self.looked_up += 1
-        prior = prior_odds(len(self._known) + (self.crowd.people if self.crowd else 0))
+        prior = self._prior()
         best: dict[int, tuple[float, int, frozenset[Rule]]] = {}
         for other in self.candidates(record):
             bits, rules = self.evidence(record, other)
@@ -174,9 +175,15 @@ class Ours:
         stops = {rule for rule in rivals[0].rules if rule.stops}
         model = self.folds.model(self.folds.of[record], self.folds.of[record])
         ask = not stops and bool(settling(self.records[record], rivals[0].odds, model))
-        return Best(
-            int(rivals[0].person), normalised(rivals), bool(stops - _ALONE), bool(stops & _ALONE), ask
-        )
+        score, stopped = normalised(rivals), bool(stops - _ALONE)
+        # What the rule about names alone holds is taken to be joined by a person in the end.
+        self._joined += score >= model.join_at and not stopped
+        return Best(int(rivals[0].person), score, stopped, bool(stops & _ALONE), ask)
+
+    def _prior(self) -> float:
+        """As the service has it: from its own joins. Of invented people every other referral was about somebody known."""
+        invented = self.crowd.people if self.crowd else 0
+        return prior_odds(self._stored - self._joined + invented, self._stored + 2 * invented)
 
 
 class Crowd(Protocol):

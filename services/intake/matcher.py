@@ -42,7 +42,10 @@ IDLE_SECONDS = 0.5
 LINGER_PER_REFERRAL = 0.002
 LINGER_MOST = 0.03
 _COUNT_SECONDS = 60
-_COUNT = "SELECT count(*) FROM stream WHERE kind = 'person'"
+_COUNT = """
+SELECT (SELECT count(*) FROM stream WHERE kind = 'person') AS people,
+       (SELECT count(*) FROM party WHERE record IS NOT NULL) AS referrals
+"""
 RECEIVED = counter("referrals_matched", "referrals whose people were worked out")
 ANSWERS = counter("identity_answers", "people of referrals, by answer: join, hold, different")
 DELAYED = counter("referrals_put_off", "referrals that could not be matched and are tried again")
@@ -56,6 +59,7 @@ class Matcher:
     cache: RecordCache = field(init=False)
     hot: HotKeys = field(default_factory=HotKeys)
     _count: int = 0
+    _referrals: int = 0
     _counted: float = field(default=-1e9)
 
     def __post_init__(self) -> None:
@@ -103,7 +107,8 @@ class Matcher:
 
     async def _refresh_count(self) -> None:
         if time.monotonic() - self._counted > _COUNT_SECONDS:
-            self._count = await self.service.pool.fetchval(_COUNT)
+            row = await self.service.pool.fetchrow(_COUNT)
+            self._count, self._referrals = (row["people"], row["referrals"]) if row else (0, 0)
             self._counted = time.monotonic()
 
     # --- one batch, in one transaction; may be run several times
@@ -113,7 +118,7 @@ class Matcher:
         if not batch:
             return 0
         pending = await load(work, self.service.doorstep, batch)
-        crowd = Crowd(self.cache, self.hot, self._count)
+        crowd = Crowd(self.cache, self.hot, self._count, self._referrals)
         people = [one for p in pending for one in p.people if one.identified]
         await crowd.gather(work, people)
         for p in pending:
@@ -142,7 +147,7 @@ class Matcher:
         return len(pending)
 
     def _committed(self, referrals: int, people: Sequence[Someone], crowd: Crowd) -> None:
-        self._count = crowd.count
+        self._count, self._referrals = crowd.count, crowd.referrals or 0
         RECEIVED.add(referrals)
         answers = Counter(one.decision.answer if one.decision else "none" for one in people)
         for answer, count in answers.items():

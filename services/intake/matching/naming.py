@@ -55,7 +55,7 @@ def _weighed(field: str, level: str, rarity: float, model: Model) -> Line:
     return Line(field, level, model.lines[field][level].bits + rarity)
 
 
-def _forename(  # noqa: PLR0911 - a ladder of levels, best first
+def _forename(  # noqa: C901, PLR0911 - a ladder of levels, best first
     a: tuple[str, ...], b: tuple[str, ...], called_a: tuple[str, ...], called_b: tuple[str, ...], model: Model
 ) -> Line:
     if not a or not b:
@@ -63,12 +63,9 @@ def _forename(  # noqa: PLR0911 - a ladder of levels, best first
     names = model.forenames
     one, other = a[0], b[0]
     if one == other:
-        letter = len(one) == 1 and one.isascii()  # an initial twice says what an initial says; 李 is a name
-        return (
-            model.lines["forename"]["initial"]
-            if letter
-            else _weighed("forename", "same", names.rarity(one), model)
-        )
+        if _letter(one):
+            return model.lines["forename"]["initial"]
+        return _weighed("forename", "same", names.rarity(one), model)
     shared = one if one in b or one in called_b else other if other in a or other in called_a else ""
     if shared:
         return _weighed("forename", "another_of_theirs", names.rarity(shared), model)
@@ -90,6 +87,11 @@ def _forename(  # noqa: PLR0911 - a ladder of levels, best first
     return model.lines["forename"]["different" if names.known(one) and names.known(other) else "odd"]
 
 
+def _letter(name: str) -> bool:
+    """An initial: twice it says no more than once. 李 is a name."""
+    return len(name) == 1 and name.isascii()
+
+
 def _spelling(one: str, other: str) -> str:
     """Slips between two names: a key beside the right one, another letter, two letters of a long name; "" for more."""
     shorter = min(len(one), len(other))
@@ -104,7 +106,7 @@ def _further(a: tuple[str, ...], b: tuple[str, ...], model: Model) -> Line:
     if len(a) < 2 or len(b) < 2:  # noqa: PLR2004 - no second forename
         return NOTHING["other_forenames"]
     names, levels = model.forenames, model.lines["other_forenames"]
-    shared = [name for name in a[1:] if name in b[1:]]
+    shared = [name for name in a[1:] if name in b[1:] and not _letter(name)]
     if shared:
         return _weighed("other_forenames", "same", names.rarity(shared[0]), model)
     for one in a[1:]:

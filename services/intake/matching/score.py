@@ -20,6 +20,8 @@ Answer = Literal["join", "hold", "different"]
 _NEW_EVIDENCE = (
     6.0  # bits more than a person had when deciding "not the same": worth asking that person again
 )
+_SUPPOSED = 10  # referrals about somebody known, and as many about somebody new, supposed before the first
+_LEAST_KNOWN, _MOST_KNOWN = 0.02, 0.75  # shares of referrals
 _LASTING = frozenset(
     {Rule.IDENTIFIERS_DIFFER, Rule.BIRTH_DATES_FAR_APART, Rule.PARENT_AND_CHILD, Rule.TOLD_APART}
 )
@@ -83,17 +85,19 @@ def decide(
     candidates: Sequence[Candidate],
     *,
     people_in_store: int,
+    referrals_in_store: int | None = None,
     hot: Collection[str] = (),
     model: Model | None = None,
 ) -> Decision:
     """Who the record is.
 
     `candidates` are all stored records that share a key with it; `hot` the keys whose bound was hit (plain, not their
-    HMACs); `people_in_store` sets the prior: the more people, the more of them are alike by chance.
+    HMACs). The prior: the more people, the more of them are alike by chance; the more referrals there were of so many
+    people, the likelier it is that somebody is known.
     """
     model = model or models.load()
     known = _without_crowds(record, hot)
-    rivals = rank(known, candidates, people_in_store, model)
+    rivals = rank(known, candidates, prior_odds(people_in_store, referrals_in_store), model)
     answer = _answer(known, rivals, model)
     if identity_incomplete(record):
         alike = [rival.person for rival in rivals if rival.odds >= model.hold_at]
@@ -126,14 +130,20 @@ def _without_crowds(record: Record, hot: Collection[str]) -> Record:
     )
 
 
-def prior_odds(people_in_store: int) -> float:
-    """Bits, before any evidence: each person of the store, and "nobody known", are as likely as each other."""
-    return -log2(max(people_in_store, 1) + 1)
+def prior_odds(people_in_store: int, referrals_in_store: int | None = None) -> float:
+    """Bits, before any evidence: that it is this one of the store's people rather than nobody known.
+
+    Until enough has been seen (or when nothing is said of it) every other referral is taken to be about somebody known.
+    """
+    people, seen = max(people_in_store, 1), max(referrals_in_store or 0, 0)
+    recognised = max(seen - people_in_store, 0) if referrals_in_store is not None else 0
+    share = (recognised + _SUPPOSED) / (seen + 2 * _SUPPOSED)
+    share = min(max(share, _LEAST_KNOWN), _MOST_KNOWN)
+    return log2(share / (1.0 - share)) - log2(people + 1)
 
 
-def rank(record: Record, candidates: Iterable[Candidate], people_in_store: int, model: Model) -> list[Rival]:
+def rank(record: Record, candidates: Iterable[Candidate], prior: float, model: Model) -> list[Rival]:
     """One rival for each person, by its best record, best first; a contradiction with any of its records counts."""
-    prior = prior_odds(people_in_store)
     best: dict[str, Rival] = {}
     for candidate in candidates:
         evidence = compare(record, candidate.record, model)

@@ -65,11 +65,12 @@ class HotKeys:
 class Crowd:
     """Everybody that the people of a batch might be. Grows with the batch: its second referral meets its first."""
 
-    def __init__(self, cache: RecordCache, hot: HotKeys, count: int) -> None:
-        """`count` is how many people are stored: among more people a coincidence is likelier."""
+    def __init__(self, cache: RecordCache, hot: HotKeys, count: int, referrals: int | None = None) -> None:
+        """`count` is how many people are stored: among more people a coincidence is likelier. `referrals`: of them all."""
         self._cache = cache
         self._hot = hot
         self.count = count
+        self.referrals = referrals
         self._under: dict[bytes, list[str]] = {}
         self._stored: dict[bytes, int] = {}
         self._records: dict[str, list[Record]] = {}
@@ -123,7 +124,11 @@ class Crowd:
         """Decide who this is, and add them to the crowd."""
         own = self.members(one.previous) if one.previous and not _replaced(one) else set()
         candidates, hot = self._candidates(one, own)
-        one.decision = matching.decide(one.record, candidates, people_in_store=self.count, hot=hot)
+        one.decision = matching.decide(
+            one.record, candidates, people_in_store=self.count, referrals_in_store=self.referrals, hot=hot
+        )
+        if self.referrals is not None and not own:
+            self.referrals += 1
         joined = one.decision.people[0] if one.decision.answer == "join" else None
         if own:
             # A later version of the same referral: its party stays who it was, and may turn out to be somebody else too.

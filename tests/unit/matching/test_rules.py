@@ -237,6 +237,23 @@ def test_the_prior_follows_the_size_of_the_store() -> None:
     assert small.score - large.score == pytest.approx(16.5, abs=0.1)
 
 
+def test_the_prior_follows_how_often_people_were_known_before() -> None:
+    def score(referrals: int | None) -> float:
+        known = [Candidate("p0", normalise(ANNA))]
+        decision = decide(
+            normalise(person(identifiers=None, phones=None, emails=None)),
+            known,
+            people_in_store=10_000,
+            referrals_in_store=referrals,
+        )
+        return decision.score
+
+    assert score(10_000) < score(12_000) < score(20_000) < score(30_000)
+    assert score(20_000) == pytest.approx(score(None), abs=0.01)  # every other one, as is supposed at first
+    assert score(None) - score(10_000) < 6  # a store of strangers raises the bar, and no more than that
+    assert score(10**9) == score(10**8)
+
+
 def test_one_missing_field_would_settle_it_and_the_agency_is_asked() -> None:
     moved: Person = {
         "forenames": "Ann",
