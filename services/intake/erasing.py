@@ -47,6 +47,17 @@ async def erase(work: Work, service: Intake, person: str, reason: str) -> list[s
     return group
 
 
+async def erase_again(work: Work, service: Intake, person: str) -> None:
+    """Destroy what a restored database has of somebody who had been erased. Everybody knows already: nothing is told."""
+    tags, keys = await _hashes(work, service, [person])
+    await candidates.lock_tags(work, keys | tags)
+    await work.lock((PERSON, person))
+    await withdrawals.suppress(work, tags, f"erasure:{person}", "erased")
+    await _destroy(work, [person])
+    work.cancel_timer("eighteenth", person)
+    service.keyring.forget()
+
+
 async def _hashes(work: Work, service: Intake, group: list[str]) -> tuple[set[bytes], set[bytes]]:
     """Return the suppression's and the blocking keys' hashes of everything that was ever said of a person.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.intake import api
+from services.intake import api, restoring
 from services.intake.core import CASE_FILE, PERSON, Intake
 from services.intake.handlers import handlers
 from services.intake.matcher import match_loop
@@ -25,4 +25,5 @@ def build(settings: Settings) -> Intake:
         loops=[match_loop, tell_loop, withdraw_loop, self_referral_loop],
         streaming=api.STREAMING,
         direct=api.DIRECT,
+        restored=restoring.erase_again,
     )

@@ -54,7 +54,7 @@ class PartyFact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `supervising_agency` and `custody_agency` are agency ids (`supervising_kind` where only the kind is known); `home_area`
     a police area, `district` an outward postcode. `caseworker` and `liaison_officer` are worker ids: neither facilitates.
-    `needs` are codes. `admitted` and `willing` are None when nobody has said.
+    `needs` are codes. `admitted` and `willing` are None when nobody has said. `position`: its place in the referral as sent.
     """
 
     person: str
@@ -72,6 +72,7 @@ class PartyFact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     prior_contact: PriorAnswer = "none"
     prior_contact_agency: str | None = None
     language: str | None = None
+    position: int = 0
     vulnerable: bool = False
     enhanced_rights: bool = False
     identified: bool = True
@@ -101,6 +102,8 @@ class ReferralFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """One referral as routing sees it. `sensitive` lists the special classes that apply (may be empty).
 
     `programme` is a scheme that the partnership's policy names; `domestic_burglary`: the burglary was of a home.
+    `reference_tag` is a keyed hash of the agency's own reference, which only intake can make: by it a restored intake knows
+    again what is sent to it anew.
     """
 
     referral: str
@@ -124,6 +127,7 @@ class ReferralFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     # From an older system's register, imported before the first day: who leads there already, and its worker.
     register_lead: str | None = None
     register_worker: str | None = None
+    reference_tag: str = ""
 
 
 @event("referrals", "referral.received")

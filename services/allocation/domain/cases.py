@@ -24,6 +24,7 @@ from services.allocation.domain.evolve import (
     TeamTakes,
 )
 from services.allocation.domain.reasons import LINKED, UNSUPPORTED
+from services.allocation.domain.returning import named_again
 from services.allocation.domain.route import (
     CHECKS,
     NOT_CONTACTABLE,
@@ -88,7 +89,7 @@ def referral(story: Story, facts: ReferralFacts, now: datetime) -> bool:
     story.tell(Received(now), Learned(facts))
     if known is not None:
         _named_no_more(story, known)
-    _named_again(story, facts)
+    named_again(story, facts)
     if story.state.closed and facts.initiated_by in ("harmed", "responsible") and story.state.proposal:
         # A person who comes back of their own accord is not turned away by a closed file, nor approached by rule.
         ask_hub(story, "asked_again")
@@ -103,22 +104,6 @@ def _named_no_more(story: Story, before: ReferralFacts) -> None:
         if known and known.place != "out" and fact.person not in named and story.state.closed is None:
             story.tell(CasePartyLeft(party=fact.person, person=known.person, reason="retracted"))
             take_out(story, fact.person, "retracted")
-
-
-def _named_again(story: Story, facts: ReferralFacts) -> None:
-    """Who had gone because a referral was taken back is in the case again; so is a case that had closed for that alone."""
-    if story.state.closed in UNSUPPORTED:
-        story.tell(Reopened(), CaseResumed(reason="referred_again"))
-        return
-    for fact in facts.parties:
-        known = story.state.parties.get(fact.person)
-        if (
-            known is not None
-            and known.place == "out"
-            and known.reason in UNSUPPORTED
-            and not story.state.closed
-        ):
-            story.tell(Placed(fact.person, "new"))
 
 
 def drop(story: Story, referral_id: str, reason: str) -> None:

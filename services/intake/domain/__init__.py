@@ -16,7 +16,7 @@ from services.intake.domain.case_files import (
     receive,
     retract,
 )
-from services.intake.domain.holds import ANSWERABLE, Hold, Refused, answered
+from services.intake.domain.holds import ANSWERABLE, LOST, Hold, Refused, answered, lost_hold
 from services.intake.domain.people import (
     PersonState,
     change_safety,
@@ -32,6 +32,7 @@ from services.intake.domain.safety import CHANNELS, merge_safety
 __all__ = [
     "ANSWERABLE",
     "CHANNELS",
+    "LOST",
     "CaseFileState",
     "Hold",
     "KnownReferral",
@@ -49,6 +50,7 @@ __all__ = [
     "lift_person",
     "lift_referral",
     "link",
+    "lost_hold",
     "merge_safety",
     "receive",
     "retract",

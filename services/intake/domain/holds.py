@@ -36,6 +36,15 @@ def answered(holds: Mapping[str, Hold], still: Iterable[str]) -> list[str]:
     return [hold for hold, why in holds.items() if why.reason in ANSWERABLE and hold not in wanted]
 
 
+# Of a case whose referral has to be sent again, and of a person of whom less is held than was told: after a restore.
+LOST: Final = "details_lost"
+
+
+def lost_hold(referral: str, case: str) -> str:
+    """Return the id of the hold of a case whose referral has to be sent again."""
+    return f"{referral}:{case}:lost"
+
+
 def without(holds: Mapping[str, Hold], hold: str) -> Mapping[str, Hold]:
     """Return the holds without this one."""
     return {key: value for key, value in holds.items() if key != hold}

@@ -85,7 +85,7 @@ async def load(work: Work, doorstep: Doorstep, batch: Sequence[Due]) -> list[Pen
             doorstep.keyring, due, referral, rows[0]["version_key"],
             [(row["id"], row["position"], row["contact"], row["role"], row["key"]) for row in rows],
         )  # fmt: skip
-    later = [due.id for due in batch if due.version > 1]
+    later = [due.id for due in batch if due.version > 1 or due.status == "lost"]
     if later:
         await _add_earlier(work, doorstep.keyring, found, later)
     return [found[due.id] for due in batch if due.id in found]

@@ -91,7 +91,8 @@ class Teller:
             one = pending.party(position)
             contacts = [c.person for c in pending.contacts(position)]
             assert isinstance(one.human, Party)  # noqa: S101 - contacts are not at party()
-            parties.append(facts.party_fact(pending.referral, one.human, one.person, contacts, self._today))
+            fact = facts.party_fact(pending.referral, one.human, one.person, contacts, self._today)
+            parties.append(msgspec.structs.replace(fact, position=position))
             if one.identified:
                 self._refer(pending, place.case, incident, one, said, other_safety, contacts=contacts)
         self._refer_contacts(pending, place, incident, said, other_safety)
@@ -99,7 +100,7 @@ class Teller:
         births = [pending.party(position).human.date_of_birth for position in place.positions]
         adult = facts.coming_of_age(births, self._today)
         current = facts.referral_facts(posted, incident, parties, adult)
-        self._file(pending, place, current)
+        self._file(pending, place, msgspec.structs.replace(current, reference_tag=due.reference_tag.hex()))
         self._hold_case(pending, place)
         for position in place.positions:
             self._hold_people(pending, place, pending.party(position))
@@ -187,6 +188,7 @@ class Teller:
         assert isinstance(harmed.human, Party)  # noqa: S101 - as above
         missing = facts.agreement_missing(pending.referral, harmed.human)
         self._case_hold(pending, place, f"{base}:agreement", "agreement_to_share_missing", missing)
+        self._case_hold(pending, place, domain.lost_hold(referral, place.case), domain.LOST, ())
         ask = self._asked(harmed)
         self._case_hold(pending, place, f"{base}:identity", "identity_incomplete", ask)
         if place.doubt:

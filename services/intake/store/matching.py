@@ -181,7 +181,7 @@ WITH placed AS (
     version = excluded.version, facts = excluded.facts, incident = excluded.incident
 ), finished AS (
   UPDATE referral SET status = 'matched'
-  FROM unnest($19::uuid[]) AS d(id) WHERE referral.id = d.id AND referral.status = 'received'
+  FROM unnest($19::uuid[]) AS d(id) WHERE referral.id = d.id AND referral.status IN ('received', 'lost')
 )
 DELETE FROM to_match WHERE referral = ANY($19::uuid[])
 """

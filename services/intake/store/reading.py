@@ -15,7 +15,7 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 # What its agency alone can answer is always told. What else is told is for the sharing agreement to say; and never the
 # reasons that would tell of other agencies, or of a person's "no".
-_ASKED: Final = frozenset({"identity_incomplete", "agreement_to_share_missing"})
+_ASKED: Final = frozenset({"identity_incomplete", "agreement_to_share_missing", "details_lost"})
 _TOLD: Final = _ASKED | {"incident_doubtful", "unsafe_contact", "contact_person_unsafe"}
 _STATUS: Final = """
 SELECT r.id::text AS referral, r.agency, r.version, r.status, r.reason, r.received_at,
