@@ -8,6 +8,7 @@ from services.allocation.api import (
     drafts,
     holding,
     measures,
+    meeting_acceptance,
     meetings,
     moving,
     policies,
@@ -23,5 +24,6 @@ routers: tuple[APIRouter, ...] = (
     policies.router,
     drafts.router,
     meetings.router,
+    meeting_acceptance.router,
     measures.router,
 )
