@@ -7,7 +7,6 @@ import logging
 import random
 from dataclasses import dataclass
 
-import httpx
 from cryptography.exceptions import InvalidTag
 
 from services.notifications import store
