@@ -184,6 +184,8 @@ class Episode:
         began, took = time.monotonic(), -1.0
         self.arena.last_unsettled = []
         try:
+            # The bound is that of running services: on a machine that does other things, one takes its time to start.
+            await self.arena.onefriend.ready()
             await until(self._answered, seconds=CONVERGED_WITHIN, every=0.3)
             settled = await self.arena.settled(CONVERGED_WITHIN)
             took = time.monotonic() - began
@@ -198,6 +200,7 @@ class Episode:
             self.history.converged_after = took
         else:
             self.history.unsettled += await self.arena.unsettled()
+            self.history.unsettled += await self.arena.onefriend.not_ready()
 
     def _idle(self) -> bool:
         return not any(agency.busy for agency in self.agencies.values())

@@ -119,6 +119,19 @@ class Fleet:
         """Wait until every service says that it is ready."""
         await asyncio.gather(*(process.ready(seconds) for process in self.processes.values()))
 
+    async def not_ready(self) -> list[str]:
+        """Say which services are not ready, and what they say of it."""
+        found = []
+        for name, process in self.processes.items():
+            try:
+                answer = await self.http.get(f"{process.url}/readyz", timeout=5)
+                found += [] if answer.is_success else [f"{name}: {answer.text}"]
+            except httpx.HTTPError as error:
+                found.append(
+                    f"{name}: {type(error).__name__}, process {'runs' if process.running else 'has ended'}"
+                )
+        return found
+
     def mend(self) -> None:
         """End every fault of the ways."""
         for way in self.ways.values():
