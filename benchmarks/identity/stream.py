@@ -105,14 +105,13 @@ class Ours:
         self._index: dict[tuple[int, int], dict[str, list[int]]] = {
             pair: defaultdict(list) for pair in self.folds.models
         }
-        self._known: set[int] = set()
+        self._stored = self._joined = 0
 
     def add(self, record: int) -> None:
         """Store it."""
         for pair, index in self._index.items():
             for key in self.keys(record, pair):
                 index[key].append(record)
-        self._known.add(self.people[record])
         self._stored += 1
 
     def keys(self, record: int, pair: tuple[int, int]) -> list[str]:
