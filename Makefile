@@ -64,6 +64,14 @@ faults-long: .venv/.develop ## Every fault, alone and in pairs; goes on where it
 crash-points: .venv/.develop ## Kill each service at each numbered point
 	$(PYTHON) -m tests.faults.points $(ARGS)
 
+.PHONY: simulate simulate-long
+simulate: .venv/.develop ## Run 2,000 histories of the services on simulated time, with everything going wrong that can
+	$(PYTHON) -m tests.simulation $(ARGS)
+
+simulate-long: .venv/.develop ## Run 100,000 of them, and look for every planted bug
+	$(PYTHON) -m tests.simulation --histories 100000 $(ARGS)
+	$(PYTHON) -m tests.simulation --mutants
+
 .PHONY: bench
 bench: .venv/.develop ## Measure cost and speed, as ratios within one run
 	$(PYTHON) -m benchmarks $(ARGS)

@@ -182,7 +182,7 @@ ALPHABETS = (
         ticks=4,
         records=("a",),
         agencies=("X",),
-        small=13,
+        small=8,
     ),
     Alphabet(
         "withdrawn meanwhile",
@@ -191,7 +191,7 @@ ALPHABETS = (
         ticks=2,
         records=("a",),
         agencies=("X",),
-        small=10,
+        small=8,
     ),
     Alphabet("holding", CORE | {"link", "hold", "erase", "park"}, links=1, ticks=0, small=6),
     Alphabet(

@@ -156,13 +156,19 @@ MUTANTS = (
         CONTACT, "        if state.unresolved:\n", "        if False:\n",
     ),
     _one(
-        "granted_while_in_flight", "nothing is granted while an attempt is in flight", "releasing", "N4",
+        "granted_while_in_flight", "nothing is granted while an attempt is in flight", "releasing", "N8",
         CONTACT, '        if permit.redeemed:\n            return Refusal("in_flight")\n', "",
     ),
-    _one(
-        "unknown_person_is_granted", "a person of whom intake has not told gets no permit", "identity", "N8",
-        CONTACT, "not (d.person(ask.spoken_to).known and d.person(ask.party).known)\n        or part is None",
-        "part is None",
+    Mutant(
+        "unknown_person_is_granted", "a person of whom intake has not told gets no permit (nor is a channel known to be safe)",
+        "identity", "N8",
+        (
+            Patch(
+                CONTACT, "not (d.person(ask.spoken_to).known and d.person(ask.party).known)\n        or part is None",
+                "part is None",
+            ),
+            Patch(CONTACT, "ask.channel in d.person(ask.spoken_to).safety.channels and ", ""),
+        ),
     ),
     _one(
         "parked_is_granted", "while a key of the group is parked there is no grant", "holding", "N8",

@@ -96,8 +96,8 @@ def _find_here(name: str, most: int) -> tuple[str, str, int, str]:
     for seed in range(1, most + 1):
         try:
             broken = run(seed).violation
-        except RuntimeError as error:  # a bug may also show itself as an error that no fault explains
-            return name, "an error", seed, str(error).splitlines()[-1][:90]
+        except Exception as error:  # noqa: BLE001 - a bug may also show itself as an error that no fault explains
+            return name, "an error", seed, f"{type(error).__name__}: {str(error).splitlines()[-1][:90]}"
         if broken is not None:
             return name, broken.promise.name, seed, broken.what
     return name, "NOT FOUND", most, ""
@@ -111,7 +111,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="one history again")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--mutants", action="store_true", help="find every planted bug")
-    parser.add_argument("--only", help="one planted bug")
+    parser.add_argument("--only", nargs="+", help="these planted bugs")
     chosen = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":
         # The order of a set of texts must be the same in every process, or a history would not replay.

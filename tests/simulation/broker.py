@@ -224,7 +224,7 @@ class Consumer:
                 await self._rejoin()
             found: dict[TopicPartition, list[Message]] = {}
             for tp in self._assigned:
-                if tp in self._paused or chance.happens(0.3):
+                if tp in self._paused or chance.happens(0.1):
                     continue
                 at = self._positions.get(tp, 0)
                 records = self._log(tp)[at : at + max_records]

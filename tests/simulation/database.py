@@ -323,7 +323,7 @@ class Session:
         if self.gone:
             raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
         if self.current is not None:
-            return await statement(self.current, *args)
+            return await self._within(self.current, statement, args)
         alone = self.current = Transaction(self.database, self)
         try:
             answer = await statement(alone, *args)
@@ -332,6 +332,16 @@ class Session:
             alone.end()
             self.current = None
         return answer
+
+    async def _within(self, transaction: Transaction, statement: Statement, args: tuple[Any, ...]) -> Any:
+        """Run a statement of a transaction block. An error aborts the transaction there and then, and lets its locks go."""
+        if transaction.over:
+            raise asyncpg.InFailedSQLTransactionError("current transaction is aborted")
+        try:
+            return await statement(transaction, *args)
+        except asyncpg.PostgresError:
+            transaction.end()
+            raise
 
     async def fetch(self, sql: str, *args: Any) -> list[Record]:
         """Run a query."""

@@ -152,10 +152,12 @@ def plant(name: str) -> None:
     sys.meta_path.insert(0, _Planter(bug))
 
 
-def table(console: Console, find: Callable[[str], tuple[str, str, int, str]], only: str | None) -> int:
+def table(
+    console: Console, find: Callable[[str], tuple[str, str, int, str]], only: Sequence[str] | None
+) -> int:
     """Find every bug and print which promise it broke, after how many histories. Returns 0 if all were found."""
     lines = Table("planted bug", "what it does", "breaks", "histories", "how")
-    chosen: Sequence[Bug] = [bug for bug in BUGS if only in {None, bug.name}]
+    chosen: Sequence[Bug] = [bug for bug in BUGS if only is None or bug.name in only]
     missed = 0
     for bug in chosen:
         _, broke, histories, how = find(bug.name)

@@ -68,7 +68,7 @@ class Side:
     """One of the two, with three sessions."""
 
     def __init__(self, pool: Any, watch: asyncpg.Connection[asyncpg.Record] | None) -> None:
-        self._pool = pool
+        self.pool = pool
         self._watch = watch
         self.sessions: dict[int, Any] = {}
         self.blocks: dict[int, Any] = {}
@@ -76,7 +76,7 @@ class Side:
         self.waiting: dict[int, asyncio.Task[Any]] = {}
 
     async def begin(self, n: int) -> None:
-        connection = await self._pool.acquire().__aenter__()
+        connection = await self.pool.acquire().__aenter__()
         self.sessions[n], self.blocks[n] = connection, connection.transaction()
         await self.blocks[n].__aenter__()
         self.works[n] = Work(connection, source="test", actor=Actor("test"), command_id=None, wanted={})
@@ -88,11 +88,13 @@ class Side:
 
     async def look(self, n: int) -> Any:
         """Return how the last step of a session stands."""
-        task = self.waiting[n]
+        task, blocked = self.waiting[n], 0
         for _ in range(3000):
             if task.done():
                 break
-            if await self._is_blocked():
+            # Seen three times: who has just been let go of may be about to go on.
+            blocked = blocked + 1 if await self._is_blocked() else 0
+            if blocked == 3:
                 return "waits"
             await asyncio.sleep(0.01)
         error = task.exception()
@@ -103,17 +105,18 @@ class Side:
         busy = [task for task in self.waiting.values() if not task.done()]
         if self._watch is not None:
             waiting = await self._watch.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"
             )
             return bool(waiting == len(busy))
-        queues = self._pool._database.locks._waiting.values()
+        queues = self.pool._database.locks._waiting.values()
         return sum(not turn.done() for queue in queues for _, turn in queue) == len(busy)
 
     async def end(self, n: int, *, commit: bool) -> None:
         kind = None if commit else ValueError
         with suppress(ValueError):
             await self.blocks[n].__aexit__(kind, None, None)
-        await _give_back(self._pool, self.sessions.pop(n))
+        await _give_back(self.pool, self.sessions.pop(n))
         del self.works[n], self.waiting[n]
 
 
@@ -190,10 +193,10 @@ async def _play(side: Side, seed: int) -> list[Any]:
         function = _lock(keys[n]) if phase[n] == 0 else _save(seed * 100 + step, keys[n])
         phase[n] += 1
         seen.append((n, phase[n], await side.step(n, function)))
-    for _ in range(3):
+    while side.works:
         for n in [n for n in sorted(side.works) if side.waiting[n].done()]:
             await side.end(n, commit=False)
-        await asyncio.gather(*side.waiting.values(), return_exceptions=True)
+        await asyncio.sleep(0.01)
     return seen
 
 
@@ -217,7 +220,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-@pytest.mark.parametrize("seed", range(1, 13))
+@pytest.mark.parametrize("seed", range(1, 9))
 async def test_interleaved_transactions_see_and_leave_the_same(
     seed: int, new_database: Callable[[], Awaitable[str]]
 ) -> None:
@@ -300,7 +303,7 @@ async def _calls(pool: Any, seed: int) -> list[Any]:  # noqa: C901 - one arm for
     return answers
 
 
-@pytest.mark.parametrize("seed", range(1, 7))
+@pytest.mark.parametrize("seed", range(1, 5))
 async def test_the_statements_of_a_release_and_a_withdrawal_answer_and_leave_the_same(
     seed: int, new_database: Callable[[], Awaitable[str]]
 ) -> None:

@@ -1,0 +1,74 @@
+"""The simulation in a bound that fits a test run: `make simulate` runs 2,000 histories, `make simulate-long` 100,000."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.loop import CURRENT, Chance, Loop, Process
+from tests.simulation.mutants import BUGS
+
+ROOT = Path(__file__).parents[2]
+HISTORIES = 200
+QUICK = ("duplicates_are_applied", "third_step_without_look", "clean_while_in_flight")
+
+pytestmark = pytest.mark.timeout(400)  # on a busy machine
+
+
+def _simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.simulation", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, env=dict(os.environ)
+    )
+
+
+def test_every_history_keeps_the_promise() -> None:
+    done = _simulate("--histories", str(HISTORIES), "--workers", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{HISTORIES} histories" in done.stdout
+
+
+def test_the_same_seed_is_the_same_history_in_another_process() -> None:
+    first, second = _simulate("--seed", "7"), _simulate("--seed", "7")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert len(first.stdout.splitlines()) > 20
+    assert first.stdout == second.stdout
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_planted_bug_is_found(name: str) -> None:
+    done = _simulate("--only", name, "--histories", "100")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "NOT FOUND" not in done.stdout
+
+
+def test_every_planted_bug_still_fits_the_source() -> None:
+    assert len(BUGS) >= 20
+    for bug in BUGS:
+        compile(bug.source(), bug.module, "exec")
+
+
+def test_nothing_that_a_dead_process_does_has_an_effect() -> None:
+    loop, process = Loop(), Process("service")
+    done: list[float] = []
+
+    async def work(chance: Chance) -> None:
+        while True:
+            await chance.wait(1)
+            done.append(loop.time())
+
+    async def history() -> None:
+        process.start(work(Chance(1)))
+        loop.call_later(10, process.kill)
+        await asyncio.sleep(50)
+
+    loop.run_until_complete(history())
+    loop.close()
+    assert done
+    assert max(done) <= 10
+    assert CURRENT.get() is None
