@@ -118,23 +118,26 @@ class Agency:
     async def follow(self) -> None:
         """Read the feed for ever, and approach everyone that it says we lead."""
         while True:
-            try:
-                entries = await self.onefriend.feed(self.name, self.after)
-            except (httpx.HTTPError, AssertionError, ValueError):
-                await asyncio.sleep(0.3)
-                continue
-            for entry in entries:
-                self.after = max(self.after, entry["number"])
-                if entry["kind"] == "case.allocated":
-                    now = time.time()
-                    self.records.told.append(Told(self.name, "led", entry["party"], now, now, OK, entry))
-                    if entry["party"] not in self.begun:
-                        self.begun.add(entry["party"])
-                        self.start(self.approach(entry))
-                        if self.rivals and self.draw.random() < 0.4:  # a share
-                            rival = self.draw.choice(self.rivals)
-                            rival.start(rival.approach(entry))
+            await self.read()
             await asyncio.sleep(0.15)
+
+    async def read(self) -> None:
+        """Read what is new in the feed, and begin what it asks for."""
+        try:
+            entries = await self.onefriend.feed(self.name, self.after)
+        except (httpx.HTTPError, AssertionError, ValueError):
+            return
+        for entry in entries:
+            self.after = max(self.after, entry["number"])
+            led, now = entry["kind"] == "case.allocated", time.time()
+            told = Told(self.name, "led" if led else "feed", str(entry.get("party")), now, now, OK, entry)
+            self.records.told.append(told)
+            if led and entry["party"] not in self.begun:
+                self.begun.add(entry["party"])
+                self.start(self.approach(entry))
+                if self.rivals and self.draw.random() < 0.4:  # a share
+                    rival = self.draw.choice(self.rivals)
+                    rival.start(rival.approach(entry))
 
     def start(self, work: Any) -> None:
         """Do something beside the rest; the history waits for it."""

@@ -22,6 +22,7 @@ from tests.support.running import until
 
 CONVERGED_WITHIN = 60.0
 BUSY = 6.0
+FOLLOWERS = (*LEADS, "mediation-hertfordshire", "hertfordshire-constabulary")
 
 
 @dataclass
@@ -65,7 +66,7 @@ class Episode:
         following = [
             asyncio.create_task(agency.follow())
             for name, agency in self.agencies.items()
-            if name in {*LEADS, "mediation-hertfordshire", "hertfordshire-constabulary"}
+            if name in FOLLOWERS
         ]
         try:
             life = [asyncio.create_task(work) for work in self._life()]
@@ -74,6 +75,8 @@ class Episode:
             await asyncio.gather(*life)
             self.arena.onefriend.mend()
             await self._converge()
+            for name in FOLLOWERS:
+                await self.agencies[name].read()
         finally:
             for task in following:
                 task.cancel()

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 What = Literal[
-    "referral", "led", "permit", "release", "message", "outcome", "withdrawal", "link", "hand-over"
+    "referral",
+    "led",
+    "feed",
+    "permit",
+    "release",
+    "message",
+    "outcome",
+    "withdrawal",
+    "link",
+    "hand-over",
 ]
 
 

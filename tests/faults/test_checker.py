@@ -33,7 +33,7 @@ class Made:
 
     def tell(self, at: float, name: str, key: str = "anna", service: str = "consent", **data: Any) -> Event:
         """Add an event to a journal."""
-        topic = {"consent": "consent", "intake": "people"}[service]
+        topic = {"consent": "consent", "intake": "people", "allocation": "cases"}[service]
         last = self._last.get((service, topic, key))
         number = next(_ids)
         sequence = last.sequence + 1 if last else 1
@@ -90,6 +90,7 @@ def test_nothing_is_found_where_all_is_well(made: Made) -> None:
     made.attempt(10, "p1")
     made.attempt(20, "p2", outcome="declined")
     made.tell(30, "consent.withdrawn", scope="everything")
+    made.note(31, "feed", "anna", 200, case="case", kind="consent.withdrawn", data={})
     made.note(31, "withdrawal", made.harmed.phone, 201, state="in_force", outcome="clean", in_flight=[])
     assert made.found() == set()
 
@@ -192,6 +193,17 @@ def test_two_leads_at_once(made: Made) -> None:
 def test_a_permit_that_consent_never_granted(made: Made) -> None:
     made.note(10, "permit", "case", 201, permit="p1", fence=1)
     assert made.found() == {Promise.N8}
+
+
+def test_whoever_leads_is_not_told_of_a_no(made: Made) -> None:
+    made.tell(30, "consent.withdrawn", scope="everything")
+    assert made.found() == {Promise.N9}
+
+
+def test_allocation_and_consent_name_different_leads(made: Made) -> None:
+    parties = [{"person": "anna", "agency": "northumbria-crc"}]
+    made.tell(10, "case.allocated", key="case", service="allocation", parties=parties)
+    assert made.found() == {Promise.N9}
 
 
 def test_something_never_came_together(made: Made) -> None:
