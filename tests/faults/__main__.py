@@ -195,9 +195,12 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=9.0, help="begin no history after so many minutes")
     parser.add_argument("--only", action="append", help="histories with this fault (or `one + other`) only")
     parser.add_argument("--seed", type=int, default=None, help="what is drawn; the day's date unless told")
+    parser.add_argument("--anew", action="store_true", help="forget what a long run has done so far")
     asked = parser.parse_args()
     seed = asked.seed if asked.seed is not None else int(time.strftime("%Y%m%d"))
     kept = Place.default().home / "faults-long.json" if asked.long else None
+    if kept and asked.anew:
+        kept.unlink(missing_ok=True)
     tally = Tally.read(kept) if kept else Tally()
     plans = (
         [tuple(only.split(" + ")) for only in asked.only]
