@@ -79,6 +79,14 @@ def warnings(referral: Referral, today: date) -> list[Fault]:
                     "send a new version with a date of birth, home, telephone, e-mail or identifier",
                 )
             )
+        if _speaks_alone_too_young(human, today):
+            found.append(
+                Fault(
+                    f"{path}.contact_person",
+                    "under 18, and nobody to speak to for them: nobody may approach",
+                    "send a new version with a contact_person: a parent, carer or appropriate adult",
+                )
+            )
     if referral.incident.on is not None and referral.incident.on > today:
         found.append(
             Fault("incident.on", "the incident lies in the future", "send a new version with the right day")
@@ -92,6 +100,13 @@ def warnings(referral: Referral, today: date) -> list[Fault]:
             )
         )
     return found
+
+
+def _speaks_alone_too_young(human: Human, today: date) -> bool:
+    if not isinstance(human, Party) or human.contact_person is not None:
+        return False
+    born = known_birth_date(human.date_of_birth, today)
+    return born is not None and today < birthday(born, ADULT)
 
 
 def only_a_name(human: Human) -> bool:

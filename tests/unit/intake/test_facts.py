@@ -183,3 +183,17 @@ def test_each_harmed_party_is_a_case_of_its_own_and_a_quarrel_is_one() -> None:
     assert facts.cases_of(sent(party(), offender(), party())) == [[0, 1], [2, 1]]
     assert facts.cases_of(sent(party("both"), party("both"))) == [[0, 1]]
     assert facts.cases_of(sent(offender(), party("both"))) == [[1, 0]]
+
+
+def test_a_child_without_anybody_to_speak_to_is_warned_about() -> None:
+    def paths(*parties: dict[str, Any]) -> list[str]:
+        return [fault.path for fault in facts.warnings(sent(*parties), TODAY)]
+
+    child = party(date_of_birth="2012-05-01")
+    parent = {"relation": "parent", "name": {"full": "Dora Wells"}, "phones": [{"number": "07700 900999"}]}
+    assert paths(child, offender(date_of_birth="2011-01-31")) == [
+        "parties[0].contact_person",
+        "parties[1].contact_person",
+    ]
+    assert paths({**child, "contact_person": parent}) == []
+    assert paths(party(date_of_birth=None)) == []
