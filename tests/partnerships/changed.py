@@ -8,6 +8,7 @@ from typing import Any
 from tests.e2e.steps import refer
 from tests.partnerships.play import EVERY, SECONDS, Play, listed, step
 from tests.partnerships.scenario import policy
+from tests.partnerships.selfreferred import asks, referral_of
 from tests.support.running import until
 
 WORKER = ("agency", "team", "active", "named", "deputy", "capacity", "details")
@@ -42,6 +43,47 @@ async def is_referred_again(play: Play, said: Mapping[str, Any]) -> None:
     }
     found = await refer(play.onefriend, said["by"], document, cases=len(play.cases))
     assert sorted(case.id for case in found) == [case.id for case in play.cases]
+
+
+@step
+async def asks_for_themselves_too(play: Play, said: str) -> None:
+    """Who has a case already is answered to the letter like somebody who is not known: nothing tells that there is one."""
+    incident = play.document["incident"]
+    known = await asks(play.onefriend, play.cast.parties[said], incident)
+    stranger = await asks(play.onefriend, play.cast.human(), incident)
+    assert known.text == stranger.text
+    await referral_of(play.onefriend, known.number)
+
+
+@step
+async def a_double_is_referred(play: Play, said: Mapping[str, Any]) -> None:
+    """Somebody of one name and birth date, with nothing else in common, is referred: that record is held."""
+    one = play.cast.parties[said["of"]]
+    double = {
+        **play.cast.human(),
+        "role": "harmed",
+        "name": one["name"],
+        "date_of_birth": one["date_of_birth"],
+    }
+    document = {**play.document, "version": 1, "parties": [double, *play.document["parties"][1:]]}
+    document["reference"] = f"DOUBLE-{play.scenario.number}"
+    document["incident"] = {
+        **document["incident"],
+        "on": "2025-06-03",
+        "reference": f"{play.scenario.number}/25",
+    }
+    (case,) = await refer(play.onefriend, said["by"], document)
+    assert case.id not in [known.id for known in play.cases]
+    seen = await play.when(lambda seen: bool(seen.get("parties")), "known", case)
+    person = next(party["party"] for party in seen["parties"] if party["role"] == "harmed")
+    assert person != (await play.party(said["of"]))["party"]
+
+    async def held() -> bool:
+        path = f"/v1/people/{person}"
+        answer = await play.onefriend.call("intake", "GET", path, "onefriend", "hub", "people.write")
+        return "identity_doubtful" in answer.json()["holds"].values()
+
+    await until(held, seconds=SECONDS, every=EVERY)
 
 
 @step

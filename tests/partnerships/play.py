@@ -15,7 +15,7 @@ from tests.e2e.conftest import Onefriend
 from tests.e2e.steps import Case
 from tests.partnerships.cast import Cast
 from tests.partnerships.scenario import Scenario, policy
-from tests.partnerships.selfreferred import self_referred
+from tests.partnerships.selfreferred import asks, referral_of
 from tests.support.running import until
 
 SECONDS: Final = 60.0
@@ -106,7 +106,8 @@ class Play:
             await self._take(one)
         self.document = self.cast.referral(self.given)
         if self.by == "self":
-            self.referral = await self_referred(self.onefriend, self.document)
+            asked = await asks(self.onefriend, self.document["parties"][0], self.document["incident"])
+            self.referral = await referral_of(self.onefriend, asked.number)
         else:
             self.referral = (await self.onefriend.post_referral(self.by, self.document))["referral"]
         await until(self._matched, seconds=SECONDS, every=EVERY)
