@@ -17,7 +17,7 @@ from services.intake.matching.record import Record
 
 _SURNAME_AGREES = BY_RARITY["surname"]
 _AT_HOME = frozenset({"same", "one_slip"})
-_LONG = 6  # letters of a mailbox: shorter ones (info, anna) are anybody's
+_LONG = 6  # letters of a mailbox, digits of a number: shorter ones (info, anna) are anybody's
 _DISTANCES = ((45, "next_area"), (75, "near"), (120, "elsewhere"))  # kilometres
 _FAR_APART = 10  # years: no slip of one digit, and too many for a child and its parent to be one human
 
@@ -157,4 +157,10 @@ def _identifier(a: Record, b: Record, model: Model) -> Line:
     if unique:
         slip = all(any(edits(n, other) == 1 for other in theirs[k]) for k, n in mine if k in unique)
         return levels["same_and_different" if same else "one_slip" if slip else "different"]
-    return levels["same" if same else "another_number"]
+    swapped = not same and any(_swapped(n, other) for k, n in mine for other in theirs[k])
+    return levels["same" if same else "one_slip" if swapped else "another_number"]
+
+
+def _swapped(a: str, b: str) -> bool:
+    """Two neighbours swapped in a long number; not another digit, which is how the number given next differs."""
+    return len(a) >= _LONG and sorted(a) == sorted(b) and edits(a, b) == 1

@@ -77,7 +77,8 @@ def standing_rules(evidence: Evidence) -> frozenset[Rule]:
     surname_agrees = level["surname"] in _SURNAME_AGREES
     if level["date_of_birth"] == "far_apart":
         # With a number in common it is a contradiction for a person to look at; without one, a parent and a child.
-        generation = not identified and forename_agrees and surname_agrees
+        numbered = level["identifier"] in {"same", "one_slip"}
+        generation = not numbered and forename_agrees and surname_agrees
         found.add(Rule.PARENT_AND_CHILD if generation else Rule.BIRTH_DATES_FAR_APART)
     if level["forename"] in {"different", "odd"}:
         found |= {Rule.FORENAMES_DIFFER} if identified and level["forename"] == "different" else set()

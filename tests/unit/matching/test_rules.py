@@ -7,6 +7,7 @@ from services.intake.matching import (
     Candidate,
     Decision,
     Person,
+    compare,
     contradictions,
     decide,
     identity_incomplete,
@@ -120,6 +121,27 @@ def test_father_and_son_of_one_name_are_two_people() -> None:
     son = person(forenames="John", date_of_birth="1979-01-12", sex="male", identifiers=None, emails=None)
     decision = met(son, father)
     assert (decision.answer, decision.reasons) == ("different", ("parent_and_child",))
+
+
+def test_two_neighbours_swapped_in_a_number_are_a_slip_and_a_number_after_the_other_is_not() -> None:
+    def level(number: str) -> str:
+        table = compare(
+            normalise({"identifiers": {"own-care": "70011319"}}),
+            normalise({"identifiers": {"own-care": number}}),
+            load(),
+        )
+        return table.level("identifier")
+
+    assert [level(number) for number in ("70011319", "70013119", "70011318", "70013118")] == [
+        *("same", "one_slip", "another_number", "another_number")
+    ]
+
+
+def test_dates_years_apart_and_one_number_but_for_a_slip_are_no_father_and_son() -> None:
+    one = person(identifiers={"own-care": "70011319"})
+    other = person(identifiers={"own-care": "70013119"}, date_of_birth="1951-12-25")
+    decision = met(other, one)
+    assert (decision.answer, decision.reasons) == ("hold", ("birth_dates_far_apart",))
 
 
 def test_a_couple_on_one_telephone_are_two_people() -> None:
