@@ -131,8 +131,7 @@ async def succeed(
             work.record(AGENCY, agency, *told)
             work.write(registering.save_agencies, (agency, work.state(AGENCY, agency)))
             work.write(rename, None)
-            if since > work.now:
-                work.timer("succession", agency, since)
+            work.timer("succession", agency, max(since, work.now))
         return Answer(201, {"agency": agency, "successor": body.successor, "since": since.isoformat()})
 
     answer = await service.once(caller, key, await request.body(), record, route=f"succession/{agency}")

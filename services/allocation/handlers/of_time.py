@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from services.allocation.domain.evolve import Story
 from services.allocation.handlers.carry import CASE, carry_on
-from services.allocation.store.registry import rename, roster
+from services.allocation.store.registry import MEMORY, rename, roster
 from services.allocation.store.rows import mark_overdue
 from shared.contracts.cases import CheckOverdue, CheckReminded, ClockMissed
 from shared.runtime.handlers import Handlers
@@ -16,6 +16,8 @@ from shared.runtime.work import Work
 handlers = Handlers()
 
 AT_ONCE = 50
+AFTER_SUCCESSION = timedelta(seconds=1)
+"""The agencies are read again in the next transaction, not in the one that says that they have changed."""
 _WAITING = "SELECT case_id FROM queue WHERE agency = $1 ORDER BY due NULLS LAST, since, case_id LIMIT $2"
 
 
@@ -24,9 +26,15 @@ async def capacity(work: Work, key: str, data: dict[str, Any]) -> None:  # noqa:
     """Hours came free in an agency: those who wait get them, the most urgent first, and nobody passes another."""
     waiting = [row["case_id"] for row in await work.fetch(_WAITING, key, AT_ONCE)]
     await work.lock(*((CASE, case) for case in waiting))
-    hours = await roster(work, key)
+    registry = await MEMORY.registry(work)
+    if registry.heir(key) == key:
+        hours, at_once = await roster(work, key), AT_ONCE
+    else:
+        # Who waits for an agency that is no more arrives at its successor, behind those who wait there already. One at a
+        # time: whoever is queued there closes the way to whoever comes after, also within one transaction.
+        hours, at_once = None, 1
     served = 0
-    for case in waiting:
+    for case in waiting[:at_once]:
         if work.state(CASE, case).queued_for != key:
             continue
         story = Story(work.state(CASE, case))
@@ -34,7 +42,7 @@ async def capacity(work: Work, key: str, data: dict[str, Any]) -> None:  # noqa:
         if story.state.queued_for == key:
             break
         served += 1
-    if served == AT_ONCE:
+    if served == at_once:
         work.timer("capacity", key, work.now)
 
 
@@ -82,8 +90,9 @@ async def clock(work: Work, key: str, data: dict[str, Any]) -> None:
 
 @handlers.timer("succession", locks=lambda _key, _data: [])
 async def succession(work: Work, key: str, data: dict[str, Any]) -> None:  # noqa: ARG001 - a timer has both
-    """A succession begins: every process reads the agencies again."""
+    """A succession begins: every process reads the agencies again, and whoever waits for a worker waits at the successor."""
     work.write(rename, None)
+    work.timer("capacity", key, work.now + AFTER_SUCCESSION)
 
 
 @handlers.timer("unled", locks=lambda key, _data: [(CASE, key)])

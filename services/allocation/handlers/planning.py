@@ -74,6 +74,8 @@ def with_answers(facts: policy.CaseFacts, state: CaseState) -> policy.CaseFacts:
     for key, known in state.parties.items():
         if known.answer in ("agreed", "declined"):
             said.setdefault(key, {})["willing"] = known.answer == "agreed"
+    if not said and explicit == facts.explicit_agreement:
+        return facts
     parties = tuple(msgspec.structs.replace(p, **said[p.id]) if p.id in said else p for p in facts.parties)
     return msgspec.structs.replace(facts, parties=parties, explicit_agreement=explicit)
 

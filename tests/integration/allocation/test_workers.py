@@ -117,6 +117,28 @@ async def test_more_hours_empty_the_queue(world: World) -> None:
     assert await used(world) == {"w1": 8}
 
 
+async def test_who_waits_for_an_agency_that_ends_waits_for_its_successor(world: World) -> None:
+    await register(world, "beacon", w1=4)
+    for name in ("e1", "e2", "e3"):
+        await world.refer(name, **alone(name))
+    await world.wait("e2", "case.queued")
+    await world.wait("e3", "case.queued")
+    await register(world, "beacon-two", x1=4)
+    path = "/v1/agencies/beacon/succession"
+    done = await world.send("POST", path, "ops", "operator", json={"successor": "beacon-two"})
+    assert done.status_code == 201, done.text
+    told = await world.wait("e2", "case.queued", "case.proposed")
+    lead = told["case.proposed"]["leads"][0]
+    assert (lead["agency"], lead["worker"]) == ("beacon-two", "x1")
+    # Nobody is forgotten: the third waits at the successor, and gets the hours that come free there.
+    told = await world.wait("e3", "case.queued", "case.queued")
+    assert told["case.queued"]["agency"] == "beacon-two"
+    await world.assign("e2")
+    await world.wait("e2", "case.queued", "case.proposed", "case.allocated", "case.cleared")
+    await world.change("e2", "closure", "beacon-two", {"reason": "completed"})
+    await world.wait("e3", "case.queued", "case.queued", "case.proposed")
+
+
 async def test_two_processes_never_take_the_same_last_hour(
     world: World, database: str, bootstrap_servers: str
 ) -> None:
