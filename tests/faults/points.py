@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from tests.support.promise import Violation
 from tests.support.stack import outside_place
 
 TRIES = 3
+DEATHS = 4
 
 
 def say(text: str) -> None:
@@ -60,28 +62,49 @@ async def enumerate_points(one: Arena, folder: Path) -> dict[str, list[str]]:
 
 @dataclass
 class Coverage:
-    """Which points there are, which are left with how many tries, and at which a service has died."""
+    """Which points there are, which are left (with how many tries), and at which a service has died."""
 
     every: dict[str, list[str]]
     left: dict[str, list[tuple[str, int]]]
     died: list[tuple[str, str]] = field(default_factory=list)
+    # What each service is armed at, and how often it has died in this history.
+    at: dict[str, tuple[str, int]] = field(default_factory=dict)
+    deaths: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, points: dict[str, list[str]]) -> Coverage:
         """Begin with none."""
         return cls(points, {name: [(point, 0) for point in found] for name, found in points.items()})
 
+    def next(self, name: str) -> dict[str, str]:
+        """Return what arms a service at its next point; nothing if it has died often enough in this history."""
+        if not self.left[name] or self.deaths[name] >= DEATHS:
+            return {}
+        self.at[name] = self.left[name].pop(0)
+        return {"ONEFRIEND_CRASH_AT": self.at[name][0]}
+
+    def dead(self, name: str) -> dict[str, str]:
+        """Note that a service has died where it was armed; return what arms it anew."""
+        self.deaths[name] += 1
+        if name in self.at:
+            point, _ = self.at.pop(name)
+            self.died.append((name, point))
+            say(f"{len(self.died):4}/{self.count()}  {name:<14} {point}")
+        return self.next(name)
+
+    def end_history(self) -> None:
+        """Note the points that were not passed: they are tried again, later."""
+        for name, (point, tries) in self.at.items():
+            if tries + 1 < TRIES:
+                self.left[name].append((point, tries + 1))
+            else:
+                say(f"           {name:<14} {point}: not passed in {TRIES} histories")
+        self.at.clear()
+        self.deaths.clear()
+
     def count(self) -> int:
         """Return how many points there are."""
         return sum(len(points) for points in self.every.values())
-
-    def took(self, name: str, point: str, tries: int, *, hit: bool) -> None:
-        """Note what came of a point; one that was not passed is tried again, later."""
-        if hit:
-            self.died.append((name, point))
-        elif tries + 1 < TRIES:
-            self.left[name].append((point, tries + 1))
-        say(f"{len(self.died):4}/{self.count()}  {name:<14} {point:<70} {'died' if hit else 'not passed'}")
 
     def report(self, broken: int) -> None:
         """Say how many points were covered, and which were not."""
@@ -100,27 +123,18 @@ async def run(minutes: float) -> int:
     with outside_place() as place:
         async with arena(place, place.home / "provider.log", 7) as one:
             coverage = Coverage.of(await enumerate_points(one, place.home))
+            one.onefriend.arm = coverage.dead
             number = 10
             while any(coverage.left.values()) and time.monotonic() < deadline:
-                found = await _die_once_each(one, number, coverage)
+                await armed(one, {name: coverage.next(name) for name in SERVICES})
+                found = await work(one, number)
+                coverage.end_history()
                 number += 1
                 broken += len(found)
                 for violation in found:
                     say(str(violation))
             coverage.report(broken)
     return broken
-
-
-async def _die_once_each(one: Arena, number: int, coverage: Coverage) -> list[Violation]:
-    """Arm every service at its next point, and let agencies work."""
-    chosen = {name: left.pop(0) for name, left in coverage.left.items() if left}
-    before = dict(one.onefriend.deaths)
-    await armed(one, {name: {"ONEFRIEND_CRASH_AT": point} for name, (point, _) in chosen.items()})
-    found = await work(one, number)
-    for name, (point, tries) in chosen.items():
-        hit = one.onefriend.deaths.get(name, 0) > before.get(name, 0)
-        coverage.took(name, point, tries, hit=hit)
-    return found
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -53,6 +53,8 @@ class Fleet:
     revive: bool = True
     shift: float = 0.0
     deaths: dict[str, int] = field(default_factory=dict)
+    # What whoever has died is told besides when it is started again.
+    arm: Callable[[str], Mapping[str, str]] = field(default=lambda _name: {})
 
     def url(self, service: str) -> str:
         """Where a service answers, past the proxies."""
@@ -107,13 +109,13 @@ class Fleet:
                 if self.revive and process.wanted and not process.running:
                     self.deaths[name] = self.deaths.get(name, 0) + 1
                     await asyncio.sleep(0.5)
-                    self._again(process)
+                    self._again(name, process)
             await asyncio.sleep(0.2)
 
-    def _again(self, process: Process) -> None:
+    def _again(self, name: str, process: Process) -> None:
         """Start a process again, unless it was stopped meanwhile."""
         if self.revive and process.wanted:
-            process.start()
+            process.start(**self.arm(name))
 
     async def ready(self, seconds: float = 240) -> None:
         """Wait until every service says that it is ready."""
