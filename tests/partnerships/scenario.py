@@ -22,11 +22,11 @@ FIELDS: Final = {"scenario", "kind", "sentence", "source", "before", "given", "t
 # What each partnership must show at least once; other kinds are the rows and traps that are its own.
 KINDS: Final = ("victim-led", "offender-led", "young offender", "sensitive", "refusal", "withdrawal", "move")
 OWN: Final = "its own rule"
-# The sources, as their files are called, and what they call themselves.
+# The sources, as their files are called, and what they call themselves. RJC: the Restorative Justice Council.
 SOURCES: Final[Mapping[str, str]] = {
-    "rjc-multi-agency-partnerships": "Restorative Justice Council, report on multiagency partnerships in three areas",
-    "rjc-crc-nps-information-pack": "Restorative Justice Council, information pack for CRCs and the NPS",
-    "rjc-pcc-workshops-2018": "Restorative Justice Council, report of the regional workshops for commissioners, 2018",
+    "rjc-multi-agency-partnerships": "RJC, Delivering restorative justice: making multiagency partnerships work",
+    "rjc-crc-nps-information-pack": "RJC, Restorative justice in CRCs and the NPS: information pack",
+    "rjc-pcc-workshops-2018": "RJC, report of the regional workshops for police and crime commissioners, 2018",
     "national-guidance-local-needs": "Restorative justice: Helping to meet local needs (web-based guidance)",
     "why-me-barriers-and-solutions-2015": "Why me?, Barriers and Solutions to Restorative Justice delivery, 2015",
 }
