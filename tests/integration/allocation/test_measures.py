@@ -138,10 +138,7 @@ async def _journals(
         AttemptRecorded: "attempt.recorded",
         PersonReached: "person.reached",
     }
-    found += [
-        (case, names[type(payload)], msgspec.to_builtins(payload), at)  # type: ignore[index]
-        for case, payload, at in told
-    ]
+    found += [(case, names[type(payload)], msgspec.to_builtins(payload), at) for case, payload, at in told]
     return found
 
 

@@ -35,14 +35,14 @@ async def register(world: World) -> None:
             "training": "core",
             "roles": ["facilitator"],
         }
-        body = {"agency": agency, "capacity": hours, "named": False, "details": details}
+        wanted: dict[str, Any] = {"agency": agency, "capacity": hours, "named": False, "details": details}
         answer = await world.http.put(
-            f"/v1/workers/{worker}", headers=bearer("operator", "operator"), json=body
+            f"/v1/workers/{worker}", headers=bearer("operator", "operator"), json=wanted
         )
         assert answer.is_success, answer.text
 
 
-async def allocate(world: World, case: str, **changes: object) -> None:
+async def allocate(world: World, case: str, **changes: Any) -> None:
     parties = (
         PartyFact(person=f"anna-{case}", role="harmed", district="SG1"),
         PartyFact(person=f"ben-{case}", role="responsible", admitted=True, district="SG2", **changes),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from services.allocation.store.policies import Policies
 from shared.runtime.identifiers import new_id
 from tests.integration.allocation.conftest import World
@@ -26,7 +28,7 @@ def changed_text() -> str:
 
 async def post(
     world: World, path: str, agency: str, worker: str | None, json: object = None
-) -> tuple[int, dict]:
+) -> tuple[int, dict[str, Any]]:
     headers = {
         **bearer(agency, "hub", "cases.read", "cases.write", worker=worker),
         "Idempotency-Key": f'"{new_id()}"',
