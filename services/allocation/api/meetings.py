@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -41,7 +42,7 @@ PlanId = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]
 Key = Annotated[str, Depends(idempotency_key)]
 MOST_CASES: Final = 300
 _SOLVING = asyncio.Lock()
-"""One meeting at a time in a process: the solver takes every core that it is given."""
+"""One meeting at a time in a process: the solver takes the cores that it is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +202,9 @@ def _solve(roster: Roster, needs: Sequence[CaseNeed], day: date, seconds: float)
     from services.allocation.workforce.solve import solve as best  # noqa: PLC0415 - loads the solver
 
     greedy = in_order(roster, needs, day)
-    return best(roster, needs, day, Effort(seconds=seconds)), greedy
+    # Half of the cores: referrals go on arriving while a hub holds its meeting.
+    cores = max(1, (os.cpu_count() or 2) // 2)
+    return best(roster, needs, day, Effort(seconds=seconds, cores=cores)), greedy
 
 
 def _told(plan: Plan, greedy: Plan, agency_of: dict[str, str], body: Wanted) -> dict[str, Any]:
