@@ -66,7 +66,7 @@ REASONS: Final[Mapping[str, str]] = {
     "birth_dates_far_apart": "The dates of birth are years apart",
     "told_apart_before": "Told apart before, and there is new evidence",
     "odd_forename": "One telephone, e-mail or home, and an unknown forename",
-    "one_contact_two_forenames": "One telephone or e-mail, surname and birth date, but two forenames",
+    "one_contact_two_forenames": "One telephone or e-mail and birth date, but two forenames",
     "identity_incomplete": "No more than a name",
     "one_field_would_settle": "One missing field would settle it",
     "hot_key": "Too many people share what they could be found by",

@@ -52,7 +52,7 @@ class Rule(Enum):
     TWO_FORENAMES = (
         "one_contact_two_forenames",
         "stops",
-        "one telephone or e-mail address, surname and birth date, but two forenames",
+        "one telephone or e-mail address and birth date, but two forenames",
     )
     PARENT_AND_CHILD = ("parent_and_child", "parts", "one name and home, but birth dates a generation apart")
 
@@ -98,9 +98,10 @@ def _two_forenames(level: dict[str, str]) -> set[Rule]:
     if level["forename"] == "odd":
         # "Rev", "Wm", a misspelling beyond repair: not the name of a twin, so a person looks.
         return {Rule.ODD_FORENAME}
-    surname, born = level["surname"] in _SURNAME_AGREES, level["date_of_birth"] in _BORN_ALIKE
-    if contact and surname and born and level["sex"] != "different":
-        # Twins on one telephone, or one human by two forenames: only a person can see which.
+    surname, born = level["surname"] in _SURNAME_AGREES, level["date_of_birth"]
+    one_birthday = born in _BORN_ALIKE if surname else born in {"same", "day_and_month_swapped", "one_digit"}
+    if contact and one_birthday and level["sex"] != "different":
+        # Twins on one telephone, or one human by two names: only a person can see which. Couples are seldom born on one day.
         return {Rule.TWO_FORENAMES}
     return {Rule.TWINS if level["surname"] in _SURNAME_AGREES and home else Rule.SHARED_CONTACT}
 
