@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.local import agencies, doctor, processes, services
+from deploy.local import agencies, doctor, example_workers, processes, services
 from deploy.local.clients import Clients
 from deploy.local.issuer import Issuer
 from deploy.local.place import CHECKOUT, Place
@@ -84,6 +84,8 @@ async def _register_agencies(place: Place, tell: processes.Tell) -> None:
     token = Issuer(place).token(Clients(place).get("operator"))
     for problem in await agencies.register(services.url(place, "allocation"), token, agencies.known(place)):
         tell("agency", problem)
+    for problem in await example_workers.register(services.url(place, "allocation"), token):
+        tell("worker", problem)
 
 
 def ready_mark(place: Place) -> Path:

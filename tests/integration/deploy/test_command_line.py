@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from deploy.local import jars, services
+from deploy.local.example_workers import EXAMPLES
 from deploy.local.kafka import Kafka
 from deploy.local.place import CHECKOUT, Place
 from deploy.local.postgres import Postgres
@@ -104,6 +105,15 @@ def test_the_shipped_agencies_are_known_to_allocation(up: Place) -> None:
     answer = httpx.get(url, headers={"Authorization": f"Bearer {operator}"})
     assert answer.is_success
     assert answer.json()["kind"] == "victim_care"
+
+
+def test_a_few_agencies_have_workers_to_begin_with_and_none_is_assigned_by_rule(up: Place) -> None:
+    operator = _onefriend(up, "token", "operator").stdout.strip()
+    headers = {"Authorization": f"Bearer {operator}"}
+    for worker, wanted in EXAMPLES.items():
+        found = httpx.get(f"{services.url(up, 'allocation')}/v1/workers/{worker}", headers=headers)
+        assert found.is_success, found.text
+        assert (found.json()["agency"], found.json()["capacity"]) == (wanted["agency"], 0)
 
 
 def test_the_doctor_finds_everything_well(up: Place) -> None:
