@@ -16,9 +16,9 @@ from services.allocation.api.common import (
     Current,
     Id,
     act,
+    act_once,
     changed,
     json_response,
-    refusal,
     relations_of,
     stands_for,
 )
@@ -27,15 +27,13 @@ from services.allocation.domain import cases
 from services.allocation.domain.cases import Refused
 from services.allocation.domain.evolve import Story
 from services.allocation.domain.state import leads_of
-from services.allocation.handlers.carry import CASE, carry_on
+from services.allocation.handlers.carry import CASE
 from services.allocation.store import reading
-from services.allocation.store.registry import MEMORY
 from shared.contracts.cases import Feedback, OutcomeRecorded
 from shared.runtime.auth import Caller, scope
 from shared.runtime.http import decode_cursor, encode_cursor, etag
 from shared.runtime.idempotency import Answer, idempotency_key
 from shared.runtime.problems import not_found
-from shared.runtime.work import Work
 
 router = APIRouter(prefix="/v1/cases", tags=["cases"])
 LONGEST_PAGE = 200
@@ -195,14 +193,8 @@ async def record_outcome(
     caller: Caller = scope("cases.write"),
 ) -> Response:
     """Record what came of the case, or what has been fulfilled since. Needs an Idempotency-Key."""
-    agencies = await stands_for(service, caller)
 
-    async def record(work: Work) -> Answer:
-        await work.lock((CASE, case))
-        registry = await MEMORY.registry(work)
-        if not relations_of(work.state(CASE, case), caller, agencies, registry.agency_of):
-            raise not_found("case")
-        story = Story(work.state(CASE, case))
+    def record(story: Story, _: object, agencies: list[str]) -> Answer:
         outcome = OutcomeRecorded(
             form=body.form,
             agreement=body.agreement,
@@ -212,12 +204,8 @@ async def record_outcome(
             satisfied=body.satisfied,
             feedback=tuple(Feedback(by=said.by, satisfied=said.satisfied) for said in body.feedback),
         )
-        try:
-            cases.record_outcome(story, case, _leading(story, agencies, caller.agency), outcome)
-        except Refused as refused:
-            raise refusal(refused) from None
-        await carry_on(work, case, story, replan=False)
+        cases.record_outcome(story, case, _leading(story, agencies, caller.agency), outcome)
         return Answer(201, {"case": case, "outcome": story.state.outcomes, "form": body.form})
 
-    answer = await service.once(caller, key, await request.body(), record, route=f"outcomes/{case}")
-    return answer.response()
+    route = f"outcomes/{case}"
+    return await act_once(service, request, caller, case, key, record, route=route)

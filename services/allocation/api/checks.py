@@ -16,23 +16,19 @@ from services.allocation.api.common import (
     Current,
     Id,
     act,
+    act_once,
     json_response,
-    refusal,
-    relations_of,
     stands_for,
 )
 from services.allocation.domain import cases
-from services.allocation.domain.cases import Refused
 from services.allocation.domain.evolve import Story
-from services.allocation.handlers.carry import CASE, carry_on
 from services.allocation.store import reading
-from services.allocation.store.registry import MEMORY
+from services.allocation.store.registry import Registry
 from shared.contracts.cases import CheckKind
 from shared.runtime.auth import Caller, scope
 from shared.runtime.http import etag
 from shared.runtime.idempotency import Answer, idempotency_key
 from shared.runtime.problems import Problem, not_found
-from shared.runtime.work import Work
 
 router = APIRouter(prefix="/v1", tags=["checks"])
 CheckId = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]
@@ -91,25 +87,14 @@ async def ask(
     caller: Caller = scope("hub"),
 ) -> Response:
     """Ask an agency; the party is not approached before it has answered. Needs an Idempotency-Key."""
-    agencies = await stands_for(service, caller)
 
-    async def record(work: Work) -> Answer:
-        await work.lock((CASE, case))
-        registry = await MEMORY.registry(work)
-        state = work.state(CASE, case)
-        if relations_of(state, caller, agencies, registry.agency_of).isdisjoint(HUB):
-            raise not_found("case")
-        story = Story(state)
+    def record(story: Story, registry: Registry, _: object) -> Answer:
         check = cases.extra_check_id(case, f"{caller.agency}/{key}")
-        try:
-            cases.ask(story, check, body.kind, registry.heir(body.of), body.party, body.due)
-        except Refused as refused:
-            raise refusal(refused) from None
-        await carry_on(work, case, story, replan=False)
+        cases.ask(story, check, body.kind, registry.heir(body.of), body.party, body.due)
         return Answer(201, {"check": check, "case": case, "of": body.of}, {"Location": f"/v1/checks/{check}"})
 
-    answer = await service.once(caller, key, await request.body(), record, route=f"checks/{case}")
-    return answer.response()
+    route = f"checks/{case}"
+    return await act_once(service, request, caller, case, key, record, route=route, allowed=HUB)
 
 
 class CheckAnswer(Body):

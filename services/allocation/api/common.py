@@ -18,6 +18,7 @@ from services.allocation.store import reading, rows
 from services.allocation.store.registry import MEMORY, Registry
 from shared.runtime.auth import Caller
 from shared.runtime.http import check_version, etag, required_version
+from shared.runtime.idempotency import Answer
 from shared.runtime.problems import FieldError, Problem, invalid, not_found
 from shared.runtime.service import Service, current_service
 from shared.runtime.work import Work
@@ -116,6 +117,47 @@ async def act(
         return work.state(CASE, case), work.version(CASE, case)
 
     return await service.transact(body, actor=caller.actor)
+
+
+DecideOnce = Callable[[Story, Registry, list[str]], Answer]
+
+
+async def act_once(
+    service: Service,
+    request: Request,
+    caller: Caller,
+    case: str,
+    key: str,
+    decide: DecideOnce,
+    *,
+    route: str,
+    allowed: frozenset[str] | None = None,
+) -> Response:
+    """Do something to a case at most once for this Idempotency-Key, carry it on, and answer what `decide` says.
+
+    `decide` is also told which agencies the caller stands for.
+
+    Raises Problem: 404 for a case with which the caller has nothing to do (`allowed`: nothing of these), 409 or 422 if rules
+    refuse.
+    """
+    agencies = await stands_for(service, caller)
+
+    async def record(work: Work) -> Answer:
+        await work.lock((CASE, case))
+        registry = await MEMORY.registry(work)
+        relations = relations_of(work.state(CASE, case), caller, agencies, registry.agency_of)
+        if not (relations if allowed is None else relations & allowed):
+            raise not_found("case")
+        story = Story(work.state(CASE, case))
+        try:
+            answer = decide(story, registry, agencies)
+        except Refused as refused:
+            raise refusal(refused) from None
+        await carry_on(work, case, story, replan=False)
+        return answer
+
+    answer = await service.once(caller, key, await request.body(), record, route=route)
+    return answer.response()
 
 
 async def _own(
