@@ -44,7 +44,10 @@ class Evidence:
         for event in sorted(self.of("person.linked", "person.unlinked"), key=lambda e: e.at):
             (self.linked.add if ".linked" in event.type else self.linked.discard)(event.key)
         self.granted = {e.data["permit"]: e for e in self.of("permit.granted")}
+        # Open cases as allocation last told of them: of a closed one nobody leads any more, and the person may be led anew.
         self.allocated = {e.key: e for e in self.of("case.allocated")}
+        for event in self.of("case.closed"):
+            self.allocated.pop(event.key, None)
         self.redeemed: dict[str, list[Event]] = defaultdict(list)
         for event in self.of("permit.redeemed"):
             self.redeemed[event.data["permit"]].append(event)

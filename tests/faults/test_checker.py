@@ -204,6 +204,8 @@ def test_allocation_and_consent_name_different_leads(made: Made) -> None:
     parties = [{"person": "anna", "agency": "northumbria-crc"}]
     made.tell(10, "case.allocated", key="case", service="allocation", parties=parties)
     assert made.found() == {Promise.N9}
+    made.tell(11, "case.closed", key="case", service="allocation")
+    assert made.found() == set()
 
 
 def test_something_never_came_together(made: Made) -> None:
