@@ -63,6 +63,7 @@ class Outbox:
         self._queue: list[Recorded] = []
         self._told: list[int] = []
         self._recent: set[int] = set()
+        self._last: dict[tuple[str, str], str] = {}
         self._blocked: set[tuple[str, str]] = set()
         self._wake = asyncio.Event()
         self._ids: Mapping[str, str] = {}
@@ -113,6 +114,7 @@ class Outbox:
     def _forget_all(self) -> None:
         self._told.clear()
         self._recent.clear()
+        self._last.clear()
 
     async def doubt(self, topic: str) -> None:
         """Note that a topic lacks what was told to it: whoever leads tells it again."""
@@ -218,7 +220,28 @@ class Outbox:
         self._wake.clear()
         while self._queue:
             batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
-            await self._publish(producer, [r for r in batch if r.position not in self._recent])
+            fresh = [r for r in batch if r.position not in self._recent]
+            if self._overtaken(fresh):
+                # All of it is in the outbox, in the order of its keys.
+                self._queue.clear()
+                await self._sweep(producer)
+            else:
+                await self._publish(producer, fresh)
+
+    def _overtaken(self, events: Sequence[Recorded]) -> bool:
+        """Say whether an event's predecessor is not known to have been published.
+
+        Another process may have committed it, or the answer to its commit may be slower than the next one's. Consumers would
+        wait for it; but if it were lost with the database before it was told, what came after it could never be applied.
+        """
+        last: dict[tuple[str, str], str] = {}
+        for event in events:
+            ref = (event.topic, event.envelope.subject)
+            before = last.get(ref) or self._last.get(ref)
+            if event.envelope.previous not in {None, before} and ref not in self._blocked:
+                return True
+            last[ref] = event.envelope.id
+        return False
 
     async def _sweep(self, producer: AIOKafkaProducer) -> None:
         """Publish everything in the outbox that memory does not have."""
@@ -295,9 +318,11 @@ class Outbox:
         positions = [event.position for event in events]
         self._told.extend(positions)
         self._recent.update(positions)
+        self._last.update({(event.topic, event.envelope.subject): event.envelope.id for event in events})
         METRICS.published.add(len(events))
         if len(self._recent) > 4 * QUEUE_LIMIT:
             self._recent = set(self._told)
+            self._last.clear()
 
     async def _fail(self, event: Recorded, reason: str) -> None:
         """Leave an event unpublished; the later events of its key wait behind it, all other keys go on."""

@@ -30,6 +30,7 @@ from services.consent.api import choices, hub, internal, permits
 from services.consent.api import shapes as consent_shapes
 from services.consent.settings import Settings as ConsentSettings
 from services.intake import releasing, withdrawing
+from services.intake.api import releases
 from services.intake.core import CASE_FILE, PERSON, Intake
 from services.intake.handlers import handlers as intake_handlers
 from services.intake.releasing import Holder, tell_loop
@@ -89,6 +90,8 @@ class Cluster:
         self.journals: dict[str, Callable[[str, int], list[dict[str, Any]]]] = {}
         self.poisoned: set[str] = set()
         self.unexpected: list[str] = []
+        self.adopted: set[str] = set()
+        """Permits that were known before a restore: rows of them may be put back."""
         self._incarnations = 0
 
     @property
@@ -266,6 +269,12 @@ async def _record(s: Any, asked: Asked, caller: Caller, n: dict[str, str], body:
     return stored.body() if stored else {}
 
 
+async def _list_releases(
+    s: Any, asked: Asked, caller: Caller, n: dict[str, str], body: dict[str, Any]
+) -> Any:
+    return await releases.list_releases(s, int(n.get("after", 0)), 500, caller)
+
+
 _JOURNAL = ("GET", r"/v1/journal/(?P<topic>\w+)/(?P<key>[\w.:-]+)", _journal)
 ROUTES: dict[str, list[tuple[str, str, Route]]] = {
     "consent": [
@@ -281,6 +290,7 @@ ROUTES: dict[str, list[tuple[str, str, Route]]] = {
     "intake": [
         ("POST", r"/v1/permits/(?P<permit>[^/]+)/release", _release),
         ("POST", r"/v1/withdrawals", _record),
+        ("GET", r"/v1/releases", _list_releases),
         _JOURNAL,
     ],
 }

@@ -269,6 +269,17 @@ class Database:
         self.sequences[sequence] = self.sequences.get(sequence, 0) + 1
         return self.sequences[sequence]
 
+    def copy(self) -> tuple[dict[str, dict[Key, Row]], dict[str, int]]:
+        """Return a copy of everything, as a backup has it."""
+        return {name: dict(table.rows) for name, table in self.tables.items()}, dict(self.sequences)
+
+    def restore(self, copy: tuple[dict[str, dict[Key, Row]], dict[str, int]]) -> None:
+        """Put a copy in the place of everything. Nobody may be connected."""
+        rows, sequences = copy
+        for name, table in self.tables.items():
+            table.rows = dict(rows[name])
+        self.sequences = dict(sequences)
+
     def committed(self, written: Mapping[tuple[str, Key], Row | None]) -> None:
         """Tell the onlookers what has just become true."""
         for watcher in self.watchers:

@@ -161,6 +161,7 @@ class History:
             self._poison,
             self._jump,
             self._damage,
+            self._restore,
         ]
         for _ in range(self.random.randrange(6)):
             await asyncio.sleep(self.random.uniform(0.1, 3))
@@ -200,6 +201,32 @@ class History:
     async def _damage(self) -> None:
         self.witness.say("(the next records arrive damaged)")
         self.cluster.kafka.damaged += self.random.choice([1, 2])
+
+    async def _restore(self) -> None:
+        """Consent's disk is lost, and a copy is put in its place.
+
+        Only what was published survives: where more than grants and redemptions had yet to be told, nothing is promised (the
+        synchronous standby is there for that), so then the disk is not lost here.
+        """
+        consent = self.cluster.consent
+        copy = consent.copy()
+        await asyncio.sleep(self.random.uniform(0.5, 4))
+        self._down.add("consent")
+        for process, _ in list(self.cluster.running["consent"]):
+            process.kill()
+        self.witness.say("(kill -9 consent)")
+        # No wait from here on: whoever ends this task must find consent either whole or on its way back.
+        journal = consent.tables["journal"].rows
+        left = {journal[key]["type"] for key in consent.tables["outbox"].rows}
+        if (
+            left <= {"permit.granted.v1", "permit.redeemed.v1", "permit.refused.v1"}
+            and not self.witness.restoring
+        ):
+            self.cluster.adopted |= {key[0] for key in consent.tables["permit"].rows}
+            consent.restore(copy)
+            self.witness.restoring = True
+            self.witness.say("(consent's disk is lost: an older copy is put in its place)")
+        asyncio.get_running_loop().create_task(self._back("consent"), context=Context())
 
     async def _jump(self) -> None:
         minutes = self.random.choice([3, 20, 45, 2880])

@@ -78,6 +78,8 @@ BUGS: tuple[Bug, ...] = (
     Bug("offers_only", "what memory has lost is not looked for in the outbox", OUTBOX,
         "        while found := await journal.untold(self._pool, self._source, after, BATCH):\n",
         "        while found := []:\n"),
+    Bug("overtaken_is_published", "an event is published before the one before it", OUTBOX,
+        "            if self._overtaken(fresh):\n", "            if False:\n"),
     Bug("offset_of_another_topic", "a topic that was made again is read from the old place", CONSUMER,
         '            if row is not None and row["topic_id"] == self._topic_ids.get(topic):\n',
         "            if row is not None:\n"),

@@ -353,6 +353,29 @@ async def lineage(t: Transaction, agency: str) -> list[Row]:
     return [{"agency": one} for one in found]
 
 
+@knows(
+    INTAKE,
+    """SELECT number, permit, person, party, case_id AS "case", agency, worker,
+              coalesce(handed_out_at, asked_at) AS handed_out_at, redeemed ->> 'channel' AS channel
+       FROM ((SELECT * FROM release WHERE number > $1 ORDER BY number LIMIT $2)
+             UNION ALL SELECT * FROM release WHERE state = 'asked') AS r
+       ORDER BY number NULLS LAST""",
+)
+async def releases_after(t: Transaction, after: int, limit: int) -> list[Row]:
+    numbered = sorted((r for r in t.rows("release") if (r["number"] or 0) > after), key=lambda r: r["number"])
+    rows = [*numbered[:limit], *(r for r in t.rows("release") if r["state"] == "asked")]
+    return [
+        {
+            **pick(r, "number", "permit", "person", "party"),
+            "case": r["case_id"],
+            **pick(r, "agency", "worker"),
+            "handed_out_at": r["handed_out_at"] or r["asked_at"],
+            "channel": msgspec.json.decode(r["redeemed"])["channel"] if r["redeemed"] else None,
+        }
+        for r in rows
+    ]
+
+
 # --- withdrawals
 
 _W = intake_withdrawals._COLUMNS
