@@ -25,7 +25,8 @@ from tests.support.stack import outside_place
 
 POLICE, LEAD = "hertfordshire-constabulary", "beacon"
 RECOVERY = 30
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+# Four processes and two servers take their time to start on a machine that does other things as well.
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 _numbers = itertools.count(1)
 _draw = random.Random(4)
 
