@@ -72,6 +72,12 @@ simulate-long: .venv/.develop ## Run 100,000 of them, and look for every planted
 	$(PYTHON) -m tests.simulation --histories 100000 $(ARGS)
 	$(PYTHON) -m tests.simulation --mutants
 
+.PHONY: proof
+proof: model-small ## Small bounds of the model and of the exploration, and samples of the simulation and of real faults
+	$(PYTHON) -m tests.exploration --small
+	$(PYTHON) -m tests.simulation --histories 500
+	$(PYTHON) -m tests.faults --minutes 3
+
 .PHONY: bench
 bench: .venv/.develop ## Measure cost and speed, as ratios within one run
 	$(PYTHON) -m benchmarks $(ARGS)

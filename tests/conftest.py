@@ -14,6 +14,8 @@ BUDGETS = {
     "architecture": 20,
     "contract": 10,
     "model": 60,
+    "exploration": 40,
+    "simulation": 120,
     "integration": 900,
     "e2e": 240,
     "partnerships": 150,
