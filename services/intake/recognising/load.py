@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,6 +76,7 @@ async def load(work: Work, doorstep: Doorstep, batch: Sequence[Due]) -> list[Pen
     """Return the batch's referrals with everything that recognising their people needs."""
     found: dict[str, Pending] = {}
     for due in batch:
+        await asyncio.sleep(0)  # a release or a withdrawal must not wait for the whole batch
         fresh = doorstep.take_fresh(due.id, due.version)
         if fresh is not None:
             known = [(row.id, row.position, row.contact, row.role, row.key) for row in fresh.parties]

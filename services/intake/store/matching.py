@@ -12,7 +12,9 @@ from shared.runtime.work import Connection, Work
 # Blocking keys are locked by stripes: enough that two matchers seldom meet, few enough that a batch's locks always fit into
 # the server's lock table.
 STRIPES: Final = 2048
-_LOCK_CLASS: Final = 1_717
+_BLOCKING: Final = 1_717
+# Contact points have stripes of their own: a batch of the matcher holds most of its, and a release must not wait for that.
+POINTS: Final = 1_718
 
 _TAKE: Final = """
 SELECT r.id::text AS id, r.agency, r.reference_tag, r.version, r.received_at, q.trace, q.attempts, r.status
@@ -101,13 +103,13 @@ async def cases_of(work: Work, referrals: Sequence[str]) -> list[Any]:
     return await work.fetch(_CASES_OF, list(referrals))
 
 
-async def lock_tags(work: Work, tags: Iterable[bytes]) -> None:
-    """Take the advisory locks of blocking keys, in order, until the transaction ends.
+async def lock_tags(work: Work, tags: Iterable[bytes], kind: int = _BLOCKING) -> None:
+    """Take the advisory locks of blocking keys (or of POINTS), in order, until the transaction ends.
 
     What follows must be a new statement: only that sees what the one that held the locks before has committed.
     """
     stripes = sorted({int.from_bytes(tag[:4]) % STRIPES for tag in tags})
-    await work.execute(_LOCK, _LOCK_CLASS, stripes)
+    await work.execute(_LOCK, kind, stripes)
 
 
 async def meet(work: Work, tags: Mapping[bytes, int]) -> dict[bytes, list[str]]:

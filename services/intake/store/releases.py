@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from services.intake.domain.releases import BEFORE
-from services.intake.store.matching import lock_tags
+from services.intake.store.matching import POINTS, lock_tags
 from shared.contracts.envelope import Role
 from shared.runtime.work import Work
 
@@ -69,7 +69,7 @@ async def points_of(work: Work, people: list[str]) -> set[bytes]:
 
 async def lock_points(work: Work, points: set[bytes]) -> None:
     """Lock contact points, so that of two releases to one telephone the second sees the first one's claim."""
-    await lock_tags(work, points)
+    await lock_tags(work, points, POINTS)
 
 
 async def somebody_else(work: Work, points: set[bytes], people: list[str], permit: str) -> bool:
