@@ -226,8 +226,13 @@ class Witness:
         return bool(living) and all(s.reconciled.is_set() for _, s in living) and not door["restored"]
 
     def _is_parked(self, person: str) -> bool:
-        rows = self.cluster.consent.tables["quarantine"].rows.values()
-        return any(r["key"] == person and r["topic"] == "people" and r["resolved"] is None for r in rows)
+        """Say whether an event of this key is parked or waits, whatever the inbox says of it."""
+        tables = self.cluster.consent.tables
+        parked = [r for r in tables["quarantine"].rows.values() if r["resolved"] is None]
+        there = tables["inbox"].rows.get(("people", person))
+        applied = there["sequence"] if there else 0
+        waiting = [r for r in tables["waiting"].rows.values() if r["sequence"] > applied]
+        return any(r["key"] == person and r["topic"] == "people" for r in (*parked, *waiting))
 
     def _delivered(self, row: Row) -> None:
         """What restricts is in force from its delivery on, although an earlier event of its key is parked or missing."""
