@@ -15,7 +15,6 @@ from services.intake.core import CASE_FILE, PERSON
 from services.intake.reviewing import Decided, lift_asked, lock
 from services.intake.store import holds as hold_store
 from services.intake.store import reviews
-from shared.contracts.people import PersonReferred
 from shared.contracts.referrals import ReferralFacts
 from shared.runtime.errors import Conflict
 from shared.runtime.http import check_version
@@ -150,34 +149,5 @@ def _named(row: Any) -> set[str]:  # noqa: ANN401 - a record
 async def _to_case(work: Work, row: Any, target: str) -> None:  # noqa: ANN401 - a record
     """Take a referral out of the case that it had joined, into one of its own; tell of everybody in it."""
     facts = msgspec.json.decode(row["facts"], type=ReferralFacts)
-    old = row["case_id"]
-    work.record(CASE_FILE, old, *domain.retract(work.state(CASE_FILE, old), row["referral"]))
-    work.record(CASE_FILE, target, *domain.receive(work.state(CASE_FILE, target), facts))
-    speaks: dict[str, list[str]] = {}
-    for party in facts.parties:
-        for contact in party.contact_persons:
-            speaks.setdefault(contact, []).append(party.person)
-    known = {party.person: party for party in facts.parties}
-    for person in sorted(_named(row)):
-        own = known.get(person)
-        work.record(
-            PERSON,
-            person,
-            PersonReferred(
-                case=target,
-                incident=facts.incident,
-                referral=row["referral"],
-                referrer=facts.agency,
-                role=own.role if own else "contact",
-                safety=work.state(PERSON, person).safety,
-                speaks_for=tuple(speaks.get(person, ())),
-                contact_persons=own.contact_persons if own else (),
-                continues=old,
-            ),
-        )
-    await work.execute(
-        "UPDATE referral_case SET case_id = $3 WHERE referral = $1 AND position = $2",
-        row["referral"],
-        row["position"],
-        target,
-    )
+    one = unjoining.Leaving(row["referral"], row["position"], row["case_id"], target, "", facts)
+    await unjoining.leave(work, one)

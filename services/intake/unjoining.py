@@ -125,24 +125,29 @@ async def part(work: Work, moving: Moving) -> None:
         )
         raise Problem(409, "withdrawal-pending", title, headers={"Retry-After": "5"})
     for one in moving.leaving:
-        old, new = work.state(CASE_FILE, one.old), work.state(CASE_FILE, one.new)
-        work.record(CASE_FILE, one.new, *domain.receive(new, one.facts))
-        for party in one.facts.parties:
-            _refer(work, one, party)
-        for hold, held in old.holds.items():
-            if held.referral == one.referral:
-                work.record(CASE_FILE, one.old, *domain.lift_referral(old, hold, "unjoined"))
-                moved = domain.hold_referral(new, one.referral, hold, held.reason, until=held.until)
-                work.record(CASE_FILE, one.new, *moved)
-                await work.execute("UPDATE hold SET case_id = $2 WHERE id = $1", hold, one.new)
-        work.record(CASE_FILE, one.old, *domain.retract(work.state(CASE_FILE, one.old), one.referral))
+        await leave(work, one)
         await _stay_away(work, one)
-        await work.execute(
-            "UPDATE referral_case SET case_id = $3 WHERE referral = $1 AND position = $2",
-            one.referral,
-            one.position,
-            one.new,
-        )
+
+
+async def leave(work: Work, one: Leaving) -> None:
+    """Take a referral out of a case into another, with its holds; tell of everybody in it. All of them are locked."""
+    old, new = work.state(CASE_FILE, one.old), work.state(CASE_FILE, one.new)
+    work.record(CASE_FILE, one.new, *domain.receive(new, one.facts))
+    for party in one.facts.parties:
+        _refer(work, one, party)
+    for hold, held in old.holds.items():
+        if held.referral == one.referral:
+            work.record(CASE_FILE, one.old, *domain.lift_referral(old, hold, "unjoined"))
+            moved = domain.hold_referral(new, one.referral, hold, held.reason, until=held.until)
+            work.record(CASE_FILE, one.new, *moved)
+            await work.execute("UPDATE hold SET case_id = $2 WHERE id = $1", hold, one.new)
+    work.record(CASE_FILE, one.old, *domain.retract(work.state(CASE_FILE, one.old), one.referral))
+    await work.execute(
+        "UPDATE referral_case SET case_id = $3 WHERE referral = $1 AND position = $2",
+        one.referral,
+        one.position,
+        one.new,
+    )
 
 
 def _refer(work: Work, one: Leaving, party: PartyFact) -> None:
