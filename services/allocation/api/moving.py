@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import Response
@@ -31,6 +33,8 @@ from shared.runtime.http import check_version, required_version
 from shared.runtime.problems import FieldError, Problem, invalid
 from shared.runtime.service import Service
 
+TRIES = 3
+"""How often consent is asked, a second longer apart each time, before a lead stays where it is for now."""
 router = APIRouter(prefix="/v1/cases/{case}", tags=["holding a case"])
 
 
@@ -46,14 +50,17 @@ async def transfer(
 ) -> Response:
     """Give the case to another partnership, with its history. Each lead is handed over as consent allows. Needs If-Match.
 
-    A lead whom the person has met stays until the person agrees to the next: the answer says who, and why.
+    A lead whom the person has met stays until the person agrees to the next: the answer says who, and why. Asked again of
+    the partnership that holds the case now, only the leads that have not moved are handed over.
     """
 
     def decide(story: Story, registry: Registry) -> None:
         known = registry.policies.current.partnerships
         if body.partnership not in known:
             raise Refused("invalid", f"partnership: unknown; name one of {', '.join(sorted(known))}")
-        cases.transfer(story, body.partnership, body.reason)
+        held_by = story.state.proposal.partnership if story.state.proposal else ""
+        if held_by != body.partnership or not _to_move(story.state):
+            cases.transfer(story, body.partnership, body.reason)
 
     state, version = await act(service, request, caller, case, decide, allowed=HUB, replan=True)
     leads = [await _moved(service, state, planned, body.reason) for planned in _to_move(state)]
@@ -83,10 +90,16 @@ async def _moved(
 ) -> dict[str, str | None]:
     party, target = state.parties[planned.party], planned.options[0]
     told = {"party": planned.party, "lead": party.agency, "handed_over_to": None, "why_not": None}
-    try:
-        done = await gateways.hand_over(service, party.person, target, None, reason)
-    except Unavailable:
-        # The case is transferred all the same: who leads goes on leading, and the new hub hands over when consent answers.
+    done: gateways.Acknowledged | gateways.Refused | None = None
+    for attempt in range(TRIES):
+        await asyncio.sleep(attempt)
+        try:
+            done = await gateways.hand_over(service, party.person, target, None, reason)
+            break
+        except Unavailable:
+            continue
+    if done is None:
+        # The case is transferred all the same: who leads goes on leading until somebody asks for the transfer again.
         return {**told, "why_not": "unavailable"}
     if isinstance(done, gateways.Refused) and done.reason != "same_lead":
         return {**told, "why_not": done.reason}
