@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -22,28 +21,24 @@ from services.allocation.settings import Settings
 from services.consent.service import build as build_consent
 from services.consent.settings import Settings as ConsentSettings
 from shared.contracts.consent import LeadAssigned
-from shared.contracts.envelope import Actor, Envelope, Payload, contract_of
+from shared.contracts.envelope import Payload
 from shared.contracts.people import PersonReferred, Safety
 from shared.contracts.referrals import PartyFact, ReferralFacts, ReferralReceived
 from shared.runtime.identifiers import new_id
 from shared.runtime.service import Service
-from shared.runtime.wire import headers_of
 from tests.support.running import running, settings, until
+from tests.support.telling import Neighbours
 from tests.support.tokens import bearer
 
 SCOPES = ("cases.read", "cases.write", "hub", "operator", "commissioner")
 
 
 @dataclass
-class World:
+class World(Neighbours):
     """A running allocation, and the two services that it listens to."""
 
     service: Service
     http: httpx.AsyncClient
-    producer: AIOKafkaProducer
-    prefix: str
-    last: dict[tuple[str, str], str] = field(default_factory=dict)
-    sequences: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @property
     def pool(self) -> asyncpg.Pool[asyncpg.Record]:
@@ -51,32 +46,7 @@ class World:
 
     async def tell(self, key: str, *payloads: Payload) -> None:
         """Publish events as intake or consent would: in sequence, on their topics."""
-        for payload in payloads:
-            contract = contract_of(payload)
-            stream = (contract.topic, key)
-            self.sequences[stream] += 1
-            envelope = Envelope(
-                id=new_id(),
-                source="/onefriend/test",
-                type=contract.type,
-                subject=key,
-                time=datetime.now(UTC),
-                sequence=self.sequences[stream],
-                previous=self.last.get(stream),
-                causation=None,
-                correlation=None,
-                traceparent=None,
-                actor=Actor("test"),
-                data=payload,
-            )
-            self.last[stream] = envelope.id
-            await self.producer.send(
-                self.prefix + contract.topic,
-                msgspec.json.encode(payload),
-                key=key.encode(),
-                headers=headers_of(envelope),
-            )
-        await self.producer.flush()
+        await self.publish(*(self.envelope(key, payload) for payload in payloads))
 
     async def events(self, case: str) -> list[tuple[str, Any]]:
         """What the journal has of a case: (type without version, data)."""
@@ -196,7 +166,7 @@ async def world(database: str, bootstrap_servers: str, own_topics: str) -> Async
         httpx.AsyncClient(base_url=url, timeout=15) as http,
         AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all") as producer,
     ):
-        yield World(service, http, producer, own_topics)
+        yield World(producer, own_topics, service, http)
 
 
 @dataclass
@@ -256,4 +226,4 @@ async def together(
         httpx.AsyncClient(base_url=own_url, timeout=15) as http,
         AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all") as producer,
     ):
-        yield Together(World(service, http, producer, own_topics), consent, url)
+        yield Together(World(producer, own_topics, service, http), consent, url)

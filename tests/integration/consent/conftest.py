@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,13 +22,13 @@ from deploy.local.topics import delete_topics, topics_with
 from services.consent.service import build
 from services.consent.settings import Settings
 from shared.contracts.cases import CaseCleared, CaseProposed, ClearedParty, Limits, ProposedLead
-from shared.contracts.envelope import Actor, Envelope, Payload, contract_of
+from shared.contracts.envelope import Payload, contract_of
 from shared.contracts.people import PersonReferred, Safety
 from shared.runtime.identifiers import new_id
 from shared.runtime.service import Service
-from shared.runtime.wire import headers_of
 from tests.support.running import running, settings, until
 from tests.support.stack import ROLE
+from tests.support.telling import Neighbours
 from tests.support.tokens import bearer
 
 PHONE = Safety(channels=("phone", "letter", "email"))
@@ -43,15 +42,11 @@ def tuesday_at_ten() -> timedelta:
 
 
 @dataclass
-class World:
+class World(Neighbours):
     """A running consent, its neighbours' topics, and callers of every kind."""
 
     service: Service
     http: httpx.AsyncClient
-    producer: AIOKafkaProducer
-    prefix: str
-    last: dict[tuple[str, str], str] = field(default_factory=dict)
-    sequences: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def new(self, name: str) -> str:
         """An id that no other test has: the service is shared by a module's tests."""
@@ -62,34 +57,6 @@ class World:
         return self.service.pool
 
     # --- what the neighbours tell
-
-    def envelope(self, key: str, payload: Payload) -> Envelope:
-        contract = contract_of(payload)
-        stream = (contract.topic, key)
-        self.sequences[stream] += 1
-        made = Envelope(
-            id=new_id(),
-            source="/onefriend/test",
-            type=contract.type,
-            subject=key,
-            time=datetime.now(UTC),
-            sequence=self.sequences[stream],
-            previous=self.last.get(stream),
-            causation=None,
-            correlation=None,
-            traceparent=None,
-            actor=Actor("test"),
-            data=payload,
-        )
-        self.last[stream] = made.id
-        return made
-
-    async def publish(self, envelope: Envelope) -> None:
-        topic = self.prefix + contract_of(envelope.data).topic
-        value = msgspec.json.encode(envelope.data)
-        await self.producer.send_and_wait(
-            topic, value, key=envelope.subject.encode(), headers=headers_of(envelope)
-        )
 
     async def tell(self, key: str, *payloads: Payload) -> None:
         """Publish events and wait until they are applied."""
@@ -248,7 +215,7 @@ async def a_world(database: str, bootstrap_servers: str, prefix: str, **more: ob
     ):
         await until(lambda: heard(service), seconds=30)
         await service.pool.execute("UPDATE clock SET shift = $1", tuesday_at_ten())
-        yield World(service, http, producer, prefix)
+        yield World(producer, prefix, service, http)
 
 
 async def forget_topics(stack: Stack, prefix: str) -> None:
