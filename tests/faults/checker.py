@@ -185,7 +185,7 @@ def _leads(seen: Evidence, human: Human) -> Iterator[Violation]:
 
 
 def _agreement(seen: Evidence, human: Human) -> Iterator[Violation]:
-    """N9: allocation names the lead that consent has, and whoever led when the person said no has been told."""
+    """N9: allocation names the lead that consent has, and whoever knew that it led was told of the no."""
     leads: dict[str, str] = {}
     for event in seen.events:
         if event.service != "consent" or seen.human_of.get(event.key) != human:
@@ -197,7 +197,8 @@ def _agreement(seen: Evidence, human: Human) -> Iterator[Violation]:
             leads.pop(event.key, None)
         elif name == "consent.withdrawn" and leads.get(event.key) in FOLLOWERS:
             agency = leads[event.key]
-            if not seen.heard_of_no(agency, human):
+            # One whose case was closed before it was told that it leads has nothing to be told.
+            if seen.heard_of_lead(agency, event.key) and not seen.heard_of_no(agency, human):
                 what = f"{agency} led {human.surname}, who said no, and was not told"
                 yield Violation(Promise.N9, what, seen.story(human))
     for case, event in seen.allocated.items():

@@ -92,6 +92,10 @@ class Evidence:
         lines += [(t.answered_at, t.line()) for t in self.arena.records.told if self._is_about(t, human)]
         return [f"{at:.3f} {text}"[:300] for at, text in sorted(lines)][-60:]
 
+    def heard_of_lead(self, agency: str, person: str) -> bool:
+        """Whether an agency was told that it leads this person."""
+        return any(told.agency == agency and told.about == person for told in self.arena.records.of("led"))
+
     def heard_of_no(self, agency: str, human: Human) -> bool:
         """Whether an agency's feed told it that this human takes part no longer."""
         for told in self.arena.records.of("feed"):

@@ -197,6 +197,8 @@ def test_a_permit_that_consent_never_granted(made: Made) -> None:
 
 def test_whoever_leads_is_not_told_of_a_no(made: Made) -> None:
     made.tell(30, "consent.withdrawn", scope="everything")
+    assert made.found() == set(), "it never knew that it led"
+    made.note(29, "led", "anna", 200)
     assert made.found() == {Promise.N9}
 
 
