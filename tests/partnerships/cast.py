@@ -86,10 +86,11 @@ class Cast:
             }
             made = {"role": role, **(before if "name" in before else {**self.human(age), **USUAL[role]})}
         if days_left is not None:
-            today = datetime.now(UTC).date()
-            made["date_of_birth"] = (
-                (today + timedelta(days=days_left)).replace(year=today.year - GROWN_UP).isoformat()
-            )
+            coming = datetime.now(UTC).date() + timedelta(days=days_left)
+            # No birthday on the last days of a month: not every year has them all.
+            made["date_of_birth"] = date(
+                coming.year - GROWN_UP, coming.month, min(coming.day, 28)
+            ).isoformat()
         child = days_left is not None or (age is not None and age < GROWN_UP)
         label = fields.pop("spoken_to", f"parent of {key}" if child else None)
         if label and label != "nobody":
