@@ -160,7 +160,7 @@ MUTANTS = (
         CONTACT, '        if permit.redeemed:\n            return Refusal("in_flight")\n', "",
     ),
     Mutant(
-        "unknown_person_is_granted", "a person of whom intake has not told gets no permit (nor is a channel known to be safe)",
+        "unknown_person_is_granted", "nobody of whom intake has not told gets a permit (nor is a channel known to be safe)",
         "identity", "N8",
         (
             Patch(
