@@ -65,6 +65,16 @@ class Bad:
         )
 
 
+def _headers(row: asyncpg.Record) -> list[tuple[str, bytes]]:
+    return [(name, value.encode()) for name, value in msgspec.json.decode(row["headers"])]
+
+
+def _kept(key: Key, row: asyncpg.Record) -> Incoming:
+    """Return the event of a row that waits or is parked. Raises BadMessage or UnknownEvent."""
+    topic, name = key
+    return Incoming(topic, decode(name.encode(), _headers(row), row["value"]), row["value"])
+
+
 class DryRun(Exception):
     """Raised after a dry run, so that nothing of it is saved."""
 
@@ -138,11 +148,7 @@ class Exits:
         items = {item.envelope.sequence: item for item in fetched}
         for row in rows:
             try:
-                headers = [(n, v.encode()) for n, v in msgspec.json.decode(row["headers"])]
-                items.setdefault(
-                    row["sequence"],
-                    Incoming(topic, decode(name.encode(), headers, row["value"]), row["value"]),
-                )
+                items.setdefault(row["sequence"], _kept(key, row))
             except (BadMessage, UnknownEvent):
                 log.warning(
                     "waiting event cannot be read; asking its source", extra={"topic": topic, "key": name}
@@ -228,8 +234,7 @@ class Exits:
                 raise NotNow("not_in_journal")
             item = fetched[0]
         else:
-            headers = [(n, v.encode()) for n, v in msgspec.json.decode(row["headers"])]
-            item = Incoming(row["topic"], decode(row["key"].encode(), headers, row["value"]), row["value"])
+            item = _kept(key, row)
         try:
             if not await self._one(key, item, dry_run=dry_run):
                 raise NotNow("an_earlier_one_is_missing")
@@ -242,8 +247,7 @@ class Exits:
         """Pass over a quarantined event: by one worker and confirmed by a second, never a restrictive event."""
         row = await self._entry(number)
         key = (row["topic"], row["key"])
-        event_type = dict(msgspec.json.decode(row["headers"])).get("ce_type", "")
-        contract = REGISTER.get(event_type)
+        contract = REGISTER.get(dict(_headers(row)).get("ce_type", b"").decode())
         if contract is None or contract.restrictive:
             raise NotNow("restrictive_or_unknown")
         if not second or second == by.worker:
