@@ -72,11 +72,19 @@ def simulate(
 
 
 def _add_the_others() -> None:
-    from deploy.local import commands_agency, commands_data, commands_policy, commands_run, commands_worker  # noqa: PLC0415
+    from deploy.local import (  # noqa: PLC0415
+        commands_agency,
+        commands_data,
+        commands_identity,
+        commands_policy,
+        commands_run,
+        commands_worker,
+    )
 
     commands_run.add_to(app)
     commands_data.add_to(app)
     app.add_typer(commands_agency.app, name="agency")
+    app.add_typer(commands_identity.app, name="identity")
     app.add_typer(commands_policy.app, name="policy")
     app.add_typer(commands_worker.app, name="worker")
 

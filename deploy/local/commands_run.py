@@ -107,6 +107,7 @@ def _print_urls(place: Place, running: list[str]) -> None:
     )
     for name in [name for name in EXAMPLES if name in known]:
         console.print(f"  $(bin/onefriend token {name})")
+    console.print("A password for the dashboard: [bold]bin/onefriend worker password anna.hill[/]")
     console.print("Credentials for an agency's own client: [bold]bin/onefriend agency rotate ID[/]")
     console.print("[green]Ready.[/] Ctrl-C stops it." if sys.stderr.isatty() else "Ready.")
 

@@ -52,6 +52,11 @@ def master_key(place: Place) -> Path:
     return path
 
 
+def weights(place: Place) -> Path:
+    """Where the weights of who is who are, if `onefriend identity apply` has applied others than the shipped ones."""
+    return place.home / "identity" / "weights.json"
+
+
 def key_fingerprint(path: Path) -> str:
     """Of the first key in the file, which stays the same when keys are added."""
     return hashlib.sha256(path.read_bytes().split()[0]).hexdigest()
@@ -91,6 +96,7 @@ def environment(place: Place, name: str, database_url: str, broker: str) -> dict
         told["ONEFRIEND_AUTHORIZE_URL"] = f"{url(place, 'issuer')}/authorize"
     if name == "intake":
         told["ONEFRIEND_MASTER_KEY_FILE"] = str(master_key(place))
+        told["ONEFRIEND_IDENTITY_WEIGHTS"] = str(weights(place))
     inherited = {key: value for key, value in os.environ.items() if key not in WITHHELD}
     return inherited | told
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from services.intake import api, restoring
+import json
+
+from services.intake import api, matching, restoring
 from services.intake.core import CASE_FILE, PERSON, Intake
 from services.intake.handlers import handlers
 from services.intake.matcher import match_loop
@@ -14,6 +16,8 @@ from services.intake.withdrawing import withdraw_loop
 
 def build(settings: Settings) -> Intake:
     """Return the service. Raises BadMasterKey: without its keys intake does not start."""
+    if settings.identity_weights and settings.identity_weights.exists():
+        matching.use(matching.build(json.loads(settings.identity_weights.read_text("utf-8"))))
     return Intake(
         name="intake",
         settings=settings,

@@ -18,6 +18,7 @@ class Settings(RuntimeSettings):
     smtp_host: str = ""
     smtp_port: int = 25
     mail_from: str = "no-reply@onefriend.example"
-    second_reviews: float = (
-        0.1  # share of decisions about who is who that a second person looks at, not knowing the first
-    )
+    # Of the identity model, where there is such a file; else those that are shipped.
+    identity_weights: Path | None = None
+    # Share of decisions about who is who that a second person looks at, not knowing the first.
+    second_reviews: float = 0.1
