@@ -82,6 +82,10 @@ proof: model-small ## Small bounds of the model and of the exploration, and samp
 bench: .venv/.develop ## Measure cost and speed, as ratios within one run
 	$(PYTHON) -m benchmarks $(ARGS)
 
+.PHONY: together
+together: .venv/.develop ## Post the same human at once through eight agencies, 1,000 times: one person each time
+	ONEFRIEND_TOGETHER=1000 $(PYTHON) -m pytest -s tests/integration/intake/test_together.py $(ARGS)
+
 .PHONY: bench-allocation bench-succession
 bench-allocation: .venv/.develop ## Measure decisions, teams and a hub's meeting (ARGS=quick: minutes less)
 	$(PYTHON) -m benchmarks.allocation $(ARGS)

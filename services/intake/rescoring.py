@@ -45,7 +45,7 @@ WHERE record IS NOT NULL AND key IS NOT NULL AND (person, id) > ($1, $2::uuid) O
 class Snapshot:
     """Everybody as stored, with `records` records in all, as the matcher counts them.
 
-    `open`: person -> review that waits for a decision; `apart`: what people told apart, in bits; `held`: waits for an agency.
+    `open`: person -> review that waits for a decision; `apart`: what people told apart, in bits; `held`: by an agency.
     """
 
     people: dict[str, list[Record]] = field(default_factory=dict)
