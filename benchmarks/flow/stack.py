@@ -49,7 +49,9 @@ class Measured:
     stack: Stack
     pools: dict[str, asyncpg.Pool[asyncpg.Record]]
     own: str  # URL of a database for what is measured beside the services
-    ours: set[int]  # server processes that work for these pools: they count the stages, and are no part of the cost
+    ours: set[
+        int
+    ]  # server processes that work for these pools: they count the stages, and are no part of the cost
 
     def port(self, name: str) -> int:
         """Return a service's port."""
@@ -110,7 +112,11 @@ async def measured(home: Place) -> AsyncIterator[Measured]:
     os.environ["ONEFRIEND_TRACE_SAMPLE"] = "0.01"
     os.environ["ONEFRIEND_LOG_LEVEL"] = "WARNING"
     stack = Stack(home)
-    async with Supervisor(home, stack, lambda part, what: print(f"  {part}: {what}", flush=True)).running():
+    # The dashboard reads every topic: it is no part of the way of a referral.
+    supervisor = Supervisor(
+        home, stack, lambda part, what: print(f"  {part}: {what}", flush=True), only=NAMES
+    )
+    async with supervisor.running():
         databases = await asyncio.to_thread(stack.ensure_databases, (*NAMES, OWN))
         pools = {name: await asyncpg.create_pool(databases[name], min_size=1, max_size=1) for name in NAMES}
         ours = {await pool.fetchval("SELECT pg_backend_pid()") for pool in pools.values()}

@@ -7,7 +7,7 @@ go on without it; the next one ends them and starts its own.
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
@@ -41,12 +41,13 @@ class Service:
 
 
 class Supervisor:
-    """Started by `onefriend up`; `tell(part, what)` reports progress."""
+    """Started by `onefriend up`; `tell(part, what)` reports progress; `only` these services, if they are named."""
 
-    def __init__(self, place: Place, stack: Stack, tell: Tell) -> None:
+    def __init__(self, place: Place, stack: Stack, tell: Tell, only: Sequence[str] | None = None) -> None:
         self.place = place
         self.stack = stack
         self.tell = tell
+        self.only = only
         self.services: list[Service] = []
         self._keepers: list[asyncio.Task[None]] = []
 
@@ -109,6 +110,7 @@ class Supervisor:
         self.services = [
             Service(name, services.environment(self.place, name, databases[name], self.stack.broker))
             for name in services.existing()
+            if self.only is None or name in self.only
         ]
         return self.services
 

@@ -29,6 +29,7 @@ from shared.runtime.work import Work
 
 BATCH: Final = 500
 LINGER: Final = 0.010
+AT_A_TURN: Final = 4
 MOST_WAITING: Final = 5_000
 _REMEMBERED: Final = 5_000
 _TODAY: Final = "SELECT (clock_timestamp() + shift)::date FROM clock"
@@ -68,6 +69,7 @@ class Doorstep:
         self._serving: asyncio.Task[None] | None = None
         self._today: tuple[date, float] | None = None
         self._asking = asyncio.Lock()
+        self._turns = asyncio.Semaphore(AT_A_TURN)
         self._fresh: OrderedDict[tuple[str, int], Fresh] = OrderedDict()
 
     def take_fresh(self, referral: str, version: int) -> Fresh | None:
@@ -83,7 +85,11 @@ class Doorstep:
         numbers, dates and truth values: CSV knows only text.
         """
         today = await self._day()
-        arrival, referral = self.prepare(agency, raw, today, lax=lax)
+        # A few at a time, then whoever else waits: a release passes by here some twenty times, and would wait for every
+        # referral of a flood each time. In the order in which they came.
+        async with self._turns:
+            arrival, referral = self.prepare(agency, raw, today, lax=lax)
+            await asyncio.sleep(0)
         if referral.register_lead is not None and not register:
             wrong = Fault(
                 "register_lead",
