@@ -193,7 +193,7 @@ ALPHABETS = (
         agencies=("X",),
         small=8,
     ),
-    Alphabet("holding", CORE | {"link", "hold", "erase", "park"}, links=1, ticks=0, small=6),
+    Alphabet("holding", CORE | {"link", "hold", "erase", "park"}, links=2, ticks=0, small=6),
     Alphabet(
         "leading",
         CORE | {"claim", "link", "hand_over", "succeed", "reassign", "said:no_answer"},

@@ -179,7 +179,7 @@ MUTANTS = (
         PEOPLE, "    d.revoke(d.group(person), event.reason, case=event.case)\n", "",
     ),
     _one(
-        "erasure_leaves_permits", "an erasure revokes what was granted", "holding", "N6",
+        "erasure_leaves_permits", "an erasure revokes what was granted", "holding", "N7",
         PEOPLE, '    d.revoke(d.group(person), "erased")\n', "",
     ),
 )  # fmt: skip

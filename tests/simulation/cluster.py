@@ -141,7 +141,7 @@ class Cluster:
     ) -> httpx.Response:
         """Send a request and wait for the answer. Raises httpx.HTTPError as a network would."""
         chance = self.chance
-        await chance.wait(LATENCY)
+        await self._on_the_way()
         content = msgspec.json.encode(more.get("json")) if "json" in more else b""
         if name == "allocation":
             return self._journal_of_allocation(path, more.get("params") or {})
@@ -158,11 +158,15 @@ class Cluster:
             raise httpx.ReadTimeout("no answer yet")
         if task.cancelled() or not process.alive:
             raise httpx.ReadError("connection reset")
-        await chance.wait(LATENCY)
+        await self._on_the_way()
         if chance.happens(0.02):
             raise httpx.ReadTimeout("the answer was lost")
         answer: httpx.Response = task.result()
         return answer
+
+    async def _on_the_way(self) -> None:
+        """Let a message travel: now and then so slowly that much else happens meanwhile."""
+        await self.chance.wait(0.5 if self.chance.happens(0.06) else LATENCY)
 
     def _journal_of_allocation(self, path: str, params: Mapping[str, Any]) -> httpx.Response:
         *_, topic, key = path.split("/")
