@@ -61,6 +61,8 @@ class Arena:
     pairs: dict[str, tuple[Human, Human]] = field(default_factory=dict)
     # The number of who is harmed -> who is responsible.
     partner: dict[int, Human] = field(default_factory=dict)
+    # The history is over but for what is still on its way: nobody is armed to die any more.
+    winding_down: bool = False
     # What was the last to arrive, when everything had arrived.
     last_unsettled: list[str] = field(default_factory=list)
     _read: dict[str, int] = field(default_factory=dict)

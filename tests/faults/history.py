@@ -68,6 +68,7 @@ class Episode:
             for name, agency in self.agencies.items()
             if name in FOLLOWERS
         ]
+        self.arena.winding_down = False
         try:
             life = [asyncio.create_task(work) for work in self._life()]
             await asyncio.sleep(self.draw.uniform(0.5, 3.5))
@@ -184,26 +185,31 @@ class Episode:
 
     async def _converge(self) -> None:
         """Wait until every agency is idle, every no is in force, and every event is everywhere; note how long that took."""
-        began, took = time.monotonic(), -1.0
-        self.arena.last_unsettled = []
-        try:
-            # The bound is that of running services: on a machine that does other things, one takes its time to start.
+        began = time.monotonic()
+        self.arena.last_unsettled, self.arena.winding_down = [], True
+        for _ in range(3):
+            # The bound is that of running services: on a machine that does other things, one takes its time to start, and
+            # one that was armed to die may do so only now.
             await self.arena.onefriend.ready()
+            self.history.unsettled = await self._come_together(began)
+            if not self.history.unsettled or not await self.arena.onefriend.not_ready():
+                break
+
+    async def _come_together(self, began: float) -> list[str]:
+        """Return what did not come together within the bound."""
+        try:
             await until(self._answered, seconds=CONVERGED_WITHIN, every=0.3)
             settled = await self.arena.settled(CONVERGED_WITHIN)
             took = time.monotonic() - began
             self.history.last = [*self._last_open, *self.arena.last_unsettled]
             # Agencies may still be at work on what they were told; what comes of that has to arrive everywhere too.
             await until(self._idle, seconds=CONVERGED_WITHIN * 2, every=0.2)
-            settled = settled and await self.arena.settled(CONVERGED_WITHIN)
+            if settled and await self.arena.settled(CONVERGED_WITHIN):
+                self.history.converged_after = took
+                return []
         except AssertionError as error:
-            settled = False
-            self.history.unsettled += [str(error), *self._open]
-        if settled:
-            self.history.converged_after = took
-        else:
-            self.history.unsettled += await self.arena.unsettled()
-            self.history.unsettled += await self.arena.onefriend.not_ready()
+            return [str(error), *self._open]
+        return [*self.arena.last_unsettled, *await self.arena.onefriend.not_ready()]
 
     def _idle(self) -> bool:
         return not any(agency.busy for agency in self.agencies.values())

@@ -13,7 +13,7 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,10 +71,13 @@ class Coverage:
     at: dict[str, tuple[str, int]] = field(default_factory=dict)
     deaths: Counter[str] = field(default_factory=Counter)
 
+    resting: Callable[[], bool] = lambda: False
+
     @classmethod
-    def of(cls, points: dict[str, list[str]]) -> Coverage:
-        """Begin with none."""
-        return cls(points, {name: [(point, 0) for point in found] for name, found in points.items()})
+    def of(cls, points: dict[str, list[str]], one: Arena) -> Coverage:
+        """Begin with none. While the arena winds down nobody who has died is armed again."""
+        left = {name: [(point, 0) for point in found] for name, found in points.items()}
+        return cls(points, left, resting=lambda: one.winding_down)
 
     def next(self, name: str) -> dict[str, str]:
         """Return what arms a service at its next point; nothing if it has died often enough in this history."""
@@ -90,7 +93,7 @@ class Coverage:
             point, _ = self.at.pop(name)
             self.died.append((name, point))
             say(f"{len(self.died):4}/{self.count()}  {name:<14} {point}")
-        return self.next(name)
+        return {} if self.resting() else self.next(name)
 
     def end_history(self) -> None:
         """Note the points that were not passed: they are tried again, later."""
@@ -122,7 +125,7 @@ async def run(minutes: float) -> int:
     deadline = time.monotonic() + minutes * 60
     with outside_place() as place:
         async with arena(place, place.home / "provider.log", 7) as one:
-            coverage = Coverage.of(await enumerate_points(one, place.home))
+            coverage = Coverage.of(await enumerate_points(one, place.home), one)
             one.onefriend.arm = coverage.dead
             number = 10
             while any(coverage.left.values()) and time.monotonic() < deadline:
