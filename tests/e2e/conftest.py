@@ -276,7 +276,9 @@ async def onefriend(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> A
             fields: dict[str, object] = {f"{other}_url": url for other, url in urls.items()}
             fields |= {"port": ports[name], **more.get(name, {})}
             build[name] = partial(make, settings(kind, own[name], stack.broker, prefix, **fields))
-        http = await opened.enter_async_context(httpx.AsyncClient(timeout=60, limits=httpx.Limits(keepalive_expiry=2)))
+        http = await opened.enter_async_context(
+            httpx.AsyncClient(timeout=60, limits=httpx.Limits(keepalive_expiry=2))
+        )
         one = Onefriend({}, urls, http, mailbox, folder / "sink", build)
         opened.push_async_callback(one.stop)
         for name in PARTS:
