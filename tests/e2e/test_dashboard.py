@@ -396,14 +396,17 @@ async def test_a_decision_by_keyboard_is_in_force_within_a_second_and_can_be_und
         await until(partial(eyes.linked, "consent", older, newer), seconds=30, every=0.005)
         taken.append((time.monotonic() - decided, decided - began))
         await page.get_by_role("alert").wait_for()
+    print(f"\nseconds from intake's commit to consent's, and before it: {sorted(taken)}")  # noqa: T201 - the figure
     assert min(taken)[0] < 1.0, f"seconds from intake's commit to consent's, and before it: {taken}"
     await page.keyboard.press("u")
     assert await page.evaluate("document.activeElement.textContent") == "Undo"
     await page.keyboard.press("Enter")
     await page.get_by_text("Undone.").wait_for()
     await until(lambda: _not(eyes.linked("consent", older, newer)), seconds=30)
-    held = "SELECT reason FROM hold WHERE person = $1 AND lifted_at IS NULL"
-    assert await eyes.onefriend.services["intake"].pool.fetchval(held, newer) == "identity_doubtful"
+    held = (
+        "SELECT count(*) FROM hold WHERE person = $1 AND lifted_at IS NULL AND reason = 'identity_doubtful'"
+    )
+    assert await eyes.onefriend.services["intake"].pool.fetchval(held, newer) == 1
     assert await eyes.review_of(newer) is not None
 
 
