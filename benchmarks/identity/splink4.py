@@ -6,16 +6,19 @@ import sys
 import time
 
 import duckdb
-import pandas as pd
 import splink.comparison_library as cl
 from splink import DuckDBAPI, Linker, SettingsCreator, block_on
+
+COLUMNS = ("unique_id", "first_name", "surname", "dob", "postcode", "phone", "email")
 
 
 def main() -> None:
     """Train on the stored people as Splink's documentation shows, then look each asked one up alone."""
-    stored, asked = (
-        pd.read_json(path, lines=True, dtype=False, convert_dates=False) for path in sys.argv[1:3]
-    )
+    connection = duckdb.connect()
+    columns = ", ".join(f"{name}: 'VARCHAR'" for name in COLUMNS)
+    for table, path in zip(("stored", "asked"), sys.argv[1:3], strict=True):
+        read = f"read_json('{path}', format = 'newline_delimited', columns = {{{columns}}})"
+        connection.execute(f"CREATE TABLE {table} AS SELECT * FROM {read}")  # noqa: S608 - our own files
     rules = [
         block_on("surname", "dob"),
         block_on("first_name", "dob"),
@@ -37,17 +40,21 @@ def main() -> None:
         ],
         retain_matching_columns=False,
     )
-    linker = Linker(stored, settings, DuckDBAPI(duckdb.connect()))
+    linker = Linker("stored", settings, DuckDBAPI(connection))
     linker.training.estimate_probability_two_random_records_match([block_on("phone")], recall=0.6)
     linker.training.estimate_u_using_random_sampling(max_pairs=1e5, seed=1)
     for column in ("first_name", "surname"):
         linker.table_management.compute_tf_table(column)
     walls, cpus = [], []
-    for number in range(len(asked)):
-        one = asked.iloc[[number]].to_dict("records")
-        one[0]["unique_id"] = f"asked-{number}"
+    times = connection.execute("SELECT count(*) FROM asked").fetchall()[0][0]
+    for number in range(times):
+        name = f"asked_{number}"
+        chosen = (
+            f"SELECT * REPLACE ('new-' || unique_id AS unique_id) FROM asked WHERE unique_id = '{number}'"  # noqa: S608 - a number
+        )
+        connection.execute(f"CREATE TABLE {name} AS {chosen}")
         wall, cpu = time.perf_counter(), time.process_time()
-        linker.inference.find_matches_to_new_records(one, blocking_rules=rules).as_pandas_dataframe()
+        linker.inference.find_matches_to_new_records(name, blocking_rules=rules).as_pandas_dataframe()
         walls.append((time.perf_counter() - wall) * 1e3)
         cpus.append((time.process_time() - cpu) * 1e3)
     walls, cpus = sorted(walls[2:]), sorted(cpus[2:])
