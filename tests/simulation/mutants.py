@@ -62,6 +62,8 @@ BUGS: tuple[Bug, ...] = (
         "            if REGISTER[event.type].restrictive:\n", "            if False:\n"),
     Bug("key_not_held", "a key with a gap is not held", INBOX,
         "            key.held = True\n            touched.add(ref)\n", "            touched.add(ref)\n"),
+    Bug("parked_later_stops_all", "an event that is parked out of its turn keeps those before it waiting", QUARANTINE,
+        "        if parked is not None and parked <= after + 1:\n", "        if parked is not None:\n"),
     Bug("parked_key_not_held", "a parked key goes on as if nothing were missing", QUARANTINE,
         "            key.held = True\n", ""),
     Bug("gap_not_asked", "a gap is not asked of its source", QUARANTINE,

@@ -279,9 +279,9 @@ def _open(t: Transaction, topic: str, key: str) -> list[Row]:
     return sorted(rows, key=lambda r: r["sequence"])[:1]
 
 
-@knows(RUNTIME, f"SELECT 1 FROM ({quarantine._OPEN}) AS q")  # noqa: S608 - a constant
-async def is_parked(t: Transaction, topic: str, key: str) -> list[Row]:
-    return [{"one": 1} for _ in _open(t, topic, key)]
+@knows(RUNTIME, f"SELECT sequence FROM ({quarantine._OPEN}) AS q")  # noqa: S608 - a constant
+async def parked_at(t: Transaction, topic: str, key: str) -> list[Row]:
+    return [pick(row, "sequence") for row in _open(t, topic, key)]
 
 
 @knows(RUNTIME, "SELECT sequence FROM inbox WHERE topic = $1 AND key = $2")
