@@ -97,7 +97,7 @@ async def act(
 ) -> tuple[CaseState, int]:
     """Do something to a case that the caller has read (If-Match), and carry it on. Returns the case and its version.
 
-    `compared`: the caller's version has been compared already, and consent's own news may have moved the case since.
+    `compared`: `look` has found that the case is the caller's, and its version; what consent says since does not count.
 
     Raises Problem: 404 for a case that is not the caller's, 412 if it has moved on, 403, 409 or 422 if rules refuse.
     """
@@ -105,8 +105,12 @@ async def act(
     agencies = await stands_for(service, caller)
 
     async def body(work: Work) -> tuple[CaseState, int]:
-        registry = await _own(work, caller, agencies, case, allowed)
-        if not compared:
+        if compared:
+            # Consent's news that the lead has ended can come first, and the agency then has nothing to do with the case.
+            await work.lock((CASE, case))
+            registry = await MEMORY.registry(work)
+        else:
+            registry = await _own(work, caller, agencies, case, allowed)
             check_version(wanted, work.version(CASE, case))
         story = Story(work.state(CASE, case))
         try:

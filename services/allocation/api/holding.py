@@ -12,7 +12,6 @@ from starlette.responses import Response
 from services.allocation import gateways
 from services.allocation.api.common import (
     HUB,
-    INSIDE,
     Body,
     CaseId,
     Code,
@@ -152,8 +151,7 @@ async def give_back(
     def decide(story: Story, _: Registry) -> None:
         cases.give_back(story, agency, body.reason, keep=begun)
 
-    allowed = INSIDE | {"referrer", "asked", "team"}  # consent's news of the end may have come before this
-    state, version = await act(service, request, caller, case, decide, allowed=allowed, compared=True)
+    state, version = await act(service, request, caller, case, decide, compared=True)
     return changed(case, state, version, still_lead=begun)
 
 
