@@ -48,6 +48,6 @@ async def playing(
 
 
 def _scenario_of(item: pytest.Item) -> Scenario | None:
-    # `callspec` is what parametrize left there.
-    found: Scenario | None = getattr(getattr(item, "callspec", None), "params", {}).get("scenario")
-    return found
+    # `callspec` is what parametrize left there. Other folders have parameters of that name too.
+    found = getattr(getattr(item, "callspec", None), "params", {}).get("scenario")
+    return found if isinstance(found, Scenario) else None

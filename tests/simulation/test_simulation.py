@@ -15,7 +15,7 @@ from tests.simulation.mutants import BUGS
 
 ROOT = Path(__file__).parents[2]
 HISTORIES = 100
-QUICK = ("duplicates_are_applied", "gap_not_asked")
+QUICK = ("duplicates_are_applied", "restrictions_wait")
 
 pytestmark = pytest.mark.timeout(1500)  # on a busy machine
 

@@ -10,7 +10,10 @@ from tests.integration.intake.helpers import Headers, events, harmed, kind, post
 from tests.support.referrals import offender, party, referral
 from tests.support.tokens import bearer
 
-HUB = bearer("hub", "hub", "referrals.read", worker="h1")
+
+def hub() -> dict[str, str]:
+    # A token lasts five minutes, a run of all tests longer.
+    return bearer("hub", "hub", "referrals.read", worker="h1")
 
 
 def doubtful(**fields: Any) -> dict[str, Any]:
@@ -19,15 +22,15 @@ def doubtful(**fields: Any) -> dict[str, Any]:
 
 
 async def decide_same(client: httpx.AsyncClient) -> httpx.Response:
-    [review] = (await client.get("/v1/match-reviews", headers=HUB)).json()["reviews"]
+    [review] = (await client.get("/v1/match-reviews", headers=hub())).json()["reviews"]
     body = {"answer": "same", "reason": "spoke_to_both"}
     path = f"/v1/match-reviews/{review['id']}/decision"
-    return await client.post(path, json=body, headers={**HUB, "If-Match": '"1"'})
+    return await client.post(path, json=body, headers={**hub(), "If-Match": '"1"'})
 
 
 async def unlink(client: httpx.AsyncClient, person: str, other: str) -> httpx.Response:
-    seen = await client.get(f"/v1/people/{person}", headers=HUB)
-    headers = {**HUB, "If-Match": seen.headers["etag"]}
+    seen = await client.get(f"/v1/people/{person}", headers=hub())
+    headers = {**hub(), "If-Match": seen.headers["etag"]}
     return await client.delete(
         f"/v1/people/{person}/links/{other}", params={"confirmed_by": "h2"}, headers=headers
     )
@@ -57,7 +60,7 @@ async def test_a_case_that_became_one_by_a_wrong_link_is_two_again(
     assert (first[1], "referral.retracted") in referrals
     [mine] = [e for e in await told(intake, second[0], "person.referred") if e["case"] == again[1]]
     assert mine["continues"] == first[1]
-    held = (await client.get(f"/v1/people/{second[0]}", headers=HUB)).json()
+    held = (await client.get(f"/v1/people/{second[0]}", headers=hub())).json()
     assert list(held["holds"].values()) == ["not_this_person"]
     kept = await intake.pool.fetchval("SELECT count(*) FROM referral_case WHERE case_id = $1", first[1])
     assert kept == 1

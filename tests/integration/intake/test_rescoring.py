@@ -22,8 +22,12 @@ from tests.support.referrals import party, referral
 from tests.support.tokens import bearer
 
 SHIPPED = Path(model.__file__).parent / "data" / "weights.json"
-HUB = bearer("herts-rj-coordinator", "hub", worker="anna")
 Weights = Callable[..., Path]
+
+
+def hub() -> dict[str, str]:
+    # A token lasts five minutes, a run of all tests longer.
+    return bearer("herts-rj-coordinator", "hub", worker="anna")
 
 
 @pytest.fixture
@@ -99,20 +103,20 @@ async def test_two_people_become_one_by_better_weights_and_it_can_be_undone(
     matching.use(read_weights(weights("strict", join=60.0, hold=50.0)))
     one, other = await twice(intake, client, police, care)
     assert one != other
-    assert not (await client.get(f"/v1/people/{other}", headers=HUB)).json()["on_hold"]
+    assert not (await client.get(f"/v1/people/{other}", headers=hub())).json()["on_hold"]
     shipped = read_weights(SHIPPED)
     assert (await look(intake, shipped))["joined"] == 1
     result = await step(intake, "apply", shipped)
     assert result["applied"] == {"joined": 1}
-    assert (await client.get(f"/v1/people/{one}", headers=HUB)).json()["links"] == [other]
+    assert (await client.get(f"/v1/people/{one}", headers=hub())).json()["links"] == [other]
     assert sum((await look(intake, shipped)).values()) == 0, "what has been applied is no change any more"
-    [review] = (await client.get("/v1/match-reviews?state=decided", headers=HUB)).json()["reviews"]
+    [review] = (await client.get("/v1/match-reviews?state=decided", headers=hub())).json()["reviews"]
     assert (review["answer"], review["model"]) == ("same", shipped.version)
     undone = await client.post(
-        f"/v1/match-reviews/{review['id']}/undo", headers={**HUB, "If-Match": f'"{review["version"]}"'}
+        f"/v1/match-reviews/{review['id']}/undo", headers={**hub(), "If-Match": f'"{review["version"]}"'}
     )
     assert undone.status_code == 200, undone.text
-    assert (await client.get(f"/v1/people/{other}", headers=HUB)).json()["on_hold"]
+    assert (await client.get(f"/v1/people/{other}", headers=hub())).json()["on_hold"]
     assert (await look(intake, shipped))["cleared_same"] == 1, (
         "undone, it waits for a person; the weights still think so"
     )
@@ -125,14 +129,14 @@ async def test_a_doubt_that_the_weights_see_holds_the_newer_record_and_one_that_
     one, other = await twice(intake, client, police, care)
     careful = read_weights(weights("careful", join=60.0, hold=1.0))
     assert (await step(intake, "apply", careful))["applied"] == {"in_doubt": 1}
-    held = {p: (await client.get(f"/v1/people/{p}", headers=HUB)).json()["holds"] for p in (one, other)}
+    held = {p: (await client.get(f"/v1/people/{p}", headers=hub())).json()["holds"] for p in (one, other)}
     assert (list(held[one].values()), list(held[other].values())) == ([], ["identity_doubtful"])
-    [review] = (await client.get("/v1/match-reviews", headers=HUB)).json()["reviews"]
+    [review] = (await client.get("/v1/match-reviews", headers=hub())).json()["reviews"]
     assert (review["person"], review["candidates"], review["model"]) == (other, [one], "careful")
     strict = read_weights(weights("strict", join=60.0, hold=50.0))
     assert (await step(intake, "apply", strict))["applied"] == {"cleared_different": 1}
-    assert not (await client.get(f"/v1/people/{other}", headers=HUB)).json()["on_hold"]
-    assert (await client.get("/v1/match-reviews", headers=HUB)).json()["reviews"] == []
+    assert not (await client.get(f"/v1/people/{other}", headers=hub())).json()["on_hold"]
+    assert (await client.get("/v1/match-reviews", headers=hub())).json()["reviews"] == []
 
 
 async def test_whom_a_person_told_apart_no_weights_join(
@@ -140,10 +144,10 @@ async def test_whom_a_person_told_apart_no_weights_join(
 ) -> None:
     matching.use(read_weights(weights("careful", join=60.0, hold=1.0)))
     await twice(intake, client, police, care)
-    [review] = (await client.get("/v1/match-reviews", headers=HUB)).json()["reviews"]
+    [review] = (await client.get("/v1/match-reviews", headers=hub())).json()["reviews"]
     body = {"answer": "different", "reason": "relatives"}
     path = f"/v1/match-reviews/{review['id']}/decision"
-    await client.post(path, json=body, headers={**HUB, "If-Match": '"1"'})
+    await client.post(path, json=body, headers={**hub(), "If-Match": '"1"'})
     assert sum((await look(intake, read_weights(SHIPPED))).values()) == 0
 
 
