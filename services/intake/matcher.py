@@ -42,10 +42,6 @@ IDLE_SECONDS = 0.5
 LINGER_PER_REFERRAL = 0.002
 LINGER_MOST = 0.03
 _COUNT_SECONDS = 60
-_COUNT = """
-SELECT (SELECT count(*) FROM stream WHERE kind = 'person') AS people,
-       (SELECT count(*) FROM party WHERE record IS NOT NULL) AS referrals
-"""
 RECEIVED = counter("referrals_matched", "referrals whose people were worked out")
 ANSWERS = counter("identity_answers", "people of referrals, by answer: join, hold, different")
 DELAYED = counter("referrals_put_off", "referrals that could not be matched and are tried again")
@@ -107,7 +103,7 @@ class Matcher:
 
     async def _refresh_count(self) -> None:
         if time.monotonic() - self._counted > _COUNT_SECONDS:
-            row = await self.service.pool.fetchrow(_COUNT)
+            row = await self.service.pool.fetchrow(store.COUNT)
             self._count, self._referrals = (row["people"], row["referrals"]) if row else (0, 0)
             self._counted = time.monotonic()
 

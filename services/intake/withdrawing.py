@@ -26,6 +26,7 @@ from services.intake.recognising.load import Someone, blocking_tags
 from services.intake.recognising.people import Crowd, HotKeys, RecordCache
 from services.intake.referral import Human, Party
 from services.intake.store import following
+from services.intake.store import matching as matching_store
 from services.intake.store import people as details
 from services.intake.store import withdrawals as store
 from services.intake.store.withdrawals import NEEDS_PERSON, RECORDED, Withdrawal
@@ -128,8 +129,8 @@ async def _by_details(
         party="", position=0, contact=False, role="harmed", key=b"", human=_as_party(human), record=record_, keys=keys,
         suppression=tags,
     )  # fmt: skip
-    people = await work.fetchval("SELECT count(*) FROM stream WHERE kind = 'person'")
-    crowd = Crowd(RecordCache(service.keyring), HotKeys(), people)
+    (count,) = await work.fetch(matching_store.COUNT)
+    crowd = Crowd(RecordCache(service.keyring), HotKeys(), count["people"], count["referrals"])
     # The same locks as the matcher's: a referral of this person that is being matched is either found, or meets the
     # suppression.
     await crowd.gather(work, [one])

@@ -54,7 +54,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "address": ("same", "similar", "different"),
     "household": ("one_surname_at_home",),
     "telephone": ("same", "one_slip", "different"),
-    "email": ("same", "one_slip", "same_mailbox", "different"),
+    "email": ("same", "one_slip", "same_mailbox", "another_number", "different"),
     "identifier": ("same", "one_slip", "same_and_different", "another_number", "different"),
 }
 FIELDS = tuple(LEVELS)

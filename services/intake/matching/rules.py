@@ -54,6 +54,21 @@ class Rule(Enum):
         "stops",
         "one telephone or e-mail address and birth date, but two forenames",
     )
+    FORENAMES_UNLIKE = (
+        "two_forenames",
+        "stops",
+        "two forenames, and no number that confirms that it is one human",
+    )
+    SURNAMES_UNLIKE = (
+        "two_surnames",
+        "stops",
+        "two surnames, and no telephone, e-mail address or home in common",
+    )
+    INITIAL = (
+        "initial_alone",
+        "stops",
+        "an initial that neither a birth date nor a telephone or e-mail address confirms",
+    )
     PARENT_AND_CHILD = ("parent_and_child", "parts", "one name and home, but birth dates a generation apart")
 
     def __init__(self, code: str, effect: str, words: str) -> None:
@@ -84,6 +99,7 @@ def standing_rules(evidence: Evidence) -> frozenset[Rule]:
         found |= {Rule.FORENAMES_DIFFER} if identified and level["forename"] == "different" else set()
         found |= set() if identified else _two_forenames(level)
     if not identified:
+        found |= _half_named(level)
         found |= _alone(level, named=forename_agrees or surname_agrees)
     elif not forename_agrees and not surname_agrees and level["date_of_birth"] not in _BORN_ALIKE:
         found.add(Rule.NO_NAME)
@@ -91,10 +107,10 @@ def standing_rules(evidence: Evidence) -> frozenset[Rule]:
 
 
 def _two_forenames(level: dict[str, str]) -> set[Rule]:
-    contact = level["telephone"] == "same" or level["email"] == "same"
-    home = level["postcode"] == "same" or level["address"] == "same"
+    contact, home = _contact(level), _home(level)
     if not (contact or home):
-        return set()
+        # Brothers with telephone numbers one after the other, a twin who moved round the corner: much agrees by kinship.
+        return {Rule.FORENAMES_UNLIKE}
     if level["forename"] == "odd":
         # "Rev", "Wm", a misspelling beyond repair: not the name of a twin, so a person looks.
         return {Rule.ODD_FORENAME}
@@ -104,6 +120,24 @@ def _two_forenames(level: dict[str, str]) -> set[Rule]:
         # Twins on one telephone, or one human by two names: only a person can see which. Couples are seldom born on one day.
         return {Rule.TWO_FORENAMES}
     return {Rule.TWINS if level["surname"] in _SURNAME_AGREES and home else Rule.SHARED_CONTACT}
+
+
+def _half_named(level: dict[str, str]) -> set[Rule]:
+    """One half of the name differs, or is a letter: what agrees then must be the person's own, and agree exactly."""
+    found: set[Rule] = set()
+    if level["surname"] in {"different", "different_woman"} and not (_contact(level) or _home(level)):
+        found.add(Rule.SURNAMES_UNLIKE)
+    if level["forename"] == "initial" and not (_contact(level) or level["date_of_birth"] in _BORN_ALIKE):
+        found.add(Rule.INITIAL)  # John and Jane at one home
+    return found
+
+
+def _contact(level: dict[str, str]) -> bool:
+    return "same" in (level["telephone"], level["email"])
+
+
+def _home(level: dict[str, str]) -> bool:
+    return "same" in (level["postcode"], level["address"])
 
 
 def _alone(level: dict[str, str], *, named: bool) -> set[Rule]:

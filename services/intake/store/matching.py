@@ -16,6 +16,11 @@ _BLOCKING: Final = 1_717
 # Contact points have stripes of their own: a batch of the matcher holds most of its, and a release must not wait for that.
 POINTS: Final = 1_718
 
+# What the prior follows: how many people there are, and how many records there are of them.
+COUNT: Final = """
+SELECT (SELECT count(*) FROM stream WHERE kind = 'person') AS people,
+       (SELECT count(*) FROM party WHERE record IS NOT NULL) AS referrals
+"""
 _TAKE: Final = """
 SELECT r.id::text AS id, r.agency, r.reference_tag, r.version, r.received_at, q.trace, q.attempts, r.status
 FROM to_match AS q JOIN referral AS r ON r.id = q.referral
