@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooL
 
 from shared.runtime import crash, journal
 from shared.runtime.database import INFRASTRUCTURE
+from shared.runtime.tasks import end, end_if_cancelled
 from shared.runtime.telemetry import METRICS
 from shared.runtime.topics import Broker
 from shared.runtime.wire import MAX_BYTES, headers_of, size
@@ -47,9 +48,10 @@ async def _let_go(connection: Any) -> None:  # noqa: ANN401 - a pool's proxy has
     """Let another process lead. The lock lives as long as the session: one that cannot be unlocked is ended."""
     try:
         await connection.execute("SELECT pg_advisory_unlock($1)", _LEADER)
-    except BaseException:
+    except BaseException as error:
         connection.terminate()
-        raise
+        if not isinstance(error, INFRASTRUCTURE):
+            raise
 
 
 class Outbox:
@@ -159,6 +161,7 @@ class Outbox:
                             self._forget_all()
                             await _let_go(connection)
             except (*INFRASTRUCTURE, KafkaError) as error:
+                end_if_cancelled()
                 log.warning("relay interrupted", extra={"error": type(error).__name__})
             await asyncio.sleep(0.5)
 
@@ -172,11 +175,9 @@ class Outbox:
         try:
             await asyncio.wait({leading, renewed}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (leading, renewed):
-                task.cancel()
-            outcome = (await asyncio.gather(leading, renewed, return_exceptions=True))[0]
-        if isinstance(outcome, Exception):
-            raise outcome
+            await end(leading, renewed)
+        if not leading.cancelled():
+            leading.result()
 
     async def _lead(self, connection: Any) -> None:  # noqa: ANN401 - a pool's proxy has no public type
         producer = AIOKafkaProducer(

@@ -38,6 +38,7 @@ from shared.runtime.restoration import reconcile
 from shared.runtime.schema import bring_up_to_date, folder_of
 from shared.runtime.settings import OWNERS, RuntimeSettings
 from shared.runtime.stream import Stream
+from shared.runtime.tasks import end, end_if_cancelled
 from shared.runtime.telemetry import current_traceparent
 from shared.runtime.timers import Timers
 from shared.runtime.topics import Broker, Topics
@@ -197,10 +198,9 @@ class Service:
         try:
             yield self
         finally:
-            starting.cancel()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(starting, *tasks, return_exceptions=True)
+            # First the start: it is what adds to the tasks.
+            await end(starting)
+            await end(*tasks)
             self.started = False
             await self.http.aclose()
             if hasattr(self, "pool"):
@@ -268,6 +268,7 @@ class Service:
                 try:
                     await function()
                 except Exception as error:
+                    end_if_cancelled()
                     expected = isinstance(error, (Unavailable, *INFRASTRUCTURE))
                     log.warning(
                         "%s begins again", name, extra={"error": type(error).__name__}, exc_info=not expected
@@ -296,10 +297,9 @@ class Service:
             while not consuming.done() and all(self.topic_ids.get(topic) == ids[topic] for topic in ids):
                 await asyncio.wait({consuming}, timeout=1)
         finally:
-            consuming.cancel()
-            outcome = (await asyncio.gather(consuming, return_exceptions=True))[0]
-        if isinstance(outcome, Exception):
-            raise outcome
+            await end(consuming)
+        if not consuming.cancelled():
+            consuming.result()
 
     async def _watch_topics(self) -> None:
         """Notice topics that were lost: create them, and tell ours again from the journal."""
