@@ -263,7 +263,8 @@ async def onefriend(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> A
             "smtp_port": await opened.enter_async_context(mail_server(mailbox)),
         }
         more: dict[str, dict[str, object]] = {
-            "intake": {"master_key_file": folder / "master.key", **smtp},
+            # Which reviews get a second opinion is drawn by their ids: none here.
+            "intake": {"master_key_file": folder / "master.key", "second_reviews": 0.0, **smtp},
             "notifications": {
                 "secrets_key_file": folder / "secrets.key",
                 "sink_folder": folder / "sink",

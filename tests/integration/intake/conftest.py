@@ -21,7 +21,8 @@ async def intake(
     """Give the running service."""
     key = tmp_path / "master.key"
     make_master_key(key)
-    more = {"master_key_file": key, "consent_url": "http://consent.test"}
+    # Which reviews get a second opinion is drawn by their ids: none, unless a test asks for it.
+    more = {"master_key_file": key, "consent_url": "http://consent.test", "second_reviews": 0.0}
     service = build(settings(Settings, await new_database(), bootstrap_servers, topic_prefix, **more))
     async with running(service):
         yield service
