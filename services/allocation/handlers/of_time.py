@@ -49,26 +49,25 @@ async def capacity(work: Work, key: str, data: dict[str, Any]) -> None:  # noqa:
 @handlers.timer("check", locks=lambda _key, data: [(CASE, data["case"])])
 async def check_due(work: Work, key: str, data: dict[str, Any]) -> None:
     """A check that nobody answered in time: whoever was asked, and the hub, are told."""
-    state = work.state(CASE, data["case"])
-    check = state.checks.get(key)
-    if check is None or check.satisfied is not None or state.closed or check.due is None:
-        return
-    party = next(iter((*check.about, *check.gates)), data["case"])
-    overdue = CheckOverdue(check=key, kind=check.kind, of=check.of, party=party, due=check.due)
-    work.record(CASE, data["case"], overdue)
-    work.write(mark_overdue, key)
+    if _tell_unanswered(work, data["case"], key, CheckOverdue):
+        work.write(mark_overdue, key)
 
 
 @handlers.timer("remind", locks=lambda _key, data: [(CASE, data["case"])])
 async def check_due_soon(work: Work, key: str, data: dict[str, Any]) -> None:
     """Whoever was asked and has not answered is reminded, once, while there is time."""
-    state = work.state(CASE, data["case"])
+    _tell_unanswered(work, data["case"], key, CheckReminded)
+
+
+def _tell_unanswered(work: Work, case: str, key: str, kind: type[CheckOverdue | CheckReminded]) -> bool:
+    """Tell something about a check if it is still open. Returns whether it is."""
+    state = work.state(CASE, case)
     check = state.checks.get(key)
     if check is None or check.satisfied is not None or state.closed or check.due is None:
-        return
-    party = next(iter((*check.about, *check.gates)), data["case"])
-    reminded = CheckReminded(check=key, kind=check.kind, of=check.of, party=party, due=check.due)
-    work.record(CASE, data["case"], reminded)
+        return False
+    party = next(iter((*check.about, *check.gates)), case)
+    work.record(CASE, case, kind(check=key, kind=check.kind, of=check.of, party=party, due=check.due))
+    return True
 
 
 @handlers.timer("clock", locks=lambda key, _data: [(CASE, key)])
