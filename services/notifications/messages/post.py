@@ -29,7 +29,13 @@ from services.notifications.domain import message
 from services.notifications.domain.message import Result
 from services.notifications.gateways import Holder, Refused, Release
 from services.notifications.messages import rows, words
-from services.notifications.messages.providers import Deadline, FileProvider, Outgoing, Provider, SmtpProvider
+from services.notifications.messages.providers import (
+    Deadline,
+    FileProvider,
+    Outgoing,
+    Provider,
+    mail_provider,
+)
 from services.notifications.messages.rows import StepRow
 from services.notifications.messages.words import Wanted
 from services.notifications.settings import Settings
@@ -60,16 +66,7 @@ ABANDONED_POLL = 10.0
 def providers(settings: Settings) -> dict[Channel, Provider]:
     """Return who carries which channel."""
     files = FileProvider(settings.sink)
-    mail = SmtpProvider(
-        settings.smtp_host,
-        settings.smtp_port,
-        settings.mail_from,
-        settings.smtp_user,
-        settings.smtp_password.get_secret_value(),
-        settings.smtp_tls,
-        settings.smtp_seconds,
-    )
-    return {"email": mail, "letter": files, "text": files}
+    return {"email": mail_provider(settings), "letter": files, "text": files}
 
 
 # --------------------------------------------------------------------------------------------- 1. the permit's place

@@ -19,6 +19,7 @@ from typing import Protocol
 import aiosmtplib
 
 from services.notifications.domain.message import Result
+from services.notifications.settings import Settings
 from shared.contracts.envelope import Channel
 
 
@@ -174,3 +175,16 @@ class FileProvider:
         finally:
             aside.unlink(missing_ok=True)
         return Result("sent")
+
+
+def mail_provider(settings: Settings) -> SmtpProvider:
+    """Return who carries e-mail, to people and to agencies alike."""
+    return SmtpProvider(
+        settings.smtp_host,
+        settings.smtp_port,
+        settings.mail_from,
+        settings.smtp_user,
+        settings.smtp_password.get_secret_value(),
+        settings.smtp_tls,
+        settings.smtp_seconds,
+    )

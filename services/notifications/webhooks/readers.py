@@ -20,7 +20,7 @@ import httpx
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from services.notifications.messages.providers import Deadline, Outgoing, SmtpProvider
+from services.notifications.messages.providers import Deadline, Outgoing, mail_provider
 from services.notifications.settings import Settings
 from services.notifications.webhooks import send as webhook
 from services.notifications.webhooks.guard import Forbidden
@@ -86,16 +86,6 @@ class Readers:
         return await webhook.send(self.http, delivery, secret, development=self.settings.development)
 
     async def _mail(self, delivery: Claimed) -> Sent:
-        settings = self.settings
-        provider = SmtpProvider(
-            settings.smtp_host,
-            settings.smtp_port,
-            settings.mail_from,
-            settings.smtp_user,
-            settings.smtp_password.get_secret_value(),
-            settings.smtp_tls,
-            settings.smtp_seconds,
-        )
         what = f"Case {delivery.case} has changed." if delivery.case else "Your feed has a new entry."
         text = (
             f"{what}\n\nEntry {delivery.number} of your feed says how. Sign in, or read the feed, to see it.\n"
@@ -109,7 +99,7 @@ class Readers:
             "Onefriend: a case has changed" if delivery.case else "Onefriend: a new entry",
             text,
         )
-        ended = await provider.send(outgoing, Deadline(time.monotonic() + MAIL_SECONDS))
+        ended = await mail_provider(self.settings).send(outgoing, Deadline(time.monotonic() + MAIL_SECONDS))
         return (
             Sent() if ended.step == "sent" else Sent(ended.reason, final=ended.reason == "address-malformed")
         )
