@@ -9,9 +9,7 @@ import uuid
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from benchmarks.flow.load import Connection
 from benchmarks.flow.stack import Measured
@@ -22,13 +20,6 @@ STEPS = {"permit": 201, "release": 200, "outcome": 200, "withdrawal": 201}
 # The case is not cleared yet, or a service has not yet heard: asked again, and not counted among the latencies.
 PASSING = {"not-cleared", "unknown", "behind", "parked", "unavailable"}
 TRIES = 40
-
-
-def until_tuesday() -> float:
-    """Return the seconds until next Tuesday, 10:00 in London: nobody is rung at night."""
-    now = datetime.now(ZoneInfo("Europe/London"))
-    ten = now.replace(hour=10, minute=0, second=0, microsecond=0)
-    return (ten + timedelta(days=(1 - now.weekday()) % 7 or 7) - now).total_seconds()
 
 
 @dataclass

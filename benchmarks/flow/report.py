@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.flow.beside import usual_way
-from benchmarks.flow.contact import Lead, cases_of, until_tuesday
+from benchmarks.flow.contact import Lead, cases_of
 from benchmarks.flow.raw import Raw, raw
 from benchmarks.flow.run import Figures, Run, percentile
 from benchmarks.flow.stack import Measured, measured
+from deploy.local.hours import until_tuesday
 from deploy.local.place import Place
 
 console = Console(highlight=False, soft_wrap=True)
@@ -110,7 +111,7 @@ async def _run(size: Size) -> Result:
 
 async def _measure(stack: Measured, size: Size, result: Result) -> None:
     run = Run(stack)
-    await stack.shift_clocks(until_tuesday())
+    await stack.shift_clocks(until_tuesday().total_seconds())
     await _phase(result, run, "warming up", size.of(400), rate=100)
     result.raw.append(await _raw(stack))
     await _latency(stack, run, result, size)

@@ -13,14 +13,12 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from functools import partial
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import asyncpg
 import httpx
@@ -29,6 +27,7 @@ import pytest_asyncio
 from aiosmtpd.controller import UnthreadedController
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from deploy.local.hours import until_tuesday
 from deploy.local.postgres import on_same_server
 from deploy.local.stack import Stack
 from deploy.local.topics import delete_topics, topics_with
@@ -43,7 +42,7 @@ from services.notifications import service as notifications
 from services.notifications.settings import Settings as NotificationsSettings
 from shared.runtime.identifiers import new_id
 from shared.runtime.service import Service
-from tests.support.referrals import strangers
+from tests.support.referrals import strangers, unusual_surname
 from tests.support.running import free_port, running, settings, until
 from tests.support.stack import ROLE
 from tests.support.tokens import bearer
@@ -63,25 +62,6 @@ ALL = (
     "cases.write",
     "subscribe",
 )
-SYLLABLES = (
-    "bar",
-    "cor",
-    "dun",
-    "fel",
-    "gam",
-    "hes",
-    "kil",
-    "lop",
-    "mon",
-    "nar",
-    "pim",
-    "rud",
-    "sot",
-    "tav",
-    "wex",
-    "yor",
-)
-LONDON = ZoneInfo("Europe/London")
 
 
 @dataclass
@@ -131,7 +111,7 @@ class Onefriend:
         more = {"admitted": True} if role == "responsible" else {}
         person = next(self._people)
         # Surnames of their own: two strangers with one surname and like birth dates are rightly looked at by a person.
-        name = {**person["name"], "surname": "".join(self._draw.choice(SYLLABLES) for _ in range(4)).title()}
+        name = {**person["name"], "surname": unusual_surname(self._draw, 4)}
         return {**person, "name": name, "role": role, **more, **fields}
 
     async def call(
@@ -165,11 +145,7 @@ class Onefriend:
 
     async def at_ten_on_a_tuesday(self, weeks: int = 0) -> None:
         """Move every service's clock to the next Tuesday (or so many weeks after it), 10:00 in London."""
-        now = datetime.now(LONDON)
-        tuesday = now.replace(hour=10, minute=0, second=0, microsecond=0) + timedelta(
-            days=((1 - now.weekday()) % 7 or 7) + 7 * weeks
-        )
-        seconds = (tuesday - now).total_seconds()
+        seconds = until_tuesday(weeks).total_seconds()
         for service in self.services:
             answer = await self.call(
                 service, "PUT", "/v1/clock", "onefriend", "operator", json={"seconds": seconds}

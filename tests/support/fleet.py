@@ -13,13 +13,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 import httpx
 
+from deploy.local.hours import until_tuesday
 from deploy.local.kafka import Kafka
 from deploy.local.place import Place
 from deploy.local.stack import Stack
@@ -38,7 +37,6 @@ AGENCY_SCOPES = (
     "cases.write",
     "subscribe",
 )
-LONDON = ZoneInfo("Europe/London")
 
 
 @dataclass
@@ -76,11 +74,7 @@ class Fleet:
 
     async def at_ten_on_a_tuesday(self, later: float = 0.0) -> None:
         """Move every service's clock to the next Tuesday, 10:00 in London, and `later` seconds more."""
-        now = datetime.now(LONDON)
-        tuesday = now.replace(hour=10, minute=0, second=0, microsecond=0) + timedelta(
-            days=(1 - now.weekday()) % 7 or 7
-        )
-        self.shift = (tuesday - now).total_seconds() + later
+        self.shift = until_tuesday().total_seconds() + later
         for service in SERVICES:
             await self.set_clock(service, self.shift)
 

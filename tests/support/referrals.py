@@ -37,6 +37,28 @@ _SURNAMES = [
     "Ivanov",
     "Jessop",
 ]
+_SYLLABLES = [
+    "bar",
+    "cor",
+    "dun",
+    "fel",
+    "gam",
+    "hes",
+    "kil",
+    "lop",
+    "mon",
+    "nar",
+    "pim",
+    "rud",
+    "sot",
+    "tav",
+    "wex",
+]
+
+
+def unusual_surname(draw: random.Random, syllables: int) -> str:
+    """Return a surname that hardly anybody shares: two people of one surname and like birth dates are rightly a doubt."""
+    return "".join(draw.choice(_SYLLABLES) for _ in range(syllables)).title()
 
 
 def party(role: str = "harmed", **fields: Any) -> dict[str, Any]:

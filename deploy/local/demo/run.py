@@ -9,9 +9,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import asyncpg
 import httpx
@@ -23,6 +21,7 @@ from deploy.local.demo.people import PEOPLE, SEED, Posting, postings
 from deploy.local.demo.show import Board, console, counted, interactive, live, verdict
 from deploy.local.demo.story import Story, referral
 from deploy.local.demo.truth import Outcome, Truth, weigh
+from deploy.local.hours import until_tuesday
 from deploy.local.place import Place
 from deploy.local.stack import Stack
 from deploy.local.supervisor import Supervisor
@@ -65,15 +64,10 @@ class Demo:
 
     async def at_ten_on_a_tuesday(self) -> None:
         """Move every service's clock to the next Tuesday at 10:00 in London: nobody is rung at night."""
-        now = datetime.now(ZoneInfo("Europe/London"))
-        tuesday = now.replace(hour=10, minute=0, second=0, microsecond=0) + timedelta(
-            days=(1 - now.weekday()) % 7 or 7
-        )
+        ahead = until_tuesday().total_seconds()
         operator = self.client("operator")
         for service in self.pools:
-            await operator.call(
-                service, "PUT", "/v1/clock", json={"seconds": (tuesday - now).total_seconds()}
-            )
+            await operator.call(service, "PUT", "/v1/clock", json={"seconds": ahead})
 
     async def post_all(self, all_of_them: Sequence[Posting]) -> None:
         """Post every referral, twelve at a time; kill a service in the middle."""

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -16,6 +16,7 @@ import msgspec
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
+from deploy.local.hours import until_tuesday
 from deploy.local.postgres import on_same_server
 from deploy.local.stack import Stack
 from deploy.local.topics import delete_topics, topics_with
@@ -32,13 +33,6 @@ from tests.support.telling import Neighbours
 from tests.support.tokens import bearer
 
 PHONE = Safety(channels=("phone", "letter", "email"))
-
-
-def tuesday_at_ten() -> timedelta:
-    """How far ahead the next Tuesday at ten in London's winter or summer is: safe hours, whenever the tests run."""
-    now = datetime.now(UTC)
-    day = now + timedelta(days=(1 - now.weekday()) % 7 or 7)
-    return day.replace(hour=10, minute=0, second=0, microsecond=0) - now
 
 
 @dataclass
@@ -214,7 +208,7 @@ async def a_world(database: str, bootstrap_servers: str, prefix: str, **more: ob
         AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all") as producer,
     ):
         await until(lambda: heard(service), seconds=30)
-        await service.pool.execute("UPDATE clock SET shift = $1", tuesday_at_ten())
+        await service.pool.execute("UPDATE clock SET shift = $1", until_tuesday())
         yield World(producer, prefix, service, http)
 
 
@@ -237,7 +231,7 @@ async def shared_world(stack: Stack) -> AsyncIterator[World]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def world(shared_world: World) -> World:
     """The module's consent, on a Tuesday at ten."""
-    await shared_world.pool.execute("UPDATE clock SET shift = $1", tuesday_at_ten())
+    await shared_world.pool.execute("UPDATE clock SET shift = $1", until_tuesday())
     return shared_world
 
 

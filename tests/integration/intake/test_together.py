@@ -24,7 +24,7 @@ from services.intake.core import Intake
 from services.intake.crypto import make_master_key
 from services.intake.service import build
 from services.intake.settings import Settings
-from tests.support.referrals import referral
+from tests.support.referrals import referral, unusual_surname
 from tests.support.running import running, settings, until
 from tests.support.tokens import bearer
 
@@ -44,30 +44,13 @@ FORENAMES = (
     "Beatrice",
     "Oluwaseun",
 )
-SYLLABLES = (
-    "bar",
-    "cor",
-    "dun",
-    "fel",
-    "gam",
-    "hes",
-    "kil",
-    "lop",
-    "mon",
-    "nar",
-    "pim",
-    "rud",
-    "sot",
-    "tav",
-    "wex",
-)
 pytestmark = pytest.mark.timeout(60 + TIMES * 2)
 
 
 def somebody(number: int) -> dict[str, Any]:
     """Return a human unlike any other of these."""
     draw = random.Random(number)
-    surname = "".join(draw.choice(SYLLABLES) for _ in range(3)).title()
+    surname = unusual_surname(draw, 3)
     return {
         "role": "harmed",
         "name": {"forenames": draw.choice(FORENAMES), "surname": surname},
