@@ -8,6 +8,7 @@ and looks up their HMACs, never the text.
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeVar
 
 from services.intake.matching import model
@@ -108,14 +109,24 @@ def kind_of(key: str) -> str:
 
 def worth_comparing(under: Iterable[tuple[str, Sequence[T]]]) -> tuple[list[T], list[str]]:
     """Whom a record is compared with, and which of its keys are hot. `under`: each plain key with the people there."""
-    met: dict[T, int] = {}
+    alone: list[Sequence[T]] = []
+    together: list[Sequence[T]] = []
     hot = []
     for key, people in under:
+        if not people:
+            continue
         kind, count = KINDS[kind_of(key)], len(people)
         if count > kind.bound:
             hot.append(key)
-            continue
-        weight = 1 if count > kind.alone else 2
-        for person in people:
-            met[person] = met.get(person, 0) + weight
-    return [person for person, weight in met.items() if weight > 1], hot
+        elif count > kind.alone:
+            together.append(people)
+        else:
+            alone.append(people)
+    near = set(chain.from_iterable(alone))
+    seen: set[T] = set()
+    for people in together:
+        near |= seen.intersection(people)
+        seen.update(people)
+    # In the order in which they were met: of two that fit alike the first is named, in every process.
+    met = dict.fromkeys(chain.from_iterable(chain(alone, together)))
+    return [person for person in met if person in near], hot

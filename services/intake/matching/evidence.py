@@ -5,7 +5,10 @@ Sunter); agreement on a rare name weighs more than on a common one.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from rapidfuzz.distance import Hamming
 
 from services.intake.matching import identifiers
 from services.intake.matching.geography import area, kilometres
@@ -23,8 +26,7 @@ _NO_DIGITS = str.maketrans("", "", "0123456789")
 _FAR_APART = 10  # years: no slip of one digit, and too many for a child and its parent to be one human
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """The table: one line for each of FIELDS, in that order, and the sum of their weights in bits."""
 
     lines: tuple[Line, ...]
@@ -70,7 +72,7 @@ def _dates(a: str, b: str) -> str:  # noqa: PLR0911 - a ladder of levels, best f
         return "same_first_of_january" if vague else "same"
     if a[:4] == b[:4] and a[4:6] == b[6:] and a[6:] == b[4:6]:
         return "day_and_month_swapped"
-    differing = sum([x != y for x, y in zip(a, b, strict=True)])
+    differing = Hamming.distance(a, b)
     if differing == 1 or (differing == 2 and edits(a, b) == 1):  # noqa: PLR2004 - two neighbours swapped
         if vague:
             return "one_digit_first_of_january"
@@ -96,7 +98,7 @@ def _best(
     if not a or not b:
         return NOTHING[field]
     levels = model.lines[field]
-    if len(a) == 1 and len(b) == 1:
+    if len(a) == len(b) == 1:
         return levels[level(a[0], b[0])]
     return max((levels[level(one, other)] for one in a for other in b), key=lambda line: line.bits)
 
@@ -110,12 +112,15 @@ def _postcode(a: str, b: str) -> str:
         return "same_sector"
     if a[:-3] == b[:-3]:
         return "same_district"
-    area_a, area_b = area(a), area(b)
-    return "same_area" if area_a == area_b else _distance(kilometres(area_a, area_b))
+    return _areas(area(a), area(b))
 
 
-def _distance(apart: float | None) -> str:
+@lru_cache(maxsize=65_536)
+def _areas(a: str, b: str) -> str:
     """Most people who move stay near: a home in the next area says little, one across the country much."""
+    if a == b:
+        return "same_area"
+    apart = kilometres(a, b)
     if apart is None:
         return "elsewhere"
     return next((level for most, level in _DISTANCES if apart <= most), "far")
@@ -125,7 +130,8 @@ def _home(a: str, b: str) -> str:
     if a == b:
         return "same"
     words, others = set(a.split()), set(b.split())
-    close = len(words & others) * 3 >= len(words | others) * 2 or edits(a, b) <= 2  # noqa: PLR2004
+    common = len(words & others)
+    close = common * 3 >= (len(words) + len(others) - common) * 2 or edits(a, b) <= 2  # noqa: PLR2004
     return "similar" if close else "different"
 
 

@@ -97,9 +97,12 @@ def _shortened(name: str) -> set[str]:
     return {name, *(name[:i] + name[i + 1 :] for i in range(len(name)))}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """Weights in bits (log2 of likelihood ratios), names, and the thresholds that the measured error sets."""
+    """Weights in bits (log2 of likelihood ratios), names, and the thresholds that the measured error sets.
+
+    Equal only to itself, so that what follows from it can be remembered under it.
+    """
 
     version: str
     lines: dict[str, dict[str, Line]]

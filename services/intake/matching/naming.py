@@ -1,5 +1,7 @@
 """Forenames and surnames of two records: slips, forms of a name, initials, swapped fields, a single name, former names."""
 
+from functools import lru_cache
+
 from services.intake.matching.levels import NOTHING, Line
 from services.intake.matching.model import Model
 from services.intake.matching.names import edits, neighbours, sound
@@ -51,11 +53,12 @@ def _alone(
     return single, ()
 
 
+@lru_cache(maxsize=65_536)
 def _weighed(field: str, level: str, rarity: float, model: Model) -> Line:
     return Line(field, level, model.lines[field][level].bits + rarity)
 
 
-def _forename(  # noqa: C901, PLR0911 - a ladder of levels, best first
+def _forename(
     a: tuple[str, ...], b: tuple[str, ...], called_a: tuple[str, ...], called_b: tuple[str, ...], model: Model
 ) -> Line:
     if not a or not b:
@@ -69,6 +72,13 @@ def _forename(  # noqa: C901, PLR0911 - a ladder of levels, best first
     shared = one if one in b or one in called_b else other if other in a or other in called_a else ""
     if shared:
         return _weighed("forename", "another_of_theirs", names.rarity(shared), model)
+    return _two_forenames(one, other, model)
+
+
+# Half of all people share a few hundred names: most pairs of names have been compared before.
+@lru_cache(maxsize=65_536)
+def _two_forenames(one: str, other: str, model: Model) -> Line:
+    names = model.forenames
     if len(one) == 1 or len(other) == 1:
         return model.lines["forename"]["initial" if one[0] == other[0] else "odd"]
     form = names.form(one, other)
@@ -118,9 +128,7 @@ def _further(a: tuple[str, ...], b: tuple[str, ...], model: Model) -> Line:
     return levels["different"]
 
 
-def _surname(  # noqa: PLR0911 - a ladder of levels, best first
-    a: Record, b: Record, mine: tuple[str, ...], theirs: tuple[str, ...], model: Model
-) -> Line:
+def _surname(a: Record, b: Record, mine: tuple[str, ...], theirs: tuple[str, ...], model: Model) -> Line:
     if not mine or not theirs:
         return NOTHING["surname"]
     names = model.surnames
@@ -132,7 +140,18 @@ def _surname(  # noqa: PLR0911 - a ladder of levels, best first
     before = [name for name in (*mine, *a.former) if name in theirs or name in b.former]
     if before:
         return _weighed("surname", "former_name", names.rarity(before[0]), model)
-    one, other = mine[-1], theirs[-1]
+    # A woman's surname may have changed by marriage: less of a contradiction than a man's.
+    woman = "f" in (a.sex, b.sex) and "m" not in (a.sex, b.sex)
+    return (
+        _two_surnames(mine[-1], theirs[-1], model)
+        or model.lines["surname"]["different_woman" if woman else "different"]
+    )
+
+
+@lru_cache(maxsize=65_536)
+def _two_surnames(one: str, other: str, model: Model) -> Line | None:
+    """Two surnames that can be one, by a slip or by another form; None if not."""
+    names = model.surnames
     level = _spelling(one, other)
     if level == "typing_slip" and names.exists(one) and names.exists(other):
         level = "one_letter"  # barton, burton: two names, and no slip
@@ -143,8 +162,4 @@ def _surname(  # noqa: PLR0911 - a ladder of levels, best first
         level = "sounds_alike"
     if not level and (one.startswith(other) or other.startswith(one)):
         level = "similar"
-    if level:
-        return _weighed("surname", level, min(names.rarity(one), names.rarity(other)), model)
-    # A woman's surname may have changed by marriage: less of a contradiction than a man's.
-    woman = "f" in (a.sex, b.sex) and "m" not in (a.sex, b.sex)
-    return model.lines["surname"]["different_woman" if woman else "different"]
+    return _weighed("surname", level, min(names.rarity(one), names.rarity(other)), model) if level else None

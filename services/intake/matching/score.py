@@ -7,7 +7,7 @@ candidates, so that two good ones are a doubt. Explicit rules stand above the sc
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import log2
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from services.intake.matching import model as models
 from services.intake.matching.blocking import KINDS, kind_of
@@ -20,6 +20,9 @@ Answer = Literal["join", "hold", "different"]
 _NEW_EVIDENCE = (
     6.0  # bits more than a person had when deciding "not the same": worth asking that person again
 )
+_OUT_OF_REACH = (
+    10.0  # bits below a doubt: who is so unlikely is nobody's rival, and most of those compared are
+)
 _SUPPOSED = 10  # referrals about somebody known, and as many about somebody new, supposed before the first
 # Shares of referrals. No labelled stream knew more than half of them before, so nothing shows how often a coincidence is
 # wrong where more are known: such a store is held to what was measured.
@@ -30,8 +33,7 @@ _LASTING = frozenset(
 _SETTLING = (("date_of_birth", "date_of_birth"), ("postcode", "postcodes"), ("telephone", "phones"))
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One stored record and the person (or group of linked persons) that it belongs to.
 
     `told_apart` is the evidence in bits at the time when a human decided "not the same" of this person; None if nobody did.
@@ -42,8 +44,7 @@ class Candidate:
     told_apart: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rival:
+class Rival(NamedTuple):
     """One person who might be meant. `odds` in bits, prior included, before it is shared out between rivals."""
 
     person: str
@@ -146,23 +147,26 @@ def prior_odds(people_in_store: int, referrals_in_store: int | None = None) -> f
 
 def rank(record: Record, candidates: Iterable[Candidate], prior: float, model: Model) -> list[Rival]:
     """One rival for each person, by its best record, best first; a contradiction with any of its records counts."""
-    best: dict[str, Rival] = {}
-    for candidate in candidates:
-        evidence = compare(record, candidate.record, model)
-        found = standing_rules(evidence)
-        odds = evidence.bits + prior
-        if candidate.told_apart is not None:
-            if evidence.bits <= candidate.told_apart + _NEW_EVIDENCE:
-                continue  # a human decided this; the same evidence is not asked about twice
-            found |= {Rule.TOLD_APART}
-        held = best.get(candidate.person)
-        if held is None or odds > held.odds:
-            best[candidate.person] = Rival(
-                candidate.person, odds, evidence, found | _lasting(held.rules if held else ())
-            )
-        else:
-            best[candidate.person] = replace(held, rules=held.rules | _lasting(found))
-    return sorted(best.values(), key=lambda rival: (-rival.odds, rival.person))
+    tables: dict[str, list[tuple[Evidence, bool]]] = {}
+    for person, other, told_apart in candidates:
+        evidence = compare(record, other, model)
+        if told_apart is not None and evidence.bits <= told_apart + _NEW_EVIDENCE:
+            continue  # a human decided this; the same evidence is not asked about twice
+        tables.setdefault(person, []).append((evidence, told_apart is not None))
+    rivals = [_rival(person, of, prior, model) for person, of in tables.items()]
+    return sorted(rivals, key=lambda rival: (-rival.odds, rival.person))
+
+
+def _rival(person: str, tables: Sequence[tuple[Evidence, bool]], prior: float, model: Model) -> Rival:
+    best = max(tables, key=lambda table: table[0].bits)
+    odds = best[0].bits + prior
+    if odds < model.hold_at - _OUT_OF_REACH:
+        return Rival(person, odds, best[0], frozenset())  # no rule can make anything of them
+    rules: frozenset[Rule] = frozenset()
+    for table in tables:
+        found = standing_rules(table[0]) | ({Rule.TOLD_APART} if table[1] else frozenset())
+        rules |= found if table is best else _lasting(found)
+    return Rival(person, odds, best[0], rules)
 
 
 def _lasting(found: Iterable[Rule]) -> frozenset[Rule]:
