@@ -145,7 +145,8 @@ async def rebalance(name: str, arena: Arena) -> None:
     first = arena.onefriend.processes[name]
     log = arena.place.log(f"{name}-more")
     others = [
-        Process(["tests.support.serve", name, "--only", "consumer"], first.environment, log) for _ in range(2)
+        Process(["tests.support.serve", name, "--only", "consumer"], first.environment, log, first.nursery)
+        for _ in range(2)
     ]
     try:
         for other in (*others, others[0]):
@@ -230,7 +231,7 @@ async def roll(name: str, arena: Arena) -> None:
     """A new process of a service takes over from the old one: for a while both run, on one database and in one group."""
     one = arena.onefriend
     old = one.processes[name]
-    new = Process(old.arguments, old.environment, old.log)
+    new = Process(old.arguments, old.environment, old.log, old.nursery)
     try:
         new.start()
         await new.ready(240)

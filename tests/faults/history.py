@@ -21,7 +21,7 @@ from tests.faults.record import Told
 from tests.support.running import until
 
 CONVERGED_WITHIN = 60.0
-BUSY = 6.0
+BUSY = 4.0
 FOLLOWERS = (*LEADS, "mediation-hertfordshire", "hertfordshire-constabulary")
 
 
@@ -38,6 +38,12 @@ class History:
     unsettled: list[str] = field(default_factory=list)
     last: list[str] = field(default_factory=list)
     skipped: str = ""
+    # When each part of it ended, in seconds from its beginning.
+    parts: dict[str, float] = field(default_factory=dict)
+
+    def mark(self, part: str) -> None:
+        """Note that a part has ended."""
+        self.parts[part] = round(time.time() - self.began, 1)
 
 
 class Episode:
@@ -71,11 +77,16 @@ class Episode:
         self.arena.winding_down = False
         try:
             life = [asyncio.create_task(work) for work in self._life()]
-            await asyncio.sleep(self.draw.uniform(0.5, 3.5))
+            reviewing = asyncio.create_task(self._review(life))
+            await asyncio.sleep(self.draw.uniform(0.3, 2.5))
+            self.history.mark("before")
             await self._break()
-            await asyncio.gather(*life)
+            self.history.mark("fault")
+            await asyncio.gather(*life, reviewing)
+            self.history.mark("life")
             self.arena.onefriend.mend()
             await self._converge()
+            self.history.mark("agreement")
             for name in FOLLOWERS:
                 await self.agencies[name].read()
         finally:
@@ -100,7 +111,7 @@ class Episode:
         await asyncio.gather(*(later(name) for name in self.history.faults))
 
     def _life(self) -> list[Any]:
-        works: list[Any] = [self._review()]
+        works: list[Any] = []
         for _ in range(self.pairs):
             harmed, responsible = self.arena.population.human(), self.arena.population.human()
             self.history.humans += [harmed, responsible]
@@ -108,7 +119,11 @@ class Episode:
             self.arena.humans |= {human.phone: human for human in (harmed, responsible)}
             self.arena.humans |= {human.email: human for human in (harmed, responsible)}
             plan = self._plan()
-            works += [self._refer(place, harmed, responsible, incident) for place, incident in plan]
+            # Whoever refers second writes down what was heard, not what the first one wrote: the matcher has to join them.
+            works += [
+                self._refer(place, harmed, responsible, incident, slips=number > 0)
+                for number, (place, incident) in enumerate(plan)
+            ]
             if self.draw.random() < 0.2:  # a share: referred once more, by hardly more than a name
                 works.append(self._refer(*plan[0][:1], harmed, responsible, plan[0][1], doubtful=True))
             if self.draw.random() < 0.4:  # a share: says no at some moment
@@ -125,33 +140,55 @@ class Episode:
         return self.draw.choice(plans)
 
     async def _refer(
-        self, place: Any, harmed: Human, responsible: Human, incident: str | None, *, doubtful: bool = False
+        self,
+        place: Any,
+        harmed: Human,
+        responsible: Human,
+        incident: str | None,
+        *,
+        doubtful: bool = False,
+        slips: bool = False,
     ) -> None:
         await asyncio.sleep(self.draw.uniform(0, BUSY / 2))
         agency = self.agencies[self.draw.choice(place.referrers)]
         document = self.arena.population.referral(place, harmed, responsible, incident)
+        if slips:
+            self.arena.population.with_errors(document)
         if doubtful:
             document["parties"][0] |= {"phones": [], "emails": []}
         referral = await agency.refer(document)
         if referral is not None:
             self.history.referrals[referral] = (agency.name, harmed)
 
-    async def _review(self) -> None:
-        """A worker at the hub decides that doubtful records are one human: they are linked, whatever is in flight."""
-        until_ = time.monotonic() + BUSY * 1.5
-        hub = ("herts-rj-coordinator", "hub", "referrals.read")
-        while time.monotonic() < until_:
-            await asyncio.sleep(0.5)
+    async def _review(self, life: Sequence[asyncio.Task[None]]) -> None:
+        """A worker at the hub decides that doubtful records are one human: they are linked, whatever is in flight.
+
+        Some decisions are undone: the ids are taken apart, on hold, and in doubt again; and then joined once more.
+        """
+        while True:
+            last = all(task.done() for task in life)
             with contextlib.suppress(httpx.HTTPError, ValueError, KeyError):
-                page = await self.arena.onefriend.call("intake", "GET", "/v1/match-reviews", *hub)
+                page = await self._at_hub("GET", "/v1/match-reviews")
                 for review in page.json()["reviews"]:
-                    path = f"/v1/match-reviews/{review['id']}"
-                    seen = await self.arena.onefriend.call("intake", "GET", path, *hub)
-                    headers = {"If-Match": seen.headers["etag"]}
-                    body = {"answer": "same", "reason": "same_details"}
-                    await self.arena.onefriend.call(
-                        "intake", "POST", f"{path}/decision", *hub, json=body, headers=headers
-                    )
+                    await self._decide(review["id"])
+            if last:
+                return
+            await asyncio.sleep(0.4)
+
+    async def _decide(self, review: str) -> None:
+        path = f"/v1/match-reviews/{review}"
+        seen = await self._at_hub("GET", path)
+        headers = {"If-Match": seen.headers["etag"]}
+        body = {"answer": "same", "reason": "same_details"}
+        decided = await self._at_hub("POST", f"{path}/decision", json=body, headers=headers)
+        if decided.status_code == OK and self.draw.random() < 0.4:  # a share
+            await asyncio.sleep(self.draw.uniform(0, 1))
+            headers = {"If-Match": decided.headers["etag"]}
+            await self._at_hub("POST", f"{path}/undo", json={"reason": "clerical_error"}, headers=headers)
+
+    async def _at_hub(self, method: str, path: str, **more: Any) -> httpx.Response:
+        hub = ("herts-rj-coordinator", "hub", "referrals.read")
+        return await self.arena.onefriend.call("intake", method, path, *hub, **more)
 
     async def _say_no(self, human: Human) -> None:
         """The person says no to whichever agency happens to be there: by what it knows of them, or by their id."""
@@ -191,6 +228,7 @@ class Episode:
             # The bound is that of running services: on a machine that does other things, one takes its time to start, and
             # one that was armed to die may do so only now.
             await self.arena.onefriend.ready()
+            self.history.mark("ready")
             self.history.unsettled = await self._come_together(began)
             if not self.history.unsettled or not await self.arena.onefriend.not_ready():
                 break
@@ -199,11 +237,14 @@ class Episode:
         """Return what did not come together within the bound."""
         try:
             await until(self._answered, seconds=CONVERGED_WITHIN, every=0.3)
+            self.history.mark("answered")
             settled = await self.arena.settled(CONVERGED_WITHIN)
             took = time.monotonic() - began
+            self.history.mark("settled")
             self.history.last = [*self._last_open, *self.arena.last_unsettled]
             # Agencies may still be at work on what they were told; what comes of that has to arrive everywhere too.
             await until(self._idle, seconds=CONVERGED_WITHIN * 2, every=0.2)
+            self.history.mark("idle")
             if settled and await self.arena.settled(CONVERGED_WITHIN):
                 self.history.converged_after = took
                 return []

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.support.referrals import party, referral
 
+MONTHS = 12
 VOWELS, CONSONANTS = "aeiou", "bdfgklmnprstvz"
 
 
@@ -91,6 +92,26 @@ class Population:
             f"07{700_000_000 + number:09d}",
             f"{silent}{number}@example.org",
         )
+
+    def with_errors(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Write the harmed party down as another agency might: with a slip of the pen or two, but the right telephone."""
+        party = document["parties"][0]
+        name, born, (phone, *_) = party["name"], party["date_of_birth"], party["phones"]
+        slips: list[dict[str, Any]] = [
+            {"name": name | {"surname": self._swapped(name["surname"])}},
+            {"name": name | {"forenames": self._swapped(name["forenames"])}},
+            {"name": name | {"surname": name["surname"].upper() + " "}},
+            {"date_of_birth": f"{born[:5]}{born[8:]}-{born[5:7]}" if int(born[8:]) <= MONTHS else born},
+            {"emails": []},
+            {"phones": [{"number": f"+44 {phone['number'][1:5]} {phone['number'][5:]}"}]},
+        ]
+        for slip in self._draw.sample(slips, self._draw.choice((1, 1, 2))):
+            party |= slip
+        return document
+
+    def _swapped(self, name: str) -> str:
+        at = self._draw.randrange(1, len(name) - 1)
+        return name[:at] + name[at + 1] + name[at] + name[at + 2 :]
 
     def _name(self, syllables: int) -> str:
         drawn = (self._draw.choice(CONSONANTS) + self._draw.choice(VOWELS) for _ in range(syllables))

@@ -1,150 +1,138 @@
-"""Every numbered point at which a service can die, died at: `python -m tests.faults.points [--minutes M]`.
+"""Every numbered point at which a service can die, died at: `python -m tests.faults.points [--minutes M] [--stacks N]`.
 
 A point is (route, handler, timer or loop) x (before and after the commit, after sending, after the broker's acknowledgement,
-around each outbound call, before the answer): see shared/runtime/crash.py. First the points that work passes are written
-down; then each service is armed at one of its points, dies there by itself while agencies work, and is started again; and
-the promise is checked as after any other fault. What was not passed again while armed is shown as not covered.
+around each outbound call, before the answer): see shared/runtime/crash.py. Every point that work passes is written down
+while it works; each service dies at each of its points by itself (dying.py), the four of them at the same time, and after
+each history the promise is checked as after any other fault. Goes on where it was stopped, until nothing is left, or until
+work has not passed what is left in so many histories.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tests.faults.arena import Arena, arena
-from tests.faults.checker import check
-from tests.faults.history import Episode
+import msgspec
+
+from deploy.local.place import Place
+from tests.faults.__main__ import say
+from tests.faults.crew import Crew
+from tests.faults.tally import Result, Tally
 from tests.support.fleet import SERVICES
-from tests.support.promise import Violation
-from tests.support.stack import outside_place
 
-TRIES = 3
-DEATHS = 4
-
-
-def say(text: str) -> None:
-    """Print a line, now."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
-async def work(one: Arena, number: int) -> list[Violation]:
-    """Let agencies work for a while; return what was broken."""
-    history = await Episode(one, number, ("nothing",)).run()
-    await one.read_journals()
-    return check(one, history)
-
-
-async def armed(one: Arena, variables: Mapping[str, Mapping[str, str]]) -> None:
-    """Start services again, each with variables of its own."""
-    for name in variables:
-        await asyncio.to_thread(one.onefriend.processes[name].stop)
-    for name, more in variables.items():
-        one.onefriend.processes[name].start(**more)
-    await asyncio.gather(*(one.onefriend.processes[name].ready(240) for name in variables))
-
-
-async def enumerate_points(one: Arena, folder: Path) -> dict[str, list[str]]:
-    """Return the points of each service that work passes."""
-    logs = {name: folder / f"points-{name}" for name in SERVICES}
-    await armed(one, {name: {"ONEFRIEND_CRASH_LOG": str(log)} for name, log in logs.items()})
-    for number in range(3):
-        for violation in await work(one, number):
-            say(str(violation))
-    return {name: sorted(set(log.read_text().splitlines())) for name, log in logs.items()}
+# Nobody has died at a new point in so many histories: what is left is not passed while armed, and is named as not covered.
+IN_VAIN = 12
 
 
 @dataclass
 class Coverage:
-    """Which points there are, which are left (with how many tries), and at which a service has died."""
+    """Which points there are, how often a service has died at each, and what came of the histories meanwhile."""
 
-    every: dict[str, list[str]]
-    left: dict[str, list[tuple[str, int]]]
-    died: list[tuple[str, str]] = field(default_factory=list)
-    # What each service is armed at, and how often it has died in this history.
-    at: dict[str, tuple[str, int]] = field(default_factory=dict)
-    deaths: Counter[str] = field(default_factory=Counter)
-
-    resting: Callable[[], bool] = lambda: False
+    every: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in SERVICES})
+    died: dict[str, dict[str, int]] = field(default_factory=lambda: {name: {} for name in SERVICES})
+    tally: Tally = field(default_factory=Tally)
+    in_vain: int = 0
 
     @classmethod
-    def of(cls, points: dict[str, list[str]], one: Arena) -> Coverage:
-        """Begin with none. While the arena winds down nobody who has died is armed again."""
-        left = {name: [(point, 0) for point in found] for name, found in points.items()}
-        return cls(points, left, resting=lambda: one.winding_down)
+    def read(cls, path: Path) -> Coverage:
+        """Return what was covered before."""
+        return msgspec.json.decode(path.read_bytes(), type=cls) if path.exists() else cls()
 
-    def next(self, name: str) -> dict[str, str]:
-        """Return what arms a service at its next point; nothing if it has died often enough in this history."""
-        if not self.left[name] or self.deaths[name] >= DEATHS:
-            return {}
-        self.at[name] = self.left[name].pop(0)
-        return {"ONEFRIEND_CRASH_AT": self.at[name][0]}
+    def write(self, path: Path) -> None:
+        """Keep it; a crash leaves the old one or the new."""
+        draft = path.with_suffix(".new")
+        draft.write_bytes(msgspec.json.encode(self))
+        draft.replace(path)
 
-    def dead(self, name: str) -> dict[str, str]:
-        """Note that a service has died where it was armed; return what arms it anew."""
-        self.deaths[name] += 1
-        if name in self.at:
-            point, _ = self.at.pop(name)
-            self.died.append((name, point))
-            say(f"{len(self.died):4}/{self.count()}  {name:<14} {point}")
-        return {} if self.resting() else self.next(name)
+    def left(self) -> dict[str, list[str]]:
+        """Return the points of each service at which it has yet to die."""
+        return {
+            name: [point for point in points if point not in self.died[name]]
+            for name, points in self.every.items()
+        }
 
-    def end_history(self) -> None:
-        """Note the points that were not passed: they are tried again, later."""
-        for name, (point, tries) in self.at.items():
-            if tries + 1 < TRIES:
-                self.left[name].append((point, tries + 1))
-            else:
-                say(f"           {name:<14} {point}: not passed in {TRIES} histories")
-        self.at.clear()
-        self.deaths.clear()
+    def add(self, answer: dict[str, Any]) -> list[str]:
+        """Add a history; return the points that are new to the dead, as `service point`."""
+        fresh = []
+        for name in SERVICES:
+            known = {*self.every[name], *answer["passed"][name], *answer["died"][name]}
+            self.every[name] = sorted(known)
+            for point in answer["died"][name]:
+                fresh += [] if point in self.died[name] else [f"{name} {point}"]
+                self.died[name][point] = self.died[name].get(point, 0) + 1
+        self.tally.add(Result(**answer["result"]))
+        self.in_vain = 0 if fresh or not self.tally.done[1:] else self.in_vain + 1
+        return fresh
 
-    def count(self) -> int:
-        """Return how many points there are."""
-        return sum(len(points) for points in self.every.values())
+    def counts(self) -> tuple[int, int]:
+        """Return how many points have been died at, and how many there are."""
+        return sum(map(len, self.died.values())), sum(map(len, self.every.values()))
 
-    def report(self, broken: int) -> None:
+    def report(self) -> None:
         """Say how many points were covered, and which were not."""
-        share = 100 * len(self.died) / max(1, self.count())
-        say(f"\ncovered {len(self.died)} of {self.count()} points ({share:.0f} %), broken promises {broken}")
-        for name, points in self.every.items():
+        dead, every = self.counts()
+        say(f"\ndied at {dead} of {every} points ({100 * dead / max(1, every):.1f} %)")
+        say(f"{sum(sum(times.values()) for times in self.died.values())} deaths")
+        for name, points in self.left().items():
+            say(f"  {name}: {len(self.died[name])} of {len(self.every[name])}")
             for point in points:
-                if (name, point) not in self.died:
-                    say(f"  not covered: {name} {point}")
+                say(f"    not died at: {point}")
+        say("\n" + self.tally.table())
 
 
-async def run(minutes: float) -> int:
-    """Die at every point; return how many promises were broken."""
-    broken = 0
-    deadline = time.monotonic() + minutes * 60
-    with outside_place() as place:
-        async with arena(place, place.home / "provider.log", 7) as one:
-            coverage = Coverage.of(await enumerate_points(one, place.home), one)
-            one.onefriend.arm = coverage.dead
-            number = 10
-            while any(coverage.left.values()) and time.monotonic() < deadline:
-                await armed(one, {name: coverage.next(name) for name in SERVICES})
-                found = await work(one, number)
-                coverage.end_history()
-                number += 1
-                broken += len(found)
-                for violation in found:
-                    say(str(violation))
-            coverage.report(broken)
-    return broken
+async def run(coverage: Coverage, kept: Path, deadline: float, seed: int, stacks: int) -> None:
+    """Die until nothing is left."""
+    shared = 0
+
+    def following() -> dict[str, list[str]] | None:
+        nonlocal shared
+        left = coverage.left()
+        nothing_left = coverage.tally.done and not any(left.values())
+        if nothing_left or time.monotonic() > deadline or coverage.in_vain >= IN_VAIN * stacks:
+            return None
+        shared += 1
+        many = sum(map(len, left.values())) > 10 * stacks
+        # While there are many, those who work at once have different ones.
+        return {name: points[shared % stacks :: stacks] if many else points for name, points in left.items()}
+
+    def done(_left: Any, answer: dict[str, Any]) -> None:
+        fresh = coverage.add(answer)
+        coverage.write(kept)
+        dead, every = coverage.counts()
+        result = Result(**answer["result"])
+        deaths = sum(map(len, answer["died"].values()))
+        say(f"{dead:4}/{every}  {deaths:3} deaths, {len(fresh):3} at new points  {result.line()}")
+        for _, text in result.broken:
+            say(text)
+
+    await Crew("tests.faults.dying", following, done).work(stacks, seed)
 
 
 def main() -> int:
-    """Run; return 1 if any promise was broken."""
+    """Run; return 1 if any promise was broken, or a point is left."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.points")
     parser.add_argument("--minutes", type=float, default=120, help="begin nothing after so many minutes")
-    return 1 if asyncio.run(run(parser.parse_args().minutes)) else 0
+    parser.add_argument("--stacks", type=int, default=2, help="how many stacks run at once")
+    parser.add_argument("--anew", action="store_true", help="forget what was covered so far")
+    asked = parser.parse_args()
+    kept = Place.default().made().home / "crash-points.json"
+    if asked.anew:
+        kept.unlink(missing_ok=True)
+    coverage = Coverage.read(kept)
+    coverage.in_vain = 0
+    seed = 7 + len(coverage.tally.done)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(run(coverage, kept, time.monotonic() + asked.minutes * 60, seed, asked.stacks))
+    coverage.report()
+    for story in coverage.tally.stories:
+        say("\n" + story)
+    return 1 if any(coverage.tally.harm.values()) or any(coverage.left().values()) else 0
 
 
 if __name__ == "__main__":

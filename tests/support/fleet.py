@@ -23,6 +23,7 @@ from deploy.local.kafka import Kafka
 from deploy.local.place import Place
 from deploy.local.stack import Stack
 from services.intake.crypto import make_master_key
+from tests.support.nursery import Nursery
 from tests.support.processes import Process
 from tests.support.proxy import Proxy
 from tests.support.tokens import bearer
@@ -98,12 +99,15 @@ class Fleet:
 
     async def keep_alive(self) -> None:
         """Start again, for ever, whoever has died."""
+        await asyncio.gather(*(self._keep_alive(name) for name in self.processes))
+
+    async def _keep_alive(self, name: str) -> None:
         while True:
-            for name, process in tuple(self.processes.items()):
-                if self.revive and process.wanted and not process.running:
-                    self.deaths[name] = self.deaths.get(name, 0) + 1
-                    await asyncio.sleep(0.5)
-                    self._again(name, process)
+            process = self.processes[name]
+            if self.revive and process.wanted and not process.running:
+                self.deaths[name] = self.deaths.get(name, 0) + 1
+                await asyncio.sleep(0.5)
+                self._again(name, process)
             await asyncio.sleep(0.2)
 
     def _again(self, name: str, process: Process) -> None:
@@ -169,9 +173,12 @@ async def fleet(
         databases = await asyncio.to_thread(servers.ensure_databases)
         ways = {"broker": broker}
         processes: dict[str, Process] = {}
+        nursery = Nursery.make(SERVICES)
+        if nursery is not None:
+            opened.callback(nursery.end)
         for name in SERVICES:
             ways[f"{name}-database"] = Proxy(servers.postgres.port)
-            processes[name] = Process(["tests.support.serve", name], {}, place.log(name))
+            processes[name] = Process(["tests.support.serve", name], {}, place.log(name), nursery)
             ways[name] = Proxy(processes[name].port)
         for way in list(ways.values())[1:]:
             await opened.enter_async_context(way.running())

@@ -11,33 +11,45 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.nursery import Child, Nursery
 from tests.support.running import free_port, until
 
 ROOT = Path(__file__).parents[2]
 
 
 class Process:
-    """One service as a process; `environment` is what it gets besides ours."""
+    """One service as a process; `environment` is what it gets besides ours. A nursery starts it sooner."""
 
-    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        nursery: Nursery | None = None,
+    ) -> None:
         self.arguments = list(arguments)
         self.port = free_port()
         self.environment = {**environment, "ONEFRIEND_PORT": str(self.port)}
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
+        self.nursery = nursery
         self.wanted = False
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Child | None = None
 
     def start(self, **more: str) -> None:
         """Start it; `more` are further environment variables, for this start only."""
         self.wanted = True
         if self._process is not None:
             self._process.wait(timeout=15)
+        environment = {**os.environ, **self.environment, **more}
+        if self.nursery is not None:
+            self._process = self.nursery.start(self.arguments, environment, self.log)
+            return
         with self.log.open("ab") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *self.arguments],
                 cwd=ROOT,
-                env={**os.environ, **self.environment, **more},
+                env=environment,
                 stdout=out,
                 stderr=subprocess.STDOUT,
             )
@@ -61,7 +73,9 @@ class Process:
         """Wait for its end; return its status (negative: the signal)."""
         await until(lambda: not self.running, seconds=seconds)
         assert self._process is not None
-        return self._process.returncode
+        status = self._process.poll()
+        assert status is not None
+        return status
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send it a signal."""

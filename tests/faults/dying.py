@@ -1,0 +1,104 @@
+"""One stack whose services die at numbered points while agencies work: `python -m tests.faults.dying SEED`; see points.py.
+
+Reads a line of JSON for each history, `{"consent": ["before_commit:case.created.v1", …], …}`: the points at which each
+service has yet to die. Each process is armed at some of them, dies at whichever it passes first, is started again half a
+second later armed at others, and so on until it has died often enough in this history. Writes what came of it, as one line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.faults.arena import Arena, arena
+from tests.faults.worker import PER_STACK, Line, one_history
+from tests.support.fleet import SERVICES
+from tests.support.stack import outside_place
+
+# So often a service dies in one history: after that its work is to come to an end, and the promise is looked at.
+DEATHS = 7
+# Of the points that are left a process is armed at so many at once, drawn anew at each start: common ones hide no rare ones.
+ARMED_AT = 8
+
+
+@dataclass
+class Reaper:
+    """Arms each service anew when it has died, and notes where it did."""
+
+    one: Arena
+    folder: Path
+    left: dict[str, list[str]]
+    deaths: Counter[str] = field(default_factory=Counter)
+    died: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in SERVICES})
+    passed: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in SERVICES})
+    _read: Counter[str] = field(default_factory=Counter)
+
+    def begin(self, left: dict[str, list[str]]) -> None:
+        """Begin a history: whoever runs unarmed is killed, to be started again armed."""
+        self.left = left
+        self.deaths.clear()
+        for name in SERVICES:
+            self.died[name], self.passed[name] = [], []
+            self.one.onefriend.processes[name].kill()
+
+    def arm(self, name: str) -> dict[str, str]:
+        """Return what a service that has ended is told when it starts again."""
+        self.look(name)
+        self.deaths[name] += 1
+        told = {"ONEFRIEND_CRASH_LOG": str(self._log(name))}
+        left = [point for point in self.left.get(name, ()) if point not in self.died[name]]
+        if not left or self.one.winding_down or self.deaths[name] > DEATHS:
+            return told
+        chosen = self.one.draw.sample(left, min(ARMED_AT, len(left)))
+        return told | {"ONEFRIEND_CRASH_AT": "|".join(chosen)}
+
+    def look(self, name: str) -> None:
+        """Read what a service wrote down of the points that it passed, and of the one at which it died."""
+        if not self._log(name).exists():
+            return
+        with self._log(name).open(encoding="utf-8") as log:
+            log.seek(self._read[name])
+            for line in log.read().splitlines():
+                point = line.removeprefix("died ")
+                (self.passed if point == line else self.died)[name].append(point)
+            self._read[name] = log.tell()
+
+    def _log(self, name: str) -> Path:
+        return self.folder / f"points-{name}"
+
+
+async def main(seed: int) -> None:
+    """Run what is asked for, stack after stack."""
+    line, number = Line(), 0
+    left = await line.asked()
+    while left is not None:
+        with outside_place() as place:
+            async with arena(place, place.home / "provider.log", seed + number) as one:
+                reaper = Reaper(one, place.home, {})
+                one.onefriend.arm = reaper.arm
+                for _ in range(PER_STACK):
+                    number += 1
+                    one.winding_down = False
+                    reaper.begin(left)
+                    result = await one_history(one, number, ("nothing",))
+                    for name in SERVICES:
+                        reaper.look(name)
+                    told: dict[str, Any] = {
+                        "result": asdict(result),
+                        "died": reaper.died,
+                        "passed": {name: sorted(set(points)) for name, points in reaper.passed.items()},
+                    }
+                    line.tell(told)
+                    left = await line.asked()
+                    if left is None or result.broke_off:
+                        break
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main(int(sys.argv[1])))
