@@ -9,6 +9,7 @@ comparison. In a development stack only.
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,9 @@ Step = Literal[
     "after_call",
     "before_answer",
 ]
+
+# A command's name holds the ids that it is about; the point is the same for all of them.
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 
 ARMED = False
 _wanted: list[tuple[str, str, int]] = []
@@ -43,6 +47,7 @@ def arm() -> None:
 
 def reach(step: Step, name: str) -> None:
     """Pass a point; end the process with SIGKILL if it is an armed one. Call it under `if crash.ARMED:`."""
+    name = _ID.sub("{id}", name)
     point = f"{step}:{name}"
     _seen[point] = _seen.get(point, 0) + 1
     if _seen[point] == 1:

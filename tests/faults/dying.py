@@ -21,9 +21,11 @@ from tests.support.fleet import SERVICES
 from tests.support.stack import outside_place
 
 # So often a service dies in one history: after that its work is to come to an end, and the promise is looked at.
-DEATHS = 7
-# Of the points that are left a process is armed at so many at once, drawn anew at each start: common ones hide no rare ones.
-ARMED_AT = 8
+DEATHS = 20
+# Of the points that are left a process is armed at such a part, drawn anew at each start, and at least at so many.
+ARMED_SHARE, ARMED_LEAST = 0.5, 8
+# Work that goes on for long enough to die in: so many pairs of people, referred and saying no within so many seconds.
+PAIRS, BUSY = 16, 26.0
 
 
 @dataclass
@@ -54,7 +56,8 @@ class Reaper:
         left = [point for point in self.left.get(name, ()) if point not in self.died[name]]
         if not left or self.one.winding_down or self.deaths[name] > DEATHS:
             return told
-        chosen = self.one.draw.sample(left, min(ARMED_AT, len(left)))
+        many = min(len(left), max(ARMED_LEAST, round(len(left) * ARMED_SHARE)))
+        chosen = self.one.draw.sample(left, many)
         return told | {"ONEFRIEND_CRASH_AT": "|".join(chosen)}
 
     def look(self, name: str) -> None:
@@ -85,7 +88,7 @@ async def main(seed: int) -> None:
                     number += 1
                     one.winding_down = False
                     reaper.begin(left)
-                    result = await one_history(one, number, ("nothing",))
+                    result = await one_history(one, number, ("nothing",), pairs=PAIRS, busy=BUSY)
                     for name in SERVICES:
                         reaper.look(name)
                     told: dict[str, Any] = {

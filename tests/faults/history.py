@@ -49,11 +49,14 @@ class History:
 class Episode:
     """Runs one history."""
 
-    def __init__(self, arena: Arena, number: int, faults: Sequence[str], pairs: int = 4) -> None:
-        """`pairs`: how many harmed and responsible humans."""
+    def __init__(
+        self, arena: Arena, number: int, faults: Sequence[str], *, pairs: int = 4, busy: float = BUSY
+    ) -> None:
+        """`pairs` of people say no within `busy` seconds, and are referred within half of that."""
         self.arena = arena
         self.history = History(number, tuple(faults))
         self.pairs = pairs
+        self.busy = busy
         self.draw = arena.draw
         self._open: list[str] = []
         self._last_open: list[str] = []
@@ -149,7 +152,7 @@ class Episode:
         doubtful: bool = False,
         slips: bool = False,
     ) -> None:
-        await asyncio.sleep(self.draw.uniform(0, BUSY / 2))
+        await asyncio.sleep(self.draw.uniform(0, self.busy / 2))
         agency = self.agencies[self.draw.choice(place.referrers)]
         document = self.arena.population.referral(place, harmed, responsible, incident)
         if slips:
@@ -192,7 +195,7 @@ class Episode:
 
     async def _say_no(self, human: Human) -> None:
         """The person says no to whichever agency happens to be there: by what it knows of them, or by their id."""
-        await asyncio.sleep(self.draw.uniform(1, BUSY))
+        await asyncio.sleep(self.draw.uniform(min(1, self.busy), self.busy))
         agency = self.agencies[
             self.draw.choice((*LEADS, "northumbria-police", "victim-support-hertfordshire"))
         ]

@@ -46,12 +46,12 @@ class Line:
         sys.stdout.flush()
 
 
-async def one_history(one: Arena, number: int, faults: tuple[str, ...]) -> Result:
-    """Run a history, and check it."""
+async def one_history(one: Arena, number: int, faults: tuple[str, ...], **more: Any) -> Result:
+    """Run a history, and check it; `more` is how much happens in it, see Episode."""
     began = time.monotonic()
     try:
         async with asyncio.timeout(TOO_LONG):
-            history = await Episode(one, number, faults).run()
+            history = await Episode(one, number, faults, **more).run()
             await one.read_journals()
     except Skipped as why:
         return Result(label(faults), skipped=f"skipped: {why}")

@@ -23,6 +23,16 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+# What a service imports only when it runs.
+LATE = (
+    "tests.support.running",
+    "shared.runtime.operations",
+    "shared.runtime.migrations",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.protocols.websockets.auto",
+)
 
 
 class Child:
@@ -151,7 +161,8 @@ def main(services: Sequence[str]) -> None:
     for name in services:
         importlib.import_module(f"services.{name}.service")
         importlib.import_module(f"services.{name}.settings")
-    importlib.import_module("tests.support.running")
+    for module in LATE:
+        importlib.import_module(module)
     assert threading.active_count() == 1, "what has threads must not fork"
     gc.collect()
     gc.freeze()
