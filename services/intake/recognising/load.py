@@ -169,7 +169,7 @@ def open_record(keyring: Keyring, party: str, key: bytes, sealed: bytes) -> Reco
     return _RECORD.decode(keyring.unwrap(key, owner).open(sealed, owner, "record"))
 
 
-def seal_record(keyring: Keyring, one: Someone) -> bytes:
-    """Seal what the matcher compares."""
+def seal_record(keyring: Keyring, one: Someone, record: bytes) -> bytes:
+    """Seal what the matcher compares, as JSON."""
     owner = party_owner(one.party)
-    return keyring.unwrap(one.key, owner).seal(msgspec.json.encode(one.record), owner, "record")
+    return keyring.unwrap(one.key, owner).seal(record, owner, "record")

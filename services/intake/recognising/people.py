@@ -50,9 +50,10 @@ class HotKeys:
         self._most = most
         self._until: dict[bytes, float] = {}
 
-    def __contains__(self, tag: bytes) -> bool:
-        """Whether the key was hot a short while ago."""
-        return self._until.get(tag, 0.0) > time.monotonic()
+    def among(self, tags: Iterable[bytes]) -> set[bytes]:
+        """Return which of the keys were hot a short while ago."""
+        now = time.monotonic()
+        return {tag for tag in self._until.keys() & tags if self._until[tag] > now}
 
     def note(self, key: str, tag: bytes) -> None:
         """A key was found to be hot."""
@@ -71,6 +72,7 @@ class Crowd:
         self._hot = hot
         self.count = count
         self.referrals = referrals
+        self._crowded: set[bytes] = set()
         self._under: dict[bytes, list[str]] = {}
         self._stored: dict[bytes, int] = {}
         self._records: dict[str, list[Record]] = {}
@@ -83,8 +85,9 @@ class Crowd:
         bounds = {tag: KINDS[kind_of(key)].bound for one in people for key, tag in one.keys.items()}
         suppressions = {tag for one in people for tag in one.suppression}
         await store.lock_tags(work, [*bounds, *suppressions])
+        self._crowded = self._hot.among(bounds)
         self._under = await store.meet(
-            work, {tag: bound for tag, bound in bounds.items() if tag not in self._hot}
+            work, {tag: bound for tag, bound in bounds.items() if tag not in self._crowded}
         )
         self._stored = {tag: len(under) for tag, under in self._under.items()}
         wanted = {one.previous for one in people if one.previous}
@@ -109,7 +112,7 @@ class Crowd:
 
     def _met(self, one: Someone) -> Iterable[tuple[str, Sequence[str]]]:
         for key, tag in one.keys.items():
-            yield key, _CROWD if tag in self._hot else self._under.get(tag, ())
+            yield key, _CROWD if tag in self._crowded else self._under.get(tag, ())
 
     def is_keyed(self, tag: bytes, person: str) -> bool:
         """Whether the person is stored under the key, as far as the batch has read."""
@@ -140,7 +143,7 @@ class Crowd:
             self.count += 1
         for tag in one.keys.values():
             under = self._under.setdefault(tag, [])
-            if one.person not in under:
+            if not one.known or one.person not in under:
                 under.append(one.person)
         self._records.setdefault(one.person, []).append(one.record)
 

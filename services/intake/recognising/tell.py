@@ -294,15 +294,18 @@ class Teller:
         if not one.identified:
             self.rows.parties.append((one.party, None, None, None, None))
             return
-        tag = self._keyring.tag("content", msgspec.json.encode(one.record))
+        record = msgspec.json.encode(one.record)
+        tag = self._keyring.tag("content", record)
         new = (one.person, tag) not in self._crowd.record_tags
         self._crowd.record_tags.add((one.person, tag))
-        sealed = seal_record(self._keyring, one) if new else None
+        sealed = seal_record(self._keyring, one, record) if new else None
         safety = msgspec.json.encode(said).decode()
         self.rows.parties.append((one.party, one.person, tag if new else None, sealed, safety))
-        self.rows.keys |= {
-            (tag, one.person) for tag in one.keys.values() if not self._crowd.is_keyed(tag, one.person)
-        }
+        self.rows.keys.update(
+            (tag, one.person)
+            for tag in one.keys.values()
+            if not one.known or not self._crowd.is_keyed(tag, one.person)
+        )
         points = safe_contact.contact_points(one.human).texts()
         self.rows.points |= {(self._keyring.tag("contact-point", point), one.person) for point in points}
         self._birthday(one, said)
