@@ -40,6 +40,7 @@ _TOLD = """
 SELECT event_id::text AS id, key FROM journal AS j WHERE topic = $1
 AND NOT EXISTS (SELECT FROM outbox AS o WHERE o.position = j.position) ORDER BY position DESC LIMIT $2
 """
+_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 _ADOPT = """
 INSERT INTO journal (position, event_id, topic, key, sequence, previous, type, data, agency, worker, causation, correlation,
                      trace, recorded_at)
@@ -52,11 +53,8 @@ SET version = excluded.version, base = excluded.base, last_event = excluded.last
 """
 
 
-async def reconcile(service: Service) -> bool:
-    """Complete the journal from the service's own topics, and the topics from it. Returns whether it had forgotten anything.
-
-    Raises Unavailable without a broker.
-    """
+async def reconcile(service: Service) -> None:
+    """Complete the journal from the service's own topics, and the topics from it. Raises Unavailable without a broker."""
     forgotten = False
     try:
         for topic in service.own_topics:
@@ -66,6 +64,9 @@ async def reconcile(service: Service) -> bool:
             recent = [event async for event in _read(service, topic, last=WINDOW)]
             last = {_partition(event.subject, partitions): event.id for event in recent}
             if not await _all_known(service, topic, last.values()):
+                if not forgotten and service.restored is not None:
+                    # First of all: killed once the journal is complete again, nobody would know that it had been restored.
+                    await service.restored(service)
                 forgotten = True
                 log.error(
                     "the journal lacks what its topic has: the database was restored", extra={"topic": topic}
@@ -76,7 +77,6 @@ async def reconcile(service: Service) -> bool:
                 await service.outbox.doubt(topic)
     except KafkaError as error:
         raise Unavailable("the broker does not answer") from error
-    return forgotten
 
 
 def _partition(key: str, partitions: int) -> int:
@@ -121,6 +121,8 @@ async def _adopt(service: Service, topic: str, events: Sequence[Envelope]) -> in
     """Put back those of the events that the journal lacks, in their order, each key's state evolving with them."""
 
     async def body(work: Work) -> int:
+        # Every process of a restored service does this: one at a time, so that the next one sees what is there again.
+        await work.execute(_ALONE, f"restoring {topic}")
         rows = await work.fetch(
             "SELECT event_id::text AS id FROM journal WHERE event_id = ANY($1::uuid[])",
             [e.id for e in events],

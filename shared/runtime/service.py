@@ -58,8 +58,8 @@ class Service:
     """One service.
 
     `consumes` are topics; `direct` are routes that are answered without FastAPI (see http.Application); `loops` run as long
-    as it does; `restored` runs after its database was restored and its journal completed from the topics, before anything
-    is recorded.
+    as it does; `restored` runs once its database is known to have been restored, before its journal is completed from the
+    topics and before anything is recorded; if that is cut short, it runs again.
     """
 
     name: str
@@ -245,8 +245,8 @@ class Service:
         while not self.reconciled.is_set():
             try:
                 self.topic_ids = await self._topic_ids()
-                if self.own_topics and await reconcile(self) and self.restored is not None:
-                    await self.restored(self)
+                if self.own_topics:
+                    await reconcile(self)
                 await self._show_topics()
                 self.reconciled.set()
                 log.info("ready", extra={"port": self.settings.port})

@@ -180,8 +180,7 @@ class UnitOfWork:
         raise Unavailable(message)
 
     async def _already(self, command_id: str) -> AlreadyDone:
-        row = await self.pool.fetchrow("SELECT fingerprint, answer FROM command WHERE id = $1", command_id)
-        return AlreadyDone(row["answer"], row["fingerprint"]) if row else AlreadyDone(None, None)
+        return await self.remembered(command_id) or AlreadyDone(None, None)
 
     async def remembered(self, command_id: str) -> AlreadyDone | None:
         """Return what the command of this id answered, if it was committed. Raises Unavailable."""

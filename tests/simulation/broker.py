@@ -77,8 +77,7 @@ class Kafka:
                 self.damaged -= 1
                 headers = [(name, text) for name, text in whole if name != "ce_sequence"]
             log.append(Message(topic, partition, len(log), key, value, headers))
-        self.arrived.set()
-        self.arrived = asyncio.Event()
+        self._stir()
 
     def rebalance(self, group: str, *, without: Consumer | None = None) -> None:
         """Share the partitions of a group among its living members; each hears of it at its next fetch."""
@@ -91,6 +90,12 @@ class Kafka:
                 given[taking[n % len(taking)]].append(TopicPartition(name, n))
         for member, partitions in given.items():
             member.next_assignment = partitions
+        self._stir()
+
+    def _stir(self) -> None:
+        """Wake whoever waits for records: there are some, or they are somebody else's now."""
+        self.arrived.set()
+        self.arrived = asyncio.Event()
 
 
 class Builder:
@@ -217,26 +222,31 @@ class Consumer:
 
     async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Message]]:
         """Fetch what there is, of some partitions; wait for a while if there is nothing."""
-        chance, deadline = self.kafka.chance, asyncio.get_running_loop().time() + timeout_ms / 1000
+        chance, loop = self.kafka.chance, asyncio.get_running_loop()
+        deadline = loop.time() + timeout_ms / 1000
         while True:
             await chance.wait(LATENCY)
             if self.next_assignment is not None:
                 await self._rejoin()
+            arrived = self.kafka.arrived
             found: dict[TopicPartition, list[Message]] = {}
+            late = False
             for tp in self._assigned:
-                if tp in self._paused or chance.happens(0.1):
-                    continue
                 at = self._positions.get(tp, 0)
-                records = self._log(tp)[at : at + max_records]
-                if records:
-                    found[tp] = records
-                    self._positions[tp] = at + len(records)
-            left = deadline - asyncio.get_running_loop().time()
+                log = self._log(tp)
+                if tp in self._paused or at >= len(log):
+                    continue
+                if chance.happens(0.1):
+                    late = True
+                    continue
+                records = log[at : at + max_records]
+                found[tp] = records
+                self._positions[tp] = at + len(records)
+            left = deadline - loop.time()
             if found or left <= 0:
                 return found
-            arrived = self.kafka.arrived
             try:
-                async with asyncio.timeout(min(left, 0.1)):
+                async with asyncio.timeout(min(left, 0.1) if late else left):
                     await arrived.wait()
             except TimeoutError:
                 pass

@@ -13,10 +13,11 @@ import random
 import re
 import tempfile
 import traceback
-import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -32,6 +33,7 @@ from services.consent.settings import Settings as ConsentSettings
 from services.intake import releasing, withdrawing
 from services.intake.api import releases
 from services.intake.core import CASE_FILE, PERSON, Intake
+from services.intake.crypto import Keyring
 from services.intake.handlers import handlers as intake_handlers
 from services.intake.releasing import Holder, tell_loop
 from services.intake.settings import Settings as IntakeSettings
@@ -43,6 +45,7 @@ from shared.runtime.auth import Caller, TokenSource
 from shared.runtime.errors import Unavailable
 from shared.runtime.problems import Problem, unavailable
 from shared.runtime.service import Service
+from shared.runtime.stream import Stream
 from tests.simulation import broker, statements_of_services
 from tests.simulation.database import BEGIN, Database, Pool, here
 from tests.simulation.loop import Chance, Process
@@ -72,6 +75,24 @@ class Asked:
     async def body(self) -> bytes:
         """Return the bytes."""
         return self._body
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer, as far as a service or an agency reads httpx's."""
+
+    status_code: int
+    content: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_success(self) -> bool:
+        """Say whether it is one of 2xx."""
+        return 200 <= self.status_code < 300
+
+    def json(self) -> Any:
+        """Return the body. Raises ValueError if it is no JSON."""
+        return msgspec.json.decode(self.content)
 
 
 Route = Callable[[Any, Asked, Caller, dict[str, str], dict[str, Any]], Awaitable[Any]]
@@ -119,7 +140,10 @@ class Cluster:
         self.running[name].append((process, service))
         try:
             async with service.running():
-                await asyncio.Event().wait()
+                while service.failure is None:  # noqa: ASYNC110 - as `serve` does
+                    await asyncio.sleep(1)
+            # As `serve` and `main`: a process that cannot start ends, and is begun again.
+            self.chance.kill(process)
         finally:
             self.running[name] = [(p, s) for p, s in self.running[name] if p is not process]
 
@@ -138,7 +162,7 @@ class Cluster:
         caller: Caller,
         headers: Mapping[str, str] | None = None,
         **more: Any,
-    ) -> httpx.Response:
+    ) -> Answer:
         """Send a request and wait for the answer. Raises httpx.HTTPError as a network would."""
         chance = self.chance
         await self._on_the_way()
@@ -161,16 +185,17 @@ class Cluster:
         await self._on_the_way()
         if chance.happens(0.02):
             raise httpx.ReadTimeout("the answer was lost")
-        answer: httpx.Response = task.result()
+        answer: Answer = task.result()
         return answer
 
     async def _on_the_way(self) -> None:
         """Let a message travel: now and then so slowly that much else happens meanwhile."""
         await self.chance.wait(0.5 if self.chance.happens(0.06) else LATENCY)
 
-    def _journal_of_allocation(self, path: str, params: Mapping[str, Any]) -> httpx.Response:
+    def _journal_of_allocation(self, path: str, params: Mapping[str, Any]) -> Answer:
         *_, topic, key = path.split("/")
-        return httpx.Response(200, json={"events": self.journals[topic](key, int(params.get("after", 0)))})
+        events = self.journals[topic](key, int(params.get("after", 0)))
+        return Answer(200, msgspec.json.encode({"events": events}))
 
 
 class Network:
@@ -180,9 +205,7 @@ class Network:
         self._cluster = cluster
         self._name = name
 
-    async def request(
-        self, method: str, url: str, *, headers: Mapping[str, str], **more: Any
-    ) -> httpx.Response:
+    async def request(self, method: str, url: str, *, headers: Mapping[str, str], **more: Any) -> Answer:
         """Send a request to another service."""
         _, _, rest = url.partition("://")
         target, _, path = rest.partition("/")
@@ -199,17 +222,15 @@ class Network:
 
 async def _answer(
     service: Service, method: str, path: str, asked: Asked, caller: Caller, params: Mapping[str, Any]
-) -> httpx.Response:
+) -> Answer:
     for wanted, pattern, route in ROUTES[service.name]:
         match = re.fullmatch(pattern, path)
         if wanted == method and match:
             return await _run(route, service, asked, caller, {**match.groupdict(), **params})
-    return httpx.Response(404)
+    return Answer(404)
 
 
-async def _run(
-    route: Route, service: Service, asked: Asked, caller: Caller, names: dict[str, Any]
-) -> httpx.Response:
+async def _run(route: Route, service: Service, asked: Asked, caller: Caller, names: dict[str, Any]) -> Answer:
     body = await asked.body()
     try:
         found = await route(service, asked, caller, names, msgspec.json.decode(body) if body else {})
@@ -218,8 +239,8 @@ async def _run(
     except Unavailable as error:
         found = unavailable(str(error), nothing_done=error.nothing_done).response()
     if not isinstance(found, Response):
-        return httpx.Response(200, content=msgspec.json.encode(found))
-    return httpx.Response(found.status_code, content=bytes(found.body), headers=dict(found.headers))
+        return Answer(200, msgspec.json.encode(found))
+    return Answer(found.status_code, bytes(found.body), dict(found.headers))
 
 
 def _key(asked: Asked) -> str:
@@ -309,43 +330,57 @@ _URLS = {
 }
 
 
+# Settings are read once: nothing changes them, and reading them anew at each start cost more than the start.
+
+
+@cache
+def _consent_settings() -> ConsentSettings:
+    return ConsentSettings(database_url="postgresql://simulated", **_URLS)  # type: ignore[arg-type]
+
+
+@cache
+def _intake_settings() -> IntakeSettings:
+    return IntakeSettings(database_url="postgresql://simulated", master_key_file=_master_key(), **_URLS)  # type: ignore[arg-type]
+
+
 def _build_consent() -> Service:
-    return services.consent.service.build(ConsentSettings(database_url="postgresql://simulated", **_URLS))  # type: ignore[arg-type]
+    return services.consent.service.build(_consent_settings())
 
 
 def _build_intake() -> Intake:
     """Intake without its matcher and its pages: who is who is decided by the simulation."""
-    settings = IntakeSettings(database_url="postgresql://simulated", master_key_file=_master_key(), **_URLS)  # type: ignore[arg-type]
     return Intake(
-        name="intake", settings=settings, master_key_file=_master_key(), streams=[PERSON, CASE_FILE],
+        name="intake", settings=_intake_settings(), master_key_file=_master_key(), streams=[PERSON, CASE_FILE],
         consumes=["consent", "cases", "agencies"], handlers=intake_handlers, loops=[tell_loop, withdraw_loop],
     )  # fmt: skip
 
 
-_key_file: Path | None = None
-
-
+@cache
 def _master_key() -> Path:
-    global _key_file  # noqa: PLW0603 - one file for all histories
-    if _key_file is None:
-        _key_file = Path(tempfile.mkdtemp(prefix="onefriend-simulation-")) / "master.key"
-        _key_file.write_bytes(INTAKE_KEY)
-        _key_file.chmod(0o600)
-    return _key_file
+    file = Path(tempfile.mkdtemp(prefix="onefriend-simulation-")) / "master.key"
+    file.write_bytes(INTAKE_KEY)
+    file.chmod(0o600)
+    return file
+
+
+# Read and decoded once: what a text says does not change, and states are frozen.
+_keyring = cache(Keyring.read)
+_decoded = lru_cache(10_000)(Stream.decode)
 
 
 class _Ids:
-    """UUIDv7 from the seed and the simulated clock."""
+    """UUIDv7 from the seed and the simulated clock, as text."""
 
     def __init__(self, chance: Chance) -> None:
         self._chance = chance
         self._count = 0
 
-    def uuid7(self) -> uuid.UUID:
+    def uuid7(self) -> str:
         self._count += 1
         milliseconds = int(BEGIN.timestamp() * 1000 + asyncio.get_running_loop().time() * 1000)
         number = milliseconds << 80 | 7 << 76 | (self._count & 0xFFF) << 64 | 2 << 62 | self._count
-        return uuid.UUID(int=number)
+        t = f"{number:032x}"
+        return f"{t[:8]}-{t[8:12]}-{t[12:16]}-{t[16:20]}-{t[20:]}"
 
 
 class _Clock:
@@ -395,6 +430,15 @@ def instead_of_the_world(cluster: Cluster) -> Iterator[None]:
         # The details themselves are not simulated: they lie encrypted in tables that no step of the protocol changes.
         return {"phones": [f"the {channel} of {' and '.join(own)}"]}
 
+    loop = asyncio.get_event_loop_policy().get_event_loop()
+
+    def running() -> asyncio.AbstractEventLoop:
+        # asyncio's own asks the operating system each time whether this is still the process that it began in.
+        return loop
+
+    def decoded(stream: Stream[Any], text: str) -> Any:
+        return _decoded(stream, text)
+
     broker.Consumer.kafka = broker.Producer.kafka = broker.Topics.kafka = cluster.kafka
     random.seed(cluster.chance.random.random())
     unexpected = _Unexpected(cluster.unexpected)
@@ -413,6 +457,10 @@ def instead_of_the_world(cluster: Cluster) -> Iterator[None]:
         mock.patch.object(TokenSource, "token", token),
         mock.patch.object(identifiers, "uuid_utils", _Ids(cluster.chance)),
         mock.patch.object(releasing, "details_for", details),
+        mock.patch.object(asyncio, "get_running_loop", running),
+        mock.patch.object(asyncio.events, "get_running_loop", running),
+        mock.patch.object(Keyring, "read", _keyring),
+        mock.patch.object(Stream, "decode", decoded),
         # A real client loads certificates: most of the time of a history.
         mock.patch.object(httpx, "AsyncClient", mock.Mock),
     ]

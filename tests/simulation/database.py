@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from types import TracebackType
 from typing import Any
 
@@ -37,7 +38,7 @@ class Record(dict[str, Any]):
     """A row as asyncpg gives it: by name, by place, and its values when iterated."""
 
     def __getitem__(self, key: str | int) -> Any:
-        return list(self.values())[key] if isinstance(key, int) else super().__getitem__(key)
+        return list(self.values())[key] if isinstance(key, int) else dict.__getitem__(self, key)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.values())
@@ -286,6 +287,7 @@ class Database:
             watcher(written)
 
 
+@cache
 def normal(sql: str) -> str:
     """Return a statement's text without its layout."""
     return " ".join(sql.split())
@@ -323,10 +325,10 @@ class Session:
         self.process.must_live()
         if self.gone:
             raise asyncpg.ConnectionDoesNotExistError("connection is closed")
-        statement = self.database.statements.get(normal(sql))
+        statement = self.database.statements.get(text := normal(sql))
         if statement is None:
-            self.database.unknown.add(f"{self.database.name}: {normal(sql)}")
-            raise UnknownStatement(f"{self.database.name}: {normal(sql)}")
+            self.database.unknown.add(f"{self.database.name}: {text}")
+            raise UnknownStatement(f"{self.database.name}: {text}")
         chance = self.database.chance
         await chance.wait(LATENCY)
         if chance.happens(0.0008):

@@ -51,6 +51,19 @@ RELEASING, WITHDRAWING, PERMITS = (
     "services.consent.api.permits",
 )
 
+RESTORATION = "shared.runtime.restoration"
+_FIRST_CLOSED = """                    await service.restored(service)
+                forgotten = True
+                log.error(
+                    "the journal lacks what its topic has: the database was restored", extra={"topic": topic}
+                )
+                await _adopt_topic(service, topic)
+"""
+_FIRST_COMPLETE = """                    await _adopt_topic(service, topic)
+                    await service.restored(service)
+                forgotten = True
+"""
+
 BUGS: tuple[Bug, ...] = (
     Bug("commit_before_inbox", "a consumer's progress is not saved with its effects", CONSUMER,
         "consumed=lambda: consumed, label=label)", "label=label)"),
@@ -119,6 +132,12 @@ BUGS: tuple[Bug, ...] = (
     Bug("clean_while_in_flight", "a withdrawal is answered clean while an attempt is under way",
         "services.consent.domain.choices", "        and permit.redeemed\n        and _concerns",
         "        and False\n        and _concerns"),
+    Bug("restored_is_trusted", "a restored database goes on as if nothing had been lost", RESTORATION,
+        "                    await service.restored(service)\n", "                    pass\n"),
+    Bug("closed_when_complete", "a restored consent closes its door only once its journal is complete", RESTORATION,
+        _FIRST_CLOSED, _FIRST_COMPLETE),
+    Bug("not_put_back", "what a restored journal lacks is not put back", RESTORATION,
+        "                await _adopt_topic(service, topic)\n", "                pass\n"),
     Bug("timer_lost", "timers are not saved", SAVING,
         "        if t.due_at is not None\n    ]\n", "        if False\n    ]\n"),
 )  # fmt: skip

@@ -387,6 +387,12 @@ async def put_off(t: Transaction, name: str, key: str, due_at: Any) -> None:
 # --- after a restore
 
 
+@knows(RUNTIME, restoration._ALONE)
+async def alone(t: Transaction, name: str) -> list[Row]:
+    await t.hold(("advisory", name))
+    return [{"alone": None}]
+
+
 @knows(RUNTIME, restoration._TOLD)
 async def told(t: Transaction, topic: str, limit: int) -> list[Row]:
     untold_ones = {r["position"] for r in t.rows("outbox")}
