@@ -174,7 +174,7 @@ def _sex(value: object) -> str:
 
 
 def _identifiers(given: object) -> tuple[tuple[str, str], ...]:
-    if not isinstance(given, Mapping):
+    if not isinstance(given, (dict, Mapping)):
         return ()
     pairs = [
         (str(kind).casefold(), text) for kind, values in given.items() for text in _texts(values)[:_MANY]
@@ -190,6 +190,10 @@ def _text(value: object) -> str:
 def _texts(value: object) -> list[str]:
     if isinstance(value, str):
         return [value]
+    if isinstance(
+        value, (list, tuple)
+    ):  # nearly always; asking an abstract class costs more than all the rest
+        return [text for text in value if isinstance(text, str)]
     return [text for text in value if isinstance(text, str)] if isinstance(value, Sequence) else []
 
 
