@@ -186,9 +186,9 @@ Forget(c, lost) == [c EXCEPT !.permit = [p \in Permits |->
 Restore ==
   /\ On("restore") /\ consent.up /\ world.backup # <<>> /\ world.topic = <<>>
   /\ \E lost \in SUBSET {p \in Permits : consent.permit[p].st \in {"granted", "redeemed"}} :
-       world' = [world EXCEPT !.topic = Forget(consent, lost)]
+       /\ world' = [world EXCEPT !.topic = Forget(consent, lost)]
+       /\ Say(<<"Consent's disk is lost", IF lost = {} THEN "" ELSE "before anything was published of permit", lost, ", and the back-up is restored">>)
   /\ consent' = [world.backup EXCEPT !.up = Broken("restored_is_trusted")]
-  /\ Say(<<"Consent's disk is lost and the back-up is restored">>)
   /\ UNCHANGED <<intake, sender>>
 
 \* "It starts closed until it has reconciled with the topic, consent also with intake's releases." Its own facts come from
@@ -205,6 +205,6 @@ Reconcile ==
      IN IF ~Odd(consent.gen) THEN consent' = told
         ELSE IF Odd(t.gen) THEN consent' = [told EXCEPT !.lead = t.lead]
         ELSE \E w \in Winners(told) : consent' = [told EXCEPT !.lead = [r \in Records |-> t.own[w]]]
-  /\ Say(<<"Consent reconciles with its topic and with intake's releases, and opens">>)
+  /\ Say(<<"Consent reconciles with its topic", IF Broken("releases_not_reconciled") THEN "alone" ELSE "and with intake's releases", ", and opens">>)
   /\ UNCHANGED <<intake, sender, world>>
 =============================================================================

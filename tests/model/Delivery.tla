@@ -63,7 +63,7 @@ SeeNewTopic ==
   /\ knownId # topicId
   /\ knownId' = topicId /\ flying' = {}
   /\ outbox' = IF Broken("new_topic_not_refilled") THEN outbox ELSE 1..journal
-  /\ Say(<<"The relay sees that the topic is a new one and puts everything back">>)
+  /\ Say(<<"The relay sees that the topic is a new one and puts", IF Broken("new_topic_not_refilled") THEN "nothing" ELSE "everything", "back">>)
   /\ UNCHANGED <<journal, faults, broker, consumer>>
 
 \* At the broker's restart the relay compares both ways: what its journal has told and the topic's end lacks goes back.
@@ -87,7 +87,8 @@ Take(e) ==
 Read ==
   /\ position < Len(topic) /\ offsetId = topicId /\ Len(effects) < MaxEvents + 2
   /\ Take(topic[position + 1]) /\ position' = position + 1
-  /\ Say(<<"The consumer reads event", topic[position + 1]>>)
+  /\ Say(<<"The consumer reads event", topic[position + 1], IF effects' # effects THEN "and applies it"
+           ELSE IF buffer' # buffer THEN ", which waits for the one before it" ELSE "and skips it">>)
   /\ UNCHANGED <<offset, offsetId, faults, owner, broker>>
 
 CommitOffset ==
@@ -119,7 +120,8 @@ FollowNewTopic ==
   /\ offsetId # topicId
   /\ offsetId' = topicId
   /\ IF Broken("topic_id_ignored") THEN UNCHANGED <<offset, position>> ELSE offset' = 0 /\ position' = 0
-  /\ Say(<<"The consumer sees that the topic is a new one">>)
+  /\ Say(<<"The consumer sees that the topic is a new one and reads on",
+           IF Broken("topic_id_ignored") THEN "where it was in the old one" ELSE "from its beginning">>)
   /\ UNCHANGED <<inbox, effects, buffer, faults, owner, broker>>
 
 ---------------------------------------------------------------------------
@@ -129,7 +131,7 @@ Fault == faults < MaxFaults /\ faults' = faults + 1
 RelayCrash ==
   /\ Fault /\ flying # {} /\ flying' = {}
   /\ topic' \in (IF Broken("outbox_deleted_before_ack") THEN {topic, SubSeq(topic, 1, Len(topic) - 1)} ELSE {topic})
-  /\ Say(<<"The relay is killed">>)
+  /\ Say(<<"The relay is killed", IF topic' = topic THEN "before it sees the acknowledgement" ELSE ", and what it had just sent never arrives">>)
   /\ UNCHANGED <<journal, outbox, knownId, topicId, consumer>>
 
 ConsumerCrash ==

@@ -18,8 +18,10 @@ Refer(r) ==
        IN /\ intake' = [intake EXCEPT !.known[r] = TRUE, !.hold[r] = hit,
                           !.gen = IF meets THEN @ + 1 ELSE @,
                           !.log = [Tell(r, own) EXCEPT ![s] = IF meets THEN @ \o <<"linked">> ELSE @]]
-          /\ Say(<<"A referral opens record", r, IF meets THEN "which the matcher links to the other record in the same transaction"
-                   ELSE IF hit THEN "which meets a suppression and is held" ELSE "which the matcher takes for somebody new">>)
+          /\ Say(<<"A referral opens record", r, IF meets THEN ", which the matcher links to the other record in the same transaction"
+                   ELSE IF hit THEN ", which meets a suppression and is held"
+                   ELSE IF ~sees /\ KeysMeet /\ intake.known[s] THEN ", and the matcher, at work at the same time as for the other record, does not see that one"
+                   ELSE ", which the matcher takes for somebody new">>)
   /\ UNCHANGED <<consent, sender, world>>
 
 \* "Link is written on both keys in one transaction." Evidence comes late: a new address, a reviewer.
@@ -74,7 +76,7 @@ Erase(r) ==
 StoreWithdrawal(r) ==
   /\ On("withdraw") /\ intake.known[r] /\ intake.wd[r].st = "none"
   /\ intake' = [intake EXCEPT !.wd[r] = [st |-> "stored", group |-> IntakeGroup(r)]]
-  /\ Say(<<"The person of", r, "withdraws; intake stores it and will call consent">>)
+  /\ Say(<<"The person of", r, IF intake.gone[r] THEN ", whose details have been erased," ELSE "", "withdraws; intake stores it and will call consent">>)
   /\ UNCHANGED <<consent, sender, world>>
 
 \* "A timer repeats the call to consent, under the same command id, until it is answered." Consent always accepts it:

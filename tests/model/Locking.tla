@@ -72,7 +72,7 @@ Decide(t) ==
   /\ txn[t].at = "deciding"
   /\ LET G == IF Broken("links_not_read_again") THEN txn[t].want ELSE Group(t) IN
      txn' = [txn EXCEPT ![t].at = "committing", ![t].free = \A r \in G : permit[r] = 0]
-  /\ Say(<<Name(t), "reads the state of its group and decides">>)
+  /\ Say(<<Name(t), "reads the state of", IF Broken("links_not_read_again") THEN "what it has locked" ELSE "its group", "and decides">>)
   /\ UNCHANGED <<linked, permit, decided, locks>>
 
 Commit(t) ==

@@ -28,7 +28,7 @@ seen == <<records, suppressed, joined, held, locks, txn>>
 Broken(m) == m \in Mutations
 Say(sentence) == said' = IF Story THEN sentence ELSE <<>>
 Free == Arrivals + 1
-Name(t) == IF t = Eraser THEN "the erasure" ELSE "the matcher of a referral"
+Name(t) == IF t = Eraser THEN <<"the erasure">> ELSE <<"the matcher of referral", t>>
 
 Init == /\ records = {Eraser} /\ suppressed = FALSE /\ joined = {} /\ held = {}
         /\ locks = [k \in Keys |-> Free]
@@ -36,6 +36,7 @@ Init == /\ records = {Eraser} /\ suppressed = FALSE /\ joined = {} /\ held = {}
         /\ said = <<>>
 
 Held(t) == {k \in Keys : locks[k] = t}
+Seeing == IF Broken("look_before_lock") THEN ", and sees what was committed when it began" ELSE ""
 LockFree(t) == (t = Eraser /\ Broken("erasure_without_lock")) \/ (t # Eraser /\ Broken("no_blocking_lock"))
 
 \* (In the wrong variant the look is one statement with the lock: its snapshot is older than the lock.)
@@ -43,7 +44,7 @@ Begin(t) ==
   /\ txn[t].at = "begin"
   /\ txn' = [txn EXCEPT ![t] = [at |-> IF LockFree(t) THEN "locked" ELSE "locking",
                supp |-> suppressed, saw |-> records]]
-  /\ Say(<<Name(t), t, "begins">>)
+  /\ Say(<<Name(t), "begins", IF Broken("look_before_lock") THEN ", and sees what is committed now" ELSE "">>)
   /\ UNCHANGED <<records, suppressed, joined, held, locks>>
 
 \* "Takes advisory locks on the record's blocking keys, in order."
@@ -54,20 +55,20 @@ Lock(t) ==
        /\ Broken("keys_in_any_order") \/ \A l \in KeysOf(t) \ Held(t) : k <= l
        /\ locks' = [locks EXCEPT ![k] = t]
        /\ txn' = [txn EXCEPT ![t].at = IF Held(t) \union {k} = KeysOf(t) THEN "locked" ELSE "locking"]
-       /\ Say(<<Name(t), t, "locks key", k>>)
+       /\ Say(<<Name(t), "locks key", k>>)
   /\ UNCHANGED <<records, suppressed, joined, held>>
 
 \* "Then looks in a new statement for who the people are": in two statements, suppressions and records.
 LookForSuppressions(t) ==
   /\ t # Eraser /\ txn[t].at = "locked"
   /\ txn' = [txn EXCEPT ![t].at = "looking", ![t].supp = IF Broken("look_before_lock") THEN @ ELSE suppressed]
-  /\ Say(<<Name(t), t, "looks for suppressions">>)
+  /\ Say(<<Name(t), "looks for suppressions", Seeing>>)
   /\ UNCHANGED <<records, suppressed, joined, held, locks>>
 
 LookForRecords(t) ==
   /\ t # Eraser /\ txn[t].at = "looking"
   /\ txn' = [txn EXCEPT ![t].at = "writing", ![t].saw = IF Broken("look_before_lock") THEN @ ELSE records]
-  /\ Say(<<Name(t), t, "looks for records">>)
+  /\ Say(<<Name(t), "looks for records", Seeing>>)
   /\ UNCHANGED <<records, suppressed, joined, held, locks>>
 
 \* Record, link and hold in one transaction.
@@ -78,7 +79,7 @@ Write(t) ==
   /\ held' = IF txn[t].supp THEN held \union {t} ELSE held
   /\ locks' = [k \in Keys |-> IF locks[k] = t THEN Free ELSE locks[k]]
   /\ txn' = [txn EXCEPT ![t].at = "done"]
-  /\ Say(<<Name(t), t, "commits its record">>)
+  /\ Say(<<Name(t), "commits its record">>)
   /\ UNCHANGED suppressed
 
 Erase ==

@@ -25,7 +25,7 @@ Note(p) ==
   /\ sender[p].st = "held" /\ intake.row[p].st = "none" /\ IntakeAgrees(sender[p].rec)
   /\ intake' = [intake EXCEPT !.row[p] = [st |-> "noted", seen |->
                   IF Broken("no_causal_token") THEN NoSequences ELSE Sequences(sender[p].rec)]]
-  /\ Say(<<"Agency", sender[p].ag, "presents permit", p, "to intake, which checks and notes its sequences">>)
+  /\ Say(<<"Agency", sender[p].ag, "presents permit", p, "to intake, which checks and", IF Broken("no_causal_token") THEN "notes no sequences" ELSE "notes its sequences">>)
   /\ UNCHANGED <<consent, sender, world>>
 
 \* (2) With no transaction open: consent redeems, if it "has applied those sequences", once. The answer may be lost.
@@ -118,14 +118,15 @@ RedeemPastIntake(p) ==
 ---------------------------------------------------------------------------
 \* "Senders insert a unique row per permit before sending ...
 WriteRow(p) ==
-  /\ sender[p].st = "got"
+  /\ On("crash") /\ sender[p].st = "got"
   /\ sender' = [sender EXCEPT ![p].st = "row"]
   /\ Say(<<"The sender writes its row for permit", p>>)
   /\ UNCHANGED <<intake, consent, world>>
 
 \* ... and test `use_by` just before the socket write." This is the contact: the telephone rings.
+\* (Where no sender is ever killed, the row and the sending are one step: nothing else sees what is between them.)
 Send(p) ==
-  /\ sender[p].st = "row" /\ (~world.late[p] \/ Broken("use_by_untested"))
+  /\ sender[p].st = (IF On("crash") THEN "row" ELSE "got") /\ (~world.late[p] \/ Broken("use_by_untested"))
   /\ sender' = [sender EXCEPT ![p].st = "sent", ![p].sends = @ + 1]
   /\ Say(<<"AGENCY", sender[p].ag, "CONTACTS THE PERSON OF", sender[p].rec, "under permit", p>>)
   /\ UNCHANGED <<intake, consent, world>>

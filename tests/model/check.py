@@ -1,26 +1,28 @@
 """Check the model: every configuration must hold, every wrong variant must fail, every action must happen.
 
 python -m tests.model.check --small          what continuous integration runs (minutes)
-python -m tests.model.check --full           the full bounds, and the wrong variants
+python -m tests.model.check --full           both bounds, and the wrong variants
 python -m tests.model.check --only release   one configuration or one wrong variant, with its story
 python -m tests.model.check --stories        print the story of every wrong variant
+
+Actions are counted in the small bounds, which lie within the full ones: counting takes as long again as checking.
 """
 
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from tests.model import tlc
-from tests.model.configurations import CONFIGURATIONS, Configuration
+from tests.model import report, tlc
+from tests.model.configurations import CONFIGURATIONS, ELEMENTS, Configuration, Element
+from tests.model.kept import Kept
 from tests.model.mutants import MUTANTS, Mutant, text
+from tests.model.report import Outcome
 
 #: Actions that exist only for a wrong variant: they must never happen in the protocol itself.
 ONLY_WRONG = {
@@ -32,47 +34,34 @@ ONLY_WRONG = {
     "Replay",
     "Retry",
 }
-NOT_ACTIONS = {"Init"}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One run and what it was: a configuration, or a wrong variant of one."""
-
-    configuration: Configuration
-    mutant: Mutant | None
-    result: tlc.Result
-
-    @property
-    def name(self) -> str:
-        """What the tables call it."""
-        return self.mutant.name if self.mutant else self.configuration.name
-
-    @property
-    def right(self) -> bool:
-        """A configuration must hold; a wrong variant must not."""
-        return (self.result.violated is None) == (self.mutant is None)
+#: One run: a configuration, the size of its bounds, and the wrong variant, if it is one.
+Run = tuple[Configuration, str, Mutant | None]
 
 
 def check(
     configuration: Configuration,
     size: str,
     mutant: Mutant | None = None,
-    job: tlc.Job | None = None,
-    progress: tuple[Progress, TaskID] | None = None,
+    tell: Callable[[str], None] = lambda _line: None,
+    kept: Kept | None = None,
 ) -> Outcome:
-    """Run one configuration, or one wrong variant of it, in bounds of `size`."""
-    tell = (
-        (lambda line: progress[0].update(progress[1], told=_short(line)))
-        if progress
-        else (lambda _line: None)
+    """Run one configuration, or one wrong variant of it, in bounds of `size`, unless its result is kept already."""
+    long = size == "full" and mutant is None
+    job = tlc.Job(
+        configuration.module,
+        text(configuration, size, mutant),
+        heap="4g" if long else "2g",
+        quick=not long,
     )
-    run = job or tlc.Job(configuration.module, text(configuration, size, mutant))
-    result = tlc.run(run, tell)
+    kept = kept or Kept()
+    if (known := kept.find(job)) is not None:
+        return Outcome(configuration, size, mutant, known)
+    result = tlc.run(job, tell)
     if mutant is None and result.violated:  # tell it as a story: once more, with sentences
         told = tlc.run(tlc.Job(configuration.module, text(configuration, size, told=True), heap="4g"))
         result = told if told.violated else result
-    return Outcome(configuration, mutant, result)
+    kept.keep(job, result)
+    return Outcome(configuration, size, mutant, result)
 
 
 def mutants(chosen: Sequence[Mutant] = MUTANTS) -> list[tuple[Configuration, Mutant]]:
@@ -81,108 +70,71 @@ def mutants(chosen: Sequence[Mutant] = MUTANTS) -> list[tuple[Configuration, Mut
     return [(by_name[mutant.where], mutant) for mutant in chosen]
 
 
-def never_happened(outcomes: Sequence[Outcome]) -> set[str]:
-    """Actions that no configuration ever took: a part of the model that proves nothing."""
+def amiss(outcomes: Sequence[Outcome]) -> set[str]:
+    """What the counted actions tell against the model: each entry is a sentence.
+
+    An action that no configuration ever took proves nothing; one that exists only for a wrong variant must not be taken
+    without it; and a module in which nothing was counted at all has not been looked at.
+    """
+    counted = [outcome for outcome in outcomes if outcome.mutant is None and outcome.result.actions]
     taken: Counter[str] = Counter()
-    for outcome in outcomes:
-        if outcome.mutant is None:
-            taken.update(outcome.result.actions)
-    return {action for action, times in taken.items() if not times} - ONLY_WRONG - NOT_ACTIONS
-
-
-def _short(line: str) -> str:
-    return line.split(": ", 1)[-1].split("(", 1)[0] + "states so far"
-
-
-def _run_all(size: str, only: set[str], console: Console, *, with_mutants: bool) -> list[Outcome]:
-    work: list[tuple[Configuration, Mutant | None]] = [
-        (configuration, None) for configuration in CONFIGURATIONS if not only or configuration.name in only
-    ]
-    if with_mutants:
-        work += [pair for pair in mutants() if not only or pair[1].name in only]
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[told]}"),
+    for outcome in counted:
+        taken.update(outcome.result.actions)
+    uncounted = {c.module for c in CONFIGURATIONS} - {outcome.configuration.module for outcome in counted}
+    return (
+        {
+            f"{action} never happened"
+            for action, times in taken.items()
+            if not times and action not in ONLY_WRONG
+        }
+        | {f"{action} happened, and belongs to a wrong variant" for action in ONLY_WRONG if taken[action]}
+        | {f"no action of {module} was counted" for module in uncounted}
+        | {
+            f"{action} never happened where {e.name} should be"
+            for e in ELEMENTS
+            for action in _missing(e, counted)
+        }
     )
-    with Progress(*columns, console=console, transient=True) as progress, ThreadPoolExecutor(2) as pool:
 
-        def one(configuration: Configuration, mutant: Mutant | None) -> Outcome:
-            name = mutant.name if mutant else configuration.name
-            task = progress.add_task(name, told="")
-            job = None
-            if size == "full" and mutant is None:
-                job = tlc.Job(
-                    configuration.module, text(configuration, size), workers=2, heap="5g", quick=False
-                )
-            outcome = check(configuration, size if mutant is None else "small", mutant, job, (progress, task))
+
+def _missing(element: Element, counted: Sequence[Outcome]) -> set[str]:
+    there = [outcome.taken for outcome in counted if outcome.name in element.where]
+    return set(element.actions).difference(*there)
+
+
+def planned(size: str, only: set[str], *, with_mutants: bool) -> list[Run]:
+    """What is to be run, in order: small bounds (in which actions are counted), wrong variants, full bounds."""
+    chosen = [c for c in CONFIGURATIONS if not only or c.name in only]
+    runs: list[Run] = [(c, "small", None) for c in chosen]
+    if with_mutants:
+        runs += [(c, "small", mutant) for c, mutant in mutants() if not only or mutant.name in only]
+    if size == "full":
+        runs += [(c, "full", None) for c in chosen]
+    return runs
+
+
+def _run_all(runs: Sequence[Run], jobs: int, kept: Kept, console: Console) -> list[Outcome]:
+    columns = (
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn("{task.fields[told]}"),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as progress, ThreadPoolExecutor(jobs) as pool:
+
+        def one(run: Run) -> Outcome:
+            configuration, size, mutant = run
+            task = progress.add_task(mutant.name if mutant else f"{configuration.name} ({size})", told="")
+            outcome = check(*run, tell=lambda line: progress.update(task, told=_short(line)), kept=kept)
             progress.remove_task(task)
-            console.print(_line(outcome))
+            console.print(report.line(outcome))
             return outcome
 
-        if size == "small":
-            return list(pool.map(lambda pair: one(*pair), work))
-        # Full bounds have the machine to themselves, one after another; the wrong variants share it.
-        large = [one(configuration, None) for configuration, mutant in work if mutant is None]
-        return large + list(pool.map(lambda pair: one(*pair), [pair for pair in work if pair[1]]))
+        return list(pool.map(one, runs))
 
 
-def _line(outcome: Outcome) -> str:
-    found = outcome.result.violated or "holds"
-    verdict = "ok   " if outcome.right else "WRONG"
-    return f"{verdict} {outcome.name}: {outcome.result.distinct:,} states, {outcome.result.seconds:.1f} s, {found}"
+def _short(progress: str) -> str:
+    return progress.split(": ", 1)[-1].split("(", 1)[0] + "states so far"
 
 
-def _configurations_table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table(
-        "configuration", "what", "distinct states", "transitions", "depth", "seconds", "actions", "result"
-    )
-    for column in table.columns[2:7]:
-        column.justify = "right"
-    for outcome in outcomes:
-        result = outcome.result
-        taken = sum(1 for action, times in result.actions.items() if times and action not in NOT_ACTIONS)
-        row = (
-            f"{result.distinct:,}",
-            f"{result.generated:,}",
-            str(result.depth),
-            f"{result.seconds:.0f}",
-            str(taken),
-        )
-        table.add_row(outcome.name, outcome.configuration.about, *row, result.violated or "holds")
-    table.add_section()
-    results = [outcome.result for outcome in outcomes]
-    table.add_row(
-        "together", "", f"{sum(r.distinct for r in results):,}", f"{sum(r.generated for r in results):,}", "",
-        f"{sum(r.seconds for r in results):.0f}", "", "",
-    )  # fmt: skip
-    return table
-
-
-def _mutants_table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table("wrong variant", "the rule that it switches off", "fails", "states", "steps", "seconds")
-    for outcome in outcomes:
-        if outcome.mutant:
-            result = outcome.result
-            broken = outcome.mutant.breaks if result.violated else "SURVIVED"
-            row = (f"{result.distinct:,}", str(len(result.story)), f"{result.seconds:.0f}")
-            table.add_row(outcome.name, outcome.mutant.rule, broken, *row)
-    return table
-
-
-def story(outcome: Outcome) -> str:
-    """A counterexample as plain sentences."""
-    steps = [f"  {number:>2}. {sentence}." for number, sentence in enumerate(outcome.result.story, 1)]
-    if outcome.mutant:
-        head = f"{outcome.name}: without the rule that {outcome.mutant.rule}, {outcome.mutant.breaks} fails:"
-    else:
-        head = f"{outcome.name}: {outcome.result.violated}"
-    return "\n".join([head, *steps])
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what is asked for; 0 only if everything came out as it must."""
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -192,28 +144,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
     parser.add_argument("--no-mutants", action="store_true")
     parser.add_argument("--stories", action="store_true")
+    parser.add_argument("--jobs", type=int, default=2, help="how many runs at once, each on one core (2)")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FILE", help="keep each result there, and go on where a run was stopped"
+    )
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write tables and stories there, as Markdown"
+    )
     options = parser.parse_args(arguments)
     known = {item.name for item in (*CONFIGURATIONS, *MUTANTS)}
     if unknown := set(options.only) - known:
         parser.error(
             f"--only {', '.join(sorted(unknown))}: no such name; there are {', '.join(sorted(known))}"
         )
+    return options
 
-    console = Console(width=None if sys.stdout.isatty() else 180)
-    run = partial(_run_all, options.size, set(options.only), console)
-    outcomes = run(with_mutants=not options.no_mutants)
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is asked for; 0 only if everything came out as it must."""
+    options = _options(arguments)
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    runs = planned(options.size, set(options.only), with_mutants=not options.no_mutants)
+    outcomes = _run_all(runs, options.jobs, Kept(options.keep), console)
     told = [o for o in outcomes if o.result.story and (options.stories or options.only or not o.right)]
     for outcome in told:
-        console.print(story(outcome), highlight=False)
-    plain = [outcome for outcome in outcomes if outcome.mutant is None]
-    if plain:
-        console.print(_configurations_table(plain))
-    if any(outcome.mutant for outcome in outcomes):
-        console.print(_mutants_table(outcomes))
-    idle = set() if options.only else never_happened(outcomes)
-    if idle:
-        console.print(f"actions that never happened: {', '.join(sorted(idle))}")
-    return 0 if all(outcome.right for outcome in outcomes) and not idle else 1
+        console.print(report.story(outcome), highlight=False)
+    configurations = list(report.configuration_rows(outcomes))
+    variants = list(report.mutant_rows(outcomes))
+    console.print(report.table(report.CONFIGURATIONS_HEAD, configurations))
+    if variants:
+        console.print(report.table(report.MUTANTS_HEAD, variants))
+    if options.report:
+        tables = [
+            report.markdown(report.CONFIGURATIONS_HEAD, configurations),
+            report.markdown(report.MUTANTS_HEAD, variants),
+        ]
+        stories = [report.story(outcome) for outcome in outcomes if outcome.result.story]
+        options.report.write_text("\n".join([*tables, "```", *stories, "```", ""]))
+    wrong = set() if options.only else amiss(outcomes)
+    for sentence in sorted(wrong):
+        console.print(sentence)
+    return 0 if all(outcome.right for outcome in outcomes) and not wrong else 1
 
 
 if __name__ == "__main__":

@@ -4,11 +4,14 @@ Two properties of the checking itself are tested too: a chosen wrong variant of 
 and its story must end in the step that did the harm.
 """
 
+import re
+
 import pytest
 
-from tests.model import check, tlc
+from tests.model import check, report, tlc
 from tests.model.configurations import (
     CONFIGURATIONS,
+    ELEMENTS,
     INVARIANTS,
     LIVENESS,
     STEPS,
@@ -40,7 +43,7 @@ pytestmark = pytest.mark.timeout(
 )
 def test_the_protocol_keeps_its_promise_in_small_bounds(name: str) -> None:
     outcome = check.check(_named(name), "small")
-    assert outcome.result.violated is None, check.story(outcome)
+    assert outcome.result.violated is None, report.story(outcome)
     assert outcome.result.distinct > 1000
 
 
@@ -53,7 +56,7 @@ def test_a_wrong_variant_fails_with_its_property_and_tells_how(
 ) -> None:
     outcome = check.check(configuration, "small", mutant)
     assert outcome.result.violated is not None, f"{mutant.name} went unnoticed"
-    assert TELLING[mutant.name] in outcome.result.story[-1], check.story(outcome)
+    assert TELLING[mutant.name] in outcome.result.story[-1], report.story(outcome)
 
 
 def test_every_property_has_a_wrong_variant_that_breaks_it() -> None:
@@ -66,6 +69,48 @@ def test_every_property_is_named_in_the_list_that_the_other_proofs_refer_to() ->
     for module in INVARIANTS:
         for name in (*INVARIANTS[module], *STEPS[module], *LIVENESS[module]):
             assert f"`{name}`" in listed, name
+
+
+def _within(small: str, full: str) -> bool:
+    """Whether a constant of the small bounds allows nothing that the full ones forbid."""
+    if small.startswith("{"):
+        words = set(re.findall(r"\w+", small)) - {
+            "alone"
+        }  # a feature that forbids: the second record never comes
+        return words <= set(re.findall(r"\w+", full)) and ("alone" not in full or "alone" in small)
+    return int(small) <= int(full) if small.isdigit() else small == full
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS, ids=lambda configuration: configuration.name)
+def test_small_bounds_lie_within_the_full_ones(configuration: Configuration) -> None:
+    small, full = configuration.constants("small"), configuration.constants("full")
+    assert small.keys() == full.keys()
+    assert not {name: small[name] for name in small if not _within(small[name], full[name])}
+
+
+def test_what_the_model_must_include_is_in_the_table_with_its_configurations() -> None:
+    known = {configuration.name for configuration in CONFIGURATIONS}
+    page = (tlc.HERE / "properties.md").read_text()
+    for element in ELEMENTS:
+        assert set(element.where) <= known, element.name
+        assert f"| {element.name} | {', '.join(element.where)} |" in page, element.name
+
+
+def _counted(actions: dict[str, int]) -> list[report.Outcome]:
+    """Every configuration, as if these actions had been counted in each."""
+    result = tlc.Result(distinct=1, generated=1, depth=1, seconds=0, violated=None, story=(), actions=actions)
+    return [report.Outcome(configuration, "small", None, result) for configuration in CONFIGURATIONS]
+
+
+def test_an_action_that_never_happens_fails_the_check() -> None:
+    every = {action: 1 for element in ELEMENTS for action in element.actions}
+    assert check.amiss(_counted(every)) == set()
+    assert check.amiss(_counted(every | {"Idle": 0})) == {"Idle never happened"}
+    assert check.amiss(_counted(every | {"Retry": 1})) == {"Retry happened, and belongs to a wrong variant"}
+    assert "Erase never happened where erasure with suppression should be" in check.amiss(
+        _counted(every | {"Erase": 0})
+    )
+    assert "no action of Delivery was counted" in check.amiss(_counted({}))
 
 
 def test_every_wrong_variant_is_one_of_the_specification() -> None:

@@ -77,8 +77,9 @@ def _command(job: Job, configuration: Path, scratch: Path) -> list[str]:
 
 
 def _sentence(said: str) -> str:
-    words = " ".join(text or number for text, number in _TOKEN.findall(said))
-    return re.sub(r" ([;:,])", r"\1", words).strip()
+    words = " ".join(filter(None, (text or number for text, number in _TOKEN.findall(said))))
+    sentence = re.sub(r" ([;:,])", r"\1", words).strip()
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _story(messages: list[tuple[int, str]]) -> tuple[str, ...]:
