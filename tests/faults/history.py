@@ -260,15 +260,12 @@ class Episode:
 
     async def _answered(self) -> bool:
         """Whether every referral has come to a case or a hold, and no withdrawal is merely recorded."""
+        asking = [
+            *(self._referral_open(referral) for referral in self.history.referrals),
+            *(self._withdrawal_open(*no) for no in self._noes()),
+        ]
         try:
-            self._open = [
-                *[
-                    line
-                    for referral in self.history.referrals
-                    if (line := await self._referral_open(referral))
-                ],
-                *[line for no in self._noes() if (line := await self._withdrawal_open(*no))],
-            ]
+            self._open = [line for line in await asyncio.gather(*asking) if line]
         except httpx.HTTPError as error:
             self._open = [f"a service does not answer: {type(error).__name__}"]
         self._last_open = self._open or self._last_open

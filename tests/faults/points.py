@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from deploy.local.place import Place
-from tests.faults.__main__ import say
+from tests.faults.__main__ import SLOW, say
 from tests.faults.crew import Crew
 from tests.faults.tally import Result, Tally
 from tests.support.fleet import SERVICES
@@ -108,6 +108,9 @@ async def run(coverage: Coverage, kept: Path, deadline: float, seed: int, stacks
         result = Result(**answer["result"])
         deaths = sum(map(len, answer["died"].values()))
         say(f"{dead:4}/{every}  {deaths:3} deaths, {len(fresh):3} at new points  {result.line()}")
+        if result.converged_after > SLOW:
+            say("      the last to arrive: " + "; ".join(result.last))
+        say("      " + ", ".join(f"{part} {seconds}" for part, seconds in result.parts.items()))
         for _, text in result.broken:
             say(text)
 

@@ -185,22 +185,30 @@ def reopen(story: Story, person: str, because: Literal["person_asked", "unlinked
             story.tell(Placed(party, "new"))
 
 
-def hand_over(story: Story, person: str, target: str, worker: str | None) -> None:
-    """Consent moved the lead for this person; whoever led through another case, the case follows."""
+def hand_over(story: Story, person: str, target: str, worker: str | None, *, own: bool = True) -> None:
+    """Consent moved the lead for this person; whoever led through another case, the case follows.
+
+    `own`: the case is one of the tenure's. Another follows the person's new lead only where it followed the old one.
+    """
     for key in spoken_to_as(story.state, person):
         party = story.state.parties[key]
-        if story.state.closed is None and party.place in ("led", "elsewhere", "claimed"):
+        if story.state.closed is not None:
+            continue
+        if own and party.place in ("led", "elsewhere", "claimed"):
             story.tell(Placed(key, "led", agency=target, worker=worker, tried=party.agency))
+        elif not own and party.place == "elsewhere":
+            story.tell(Placed(key, "elsewhere", reason=party.reason, agency=target, worker=worker))
 
 
 def lead_ended(story: Story, person: str, agency: str, reason: str) -> None:
-    """The agency leads no longer: it is not asked again by rule, and somebody else is."""
+    """The agency leads no longer: it is not asked again by rule, and somebody else is. One that led elsewhere was not asked."""
     if story.state.closed:
         return
     for key in spoken_to_as(story.state, person):
         party = story.state.parties[key]
         if party.place in ("led", "elsewhere") and party.agency == agency:
-            story.tell(Placed(key, "ended", reason=reason, tried=agency))
+            asked = agency if party.place == "led" else None
+            story.tell(Placed(key, "ended", reason=reason, tried=asked))
 
 
 def reached(story: Story, person: str, said: str) -> None:

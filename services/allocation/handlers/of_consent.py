@@ -69,9 +69,9 @@ async def lead_refused(work: Work, event: Envelope) -> None:
 
 @handlers.event(consent.LeadEnded, locks=of_cases)
 async def lead_ended(work: Work, event: Envelope) -> None:
-    """A tenure is over, in all its cases."""
+    """A tenure is over: in its own cases, and in those that followed it because the person was led elsewhere."""
     data: consent.LeadEnded = event.data  # type: ignore[assignment]
-    for case in data.cases or await cases_of(work, event.subject):
+    for case in sorted({*data.cases, *await cases_of(work, event.subject)}):
         story = Story(work.state(CASE, case))
         cases.lead_ended(story, event.subject, data.agency, data.reason)
         ours = data.reason == "reassigned"
@@ -84,11 +84,11 @@ async def lead_ended(work: Work, event: Envelope) -> None:
 
 @handlers.event(consent.LeadHandedOver, locks=of_cases)
 async def lead_handed_over(work: Work, event: Envelope) -> None:
-    """The lead moved, with all the person's cases."""
+    """The lead moved, with all its cases; those that followed it because the person was led elsewhere still do."""
     data: consent.LeadHandedOver = event.data  # type: ignore[assignment]
-    for case in data.cases:
+    for case in sorted({*data.cases, *await cases_of(work, event.subject)}):
         story = Story(work.state(CASE, case))
-        cases.hand_over(story, event.subject, data.target, data.worker)
+        cases.hand_over(story, event.subject, data.target, data.worker, own=case in data.cases)
         await carry_on(work, case, story, replan=False)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.contracts.consent import ConsentWithdrawn, LeadRefused
+from shared.contracts.consent import ConsentWithdrawn, LeadEnded, LeadRefused
 from shared.contracts.referrals import PartyFact
 from tests.integration.allocation.conftest import World
 
@@ -53,6 +53,10 @@ async def test_led_elsewhere_is_allocated_to_whom_the_person_has_already(world: 
     done = await world.wait("e2", "case.proposed", "case.allocated", "case.cleared")
     told = next(p for p in done["case.allocated"]["parties"] if p["party"] == "anna")
     assert (told["agency"], told["refused"]) == ("beacon", "led_elsewhere")
+
+    # The other case is over, and that lead with it: nobody leads anna any more, unless this case claims her again.
+    await world.tell("anna", LeadEnded(agency="beacon", reason="case_closed", cases=("e1",)))
+    await world.wait("e2", "case.proposed", "case.allocated", "case.cleared", "case.proposed")
 
 
 async def test_withdrawal_from_everything_closes_every_case_of_the_person(world: World) -> None:

@@ -1,0 +1,205 @@
+"""What the life of a case asks for besides contact, once each: every route of the four services, for people of its own.
+
+A clerk with every right goes from desk to desk: holds, releases, corrects, pauses, resumes, takes on, exports,
+reopens, erases. Nothing is judged by its answer, because everything may be dying meanwhile, and some is refused by
+right: the clerk is there so that services pass through all their routes, and can die in them. What is judged is what is left
+behind: no gap in any history, everything told and applied everywhere, and nobody contacted who must not be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from tests.faults.agency import OK
+from tests.faults.arena import Arena
+from tests.faults.people import HERTFORDSHIRE
+from tests.support.fleet import AGENCY_SCOPES
+from tests.support.tokens import bearer
+
+HUB, LEAD, REFERRER, OPERATOR = "herts-rj-coordinator", "beacon", "hertfordshire-constabulary", "onefriend"
+RIGHTS = (*AGENCY_SCOPES, "hub", "operator", "people.write", "measures.read", "self_referrals.write")
+REASON = {"reason": "clerical_error"}
+
+# Who asks which service for what; `{…}` is what is known by then; last the resource whose ETag goes along. The order is that
+# of a case's life: what ends it comes last.
+ERRANDS: tuple[tuple[str, str, str, Any, str], ...] = (
+    (HUB, "intake", "GET /v1/referrals", None, ""),
+    (HUB, "intake", "GET /v1/referrals/incomplete", None, ""),
+    (HUB, "intake", "GET /v1/match-reviews/summary", None, ""),
+    (HUB, "intake", "GET /v1/referrals/{referral}/holds", None, ""),
+    (HUB, "intake", "POST /v1/referrals/{referral}/holds", REASON, ""),
+    (HUB, "intake", "POST /v1/referrals/{referral}/holds/{hold}/release", REASON, "version"),
+    (HUB, "intake", "GET /v1/people/{person}", None, ""),
+    (REFERRER, "intake", "PATCH /v1/people/{person}", {"language": "cy"}, "/v1/people/{person}"),
+    (HUB, "intake", "GET /v1/people/{person}/export", None, ""),
+    (HUB, "intake", "GET /v1/people/{person}/reads", None, ""),
+    (HUB, "intake", "GET /v1/people/{person}/contact-points", None, ""),
+    (HUB, "intake", "POST /v1/people/{person}/contact-points/clearances", {"other": "{other}"}, ""),
+    (HUB, "intake", "DELETE /v1/people/{person}/links/{other}?confirmed_by=worker-2", None, "/v1/people/{person}"),
+    (HUB, "intake", "POST /v1/people/{other}/splits",
+     {"referral": "{referral}", "position": 1, "confirmed_by": "worker-2"}, ""),
+    (HUB, "intake", "GET /v1/withdrawals", None, ""),
+    (HUB, "intake", "POST /v1/withdrawals/{id}/resolution", {"people": ["{other}"]}, ""),
+    (HUB, "intake", "POST /v1/match-reviews/{id}/second", {"answer": "same", "reason": "same_details"}, "version"),
+    (REFERRER, "intake", "POST /v1/referral-batches", {}, ""),
+    (REFERRER, "intake", "POST /v1/register-imports", {}, ""),
+    (REFERRER, "intake", "POST /v1/self-referrals", {}, ""),
+    (HUB, "intake", "GET /v1/releases", None, ""),
+    (LEAD, "consent", "POST /v1/contact-checks", {"case": "{case}", "party": "{person}"}, ""),
+    (HUB, "consent", "GET /v1/people/{person}/standing", None, ""),
+    (HUB, "consent", "GET /v1/people/{person}/ledger", None, ""),
+    (HUB, "consent", "GET /v1/unresolved-attempts", None, ""),
+    (HUB, "consent", "GET /v1/unresolved-attempts/{permit}", None, ""),
+    (HUB, "consent", "POST /v1/unresolved-attempts/{permit}/resolution", {"outcome": "no_answer"}, "version"),
+    (LEAD, "consent", "POST /v1/permits", {"case": "{case}", "person": "{person}", "channel": "letter"}, ""),
+    (LEAD, "consent", "GET /v1/permits/{permit}", None, ""),
+    (LEAD, "consent", "DELETE /v1/permits/{permit}", None, ""),
+    (LEAD, "consent", "POST /v1/people/{person}/agreements",
+     {"scope": ["be_contacted"], "case": "{case}", "means": "phone"}, ""),
+    (LEAD, "consent", "POST /v1/inbound-contacts", {"case": "{case}", "person": "{person}", "answer": "agreed"}, ""),
+    (LEAD, "allocation", "GET /v1/agenda", None, ""),
+    (LEAD, "allocation", "GET /v1/cases", None, ""),
+    (LEAD, "allocation", "GET /v1/checks", None, ""),
+    (HUB, "allocation", "GET /v1/measures", None, ""),
+    (HUB, "allocation", "GET /v1/agencies", None, ""),
+    (HUB, "allocation", "GET /v1/agencies/beacon", None, ""),
+    (LEAD, "allocation", "GET /v1/workers/worker-1", None, ""),
+    (LEAD, "allocation", "PUT /v1/workers/worker-1", {}, "version"),
+    (HUB, "allocation", "GET /v1/policies", None, ""),
+    (HUB, "allocation", "POST /v1/cases/{case}/pause", REASON, "/v1/cases/{case}"),
+    (HUB, "allocation", "POST /v1/cases/{case}/resumption", REASON, "/v1/cases/{case}"),
+    (LEAD, "allocation", "POST /v1/cases/{case}/acceptance", {"worker": "worker-1"}, "/v1/cases/{case}"),
+    (LEAD, "allocation", "PUT /v1/cases/{case}/team", {"members": ["worker-1", "worker-2"]}, "/v1/cases/{case}"),
+    (LEAD, "allocation", "POST /v1/cases/{case}/checks", {}, "/v1/cases/{case}"),
+    (HUB, "allocation", "GET /v1/checks/{id}", None, ""),
+    (LEAD, "allocation", "PUT /v1/checks/{id}/answer", {}, "version"),
+    (LEAD, "allocation", "POST /v1/meetings", {}, ""),
+    (LEAD, "allocation", "GET /v1/meetings/{id}", None, ""),
+    (LEAD, "allocation", "POST /v1/meetings/{id}/acceptance", {}, ""),
+    (HUB, "allocation", "POST /v1/cases/{case}/decision",
+     {"kind": "lead", "party": "{other}", "agency": "mediation-hertfordshire"}, "/v1/cases/{case}"),
+    (HUB, "allocation", "POST /v1/cases/{case}/reallocation",
+     {"party": "{other}", "agency": "mediation-hertfordshire", **REASON}, "/v1/cases/{case}"),
+    (HUB, "allocation", "POST /v1/cases/{case}/policy", {}, "/v1/cases/{case}"),
+    (HUB, "allocation", "POST /v1/cases/{case}/transfer", {}, "/v1/cases/{case}"),
+    (LEAD, "allocation", "POST /v1/cases/{case}/return", REASON, "/v1/cases/{case}"),
+    (LEAD, "allocation", "POST /v1/cases/{case}/outcomes",
+     {"form": "none", "agreement": False}, "/v1/cases/{case}"),
+    (LEAD, "notifications", "GET /v1/messages", None, ""),
+    (LEAD, "notifications", "GET /v1/messages/{id}", None, ""),
+    (LEAD, "notifications", "GET /v1/deliveries", None, ""),
+    (LEAD, "notifications", "POST /v1/subscriptions", {"url": "mailto:desk@beacon.example"}, ""),
+    (LEAD, "notifications", "GET /v1/subscriptions", None, ""),
+    (LEAD, "notifications", "GET /v1/subscriptions/{subscription}", None, ""),
+    (LEAD, "notifications", "PATCH /v1/subscriptions/{subscription}", {"kinds": ["case.allocated"]}, ""),
+    (LEAD, "notifications", "POST /v1/subscriptions/{subscription}/test", None, ""),
+    (LEAD, "notifications", "POST /v1/subscriptions/{subscription}/replay", {"after": 0}, ""),
+    (LEAD, "notifications", "POST /v1/deliveries/{id}/redrive", None, ""),
+    (LEAD, "notifications", "DELETE /v1/subscriptions/{subscription}", None, ""),
+    (REFERRER, "intake", "POST /v1/withdrawals", {"scope": "everything", "by": "person", "person": "{person}"}, ""),
+    (HUB, "consent", "POST /v1/corrections", {"person": "{person}", "evidence": "note/1"}, ""),
+    (f"{HUB}/worker-2", "consent", "POST /v1/corrections/{correction}/confirmation", None, ""),
+    (HUB, "consent", "POST /v1/people/{person}/reopenings", {"evidence": "letter/1"}, ""),
+    (HUB, "allocation", "POST /v1/cases/{case}/closure", REASON, "/v1/cases/{case}"),
+    (REFERRER, "intake", "POST /v1/referrals/{second}/retraction", None, ""),
+    (HUB, "intake", "POST /v1/people/{person}/erasure",
+     {"reason": "asked_by_person", "confirmed_by": "worker-2"}, ""),
+)  # fmt: skip
+# What an answer teaches: where its body has such a field, that is `{…}` from then on.
+LEARNT = ("permit", "subscription", "correction", "hold")
+
+
+@dataclass
+class Clerk:
+    """Does the errands of one case."""
+
+    arena: Arena
+    known: dict[str, str] = field(default_factory=lambda: {"id": str(uuid.uuid4())})
+    version: str = '"1"'
+    # What was answered, by route: for whoever wants to see which errands come to something.
+    answers: dict[str, int] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Go through all of them, once."""
+        await self._refer()
+        for who, service, errand, body, match in ERRANDS:
+            with contextlib.suppress(httpx.HTTPError, ValueError):
+                await self._do(who, service, errand, body, match)
+
+    async def _refer(self) -> None:
+        harmed, responsible = self.arena.population.human(), self.arena.population.human()
+        self.arena.humans |= {human.phone: human for human in (harmed, responsible)}
+        self.arena.humans |= {human.email: human for human in (harmed, responsible)}
+        first = self.arena.population.referral(HERTFORDSHIRE, harmed, responsible)
+        second = self.arena.population.referral(
+            HERTFORDSHIRE, harmed, responsible, first["incident"]["reference"]
+        )
+        for name, document in (("second", second), ("referral", first)):
+            for changed in (document, {**document, "version": 2, "stage": "post_sentence"}):
+                with contextlib.suppress(httpx.HTTPError, ValueError, KeyError):
+                    answer = await self._ask(
+                        REFERRER, "intake", "POST", "/v1/referrals", changed, prefer="wait=10"
+                    )
+                    self.known[name] = answer.json()["referral"]
+        with contextlib.suppress(httpx.HTTPError, ValueError, KeyError, IndexError):
+            path = f"/v1/referrals/{self.known['referral']}"
+            read = (await self._ask(REFERRER, "intake", "GET", path)).json()
+            case = read["cases"][0]
+            self.known["case"] = case["case"]
+            for party in read["parties"]:
+                role = "person" if party["role"] == "harmed" else "other"
+                self.known[role] = party["person"]
+
+    async def _do(self, who: str, service: str, errand: str, body: Any, match: str) -> None:
+        method, _, path = self._filled(errand).partition(" ")
+        etag = self.version
+        if match.startswith("/"):
+            read = await self._ask(who, service, "GET", self._filled(match))
+            etag = read.headers.get("etag", etag)
+        sent = json.loads(self._filled(json.dumps(body)))
+        answer = await self._ask(who, service, method, path, sent, etag=etag if match else "")
+        self.answers[f"{service} {errand}"] = answer.status_code
+        if answer.status_code < 300 and answer.content:
+            self.version = answer.headers.get("etag", self.version)
+            self._learn(answer.json())
+
+    def _learn(self, body: Any) -> None:
+        if isinstance(body, dict):
+            self.known |= {name: str(body[name]) for name in LEARNT if isinstance(body.get(name), str | int)}
+            if "id" in body and "url" in body:
+                self.known["subscription"] = str(body["id"])
+
+    def _filled(self, text: str) -> str:
+        for name in ("referral", "second", "case", "person", "other", "id", *LEARNT):
+            text = text.replace("{" + name + "}", self.known.get(name, self.known["id"]))
+        return text
+
+    async def _ask(
+        self,
+        who: str,
+        service: str,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        etag: str = "",
+        prefer: str = "",
+    ) -> httpx.Response:
+        agency, _, worker = who.partition("/")
+        headers = {
+            **bearer(agency, *RIGHTS, worker=worker or "worker-1"),
+            "Idempotency-Key": f'"{uuid.uuid4()}"',
+            **({"If-Match": etag} if etag else {}),
+            **({"Prefer": prefer} if prefer else {}),
+        }
+        url = self.arena.onefriend.url(service) + path
+        return await self.arena.onefriend.http.request(method, url, headers=headers, json=body, timeout=8)
+
+
+__all__ = ["ERRANDS", "OK", "Clerk"]
