@@ -68,8 +68,8 @@ crash-points: .venv/.develop ## Kill each service at each numbered point
 simulate: .venv/.develop ## Run 2,000 histories of the services on simulated time, with everything going wrong that can
 	$(PYTHON) -m tests.simulation $(ARGS)
 
-simulate-long: .venv/.develop ## Run 100,000 of them, and look for every planted bug
-	$(PYTHON) -m tests.simulation --histories 100000 $(ARGS)
+simulate-long: .venv/.develop ## Run 100,000 of them (goes on where it was stopped), and look for every planted bug
+	$(PYTHON) -m tests.simulation --long $(ARGS)
 	$(PYTHON) -m tests.simulation --mutants
 
 .PHONY: proof

@@ -142,11 +142,11 @@ class Producer:
     async def _send(self, batch: Builder, topic: str, partition: int) -> None:
         chance = self.kafka.chance
         await chance.wait(LATENCY)
-        if self._broken or topic not in self.kafka.topics or chance.happens(0.01):
+        if self._broken or topic not in self.kafka.topics or chance.happens("a record refused", 0.01):
             raise KafkaConnectionError
         self.kafka.write(topic, partition, batch.records)
         await chance.wait(LATENCY)
-        if chance.happens(0.02):
+        if chance.happens("an acknowledgement lost", 0.02):
             raise KafkaConnectionError
 
 
@@ -236,7 +236,7 @@ class Consumer:
                 log = self._log(tp)
                 if tp in self._paused or at >= len(log):
                     continue
-                if chance.happens(0.1):
+                if chance.happens("a partition overtaken", 0.1):
                     late = True
                     continue
                 records = log[at : at + max_records]

@@ -173,7 +173,7 @@ class Cluster:
         if not living:
             raise httpx.ConnectError("connection refused")
         process, service = living[chance.random.randrange(len(living))]
-        if chance.happens(0.01):
+        if chance.happens("a request lost", 0.01):
             raise httpx.ReadTimeout("the request was lost")
         work = _answer(service, method, path, Asked(headers or {}, content), caller, more.get("params") or {})
         task = process.start(work)
@@ -183,14 +183,14 @@ class Cluster:
         if task.cancelled() or not process.alive:
             raise httpx.ReadError("connection reset")
         await self._on_the_way()
-        if chance.happens(0.02):
+        if chance.happens("an answer lost", 0.02):
             raise httpx.ReadTimeout("the answer was lost")
         answer: Answer = task.result()
         return answer
 
     async def _on_the_way(self) -> None:
         """Let a message travel: now and then so slowly that much else happens meanwhile."""
-        await self.chance.wait(0.5 if self.chance.happens(0.06) else LATENCY)
+        await self.chance.wait(0.5 if self.chance.happens("a slow message", 0.06) else LATENCY)
 
     def _journal_of_allocation(self, path: str, params: Mapping[str, Any]) -> Answer:
         *_, topic, key = path.split("/")

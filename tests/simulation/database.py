@@ -331,7 +331,7 @@ class Session:
             raise UnknownStatement(f"{self.database.name}: {text}")
         chance = self.database.chance
         await chance.wait(LATENCY)
-        if chance.happens(0.0008):
+        if chance.happens("a connection cut", 0.0008):
             raise self._cut()
         if self.gone:
             raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
@@ -410,14 +410,14 @@ class Block:
         chance = s.database.chance
         try:
             await chance.wait(LATENCY)
-            if s.gone or transaction.over or chance.happens(0.002):
+            if s.gone or transaction.over or chance.happens("a commit cut off before it", 0.002):
                 raise s._cut()
             transaction.commit()
         finally:
             transaction.end()
         # The answer is on its way: killed now, or cut off now, nobody here knows that it was committed.
         await chance.wait(LATENCY)
-        if chance.happens(0.004):
+        if chance.happens("an ambiguous commit", 0.004):
             raise s._cut()
 
 

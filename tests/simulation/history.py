@@ -15,7 +15,6 @@ import zlib
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import Context
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -38,6 +37,7 @@ from tests.simulation.broker import PARTITIONS
 from tests.simulation.cluster import Cluster, agency_caller, instead_of_the_world, service_caller
 from tests.simulation.database import UnknownStatement
 from tests.simulation.loop import Loop, Process, Stuck
+from tests.simulation.tally import Outcome
 from tests.simulation.witness import ATTEMPTS, Witness
 from tests.support.promise import Promise, Violation
 
@@ -49,21 +49,6 @@ ALL_DAY = Hours(start=Hours().start.replace(hour=0), until=Hours().until.replace
 LIMITS = Limits(attempts=ATTEMPTS, gap_days=0, hours=ALL_DAY)
 ACTIVE, BOUND = 10.0, 150.0
 """Seconds in which things happen; seconds within which everybody must then agree."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a history."""
-
-    seed: int
-    violation: Violation | None
-    contacts: int
-    refused: int
-    withdrawals: int
-    kills: int
-    seconds: float
-    fingerprint: int
-    story: tuple[str, ...] = ()
 
 
 class Allocation:
@@ -132,16 +117,20 @@ class History:
         self.random = self.cluster.chance.random
         self.witness = Witness(self.cluster)
         self.allocation = Allocation(self.cluster)
-        self.kills = 0
-        self.refused = 0
+        self.seed = seed
+        self.granted = self.refused = 0
         self._down: set[str] = set()
         self.cluster.chance.kill = self._kill
 
     # --- the machine
 
+    def _strike(self, kind: str, line: str) -> None:
+        """Count a fault and tell it."""
+        self.cluster.chance.met[kind] += 1
+        self.witness.say(f"({line})")
+
     def _kill(self, process: Process) -> None:
-        self.kills += 1
-        self.witness.say(f"(kill -9 {process.name})")
+        self._strike("a process killed", f"kill -9 {process.name}")
         process.kill()
         if process.name not in self._down:
             self._down.add(process.name)
@@ -176,17 +165,18 @@ class History:
         name = self.random.choice(["people", "consent", "cases"])
         if name == "consent" and self.witness.restoring:
             return  # database and topic lost at once: nothing is promised then
-        self.witness.say(f"(the topic {name} is lost)")
+        self._strike("a topic lost", f"the topic {name} is lost")
         self.cluster.kafka.lose(name)
 
     async def _rebalance(self) -> None:
         """A second process of a service comes and goes; the first is a zombie meanwhile, or shares with it."""
         name = self.random.choice(["consent", "intake"])
-        self.witness.say(f"(a second {name} joins)")
+        self._strike("a second process", f"a second {name} joins")
         second = self.cluster.start(name)
         await asyncio.sleep(self.random.uniform(0.5, 4))
         members = self.cluster.kafka.groups.get(name, [])
         if members and self.random.random() < 0.5:
+            self._strike("a zombie", f"a {name} is given up while it works")
             self.cluster.kafka.rebalance(name, without=members[0])
         await asyncio.sleep(self.random.uniform(0.5, 2))
         if self.cluster.living(name)[1:]:
@@ -197,13 +187,13 @@ class History:
         event = self.random.choice(
             ["person.linked.v1", "person.unlinked.v1", "person.held.v1", "person.hold_lifted.v1"]
         )
-        self.witness.say(f"(consent cannot handle {event} for a while)")
+        self._strike("an event that cannot be handled", f"consent cannot handle {event} for a while")
         self.cluster.poisoned.add(event)
         await asyncio.sleep(self.random.uniform(1, 6))
         self.cluster.poisoned.discard(event)
 
     async def _damage(self) -> None:
-        self.witness.say("(the next records arrive damaged)")
+        self._strike("damaged records", "the next records arrive damaged")
         self.cluster.kafka.damaged += self.random.choice([1, 2])
 
     async def _restore(self) -> None:
@@ -218,13 +208,13 @@ class History:
         self._down.add("consent")
         for process, _ in list(self.cluster.running["consent"]):
             process.kill()
-        self.witness.say("(kill -9 consent)")
+        self._strike("a process killed", "kill -9 consent")
         # No wait from here on: whoever ends this task must find consent either whole or on its way back.
         if not self.witness.restoring and self._survives(copy[0]["journal"]):
             self.cluster.adopted |= {key[0] for key in consent.tables["permit"].rows}
             consent.restore(copy)
             self.witness.restoring = True
-            self.witness.say("(consent's disk is lost: an older copy is put in its place)")
+            self._strike("consent restored", "consent's disk is lost: an older copy is put in its place")
             if self.random.random() < 0.4:
                 # Killed again while it recovers.
                 self.cluster.chance.fuse["consent"] = self.random.randrange(80)
@@ -258,7 +248,7 @@ class History:
 
     async def _jump(self) -> None:
         minutes = self.random.choice([3, 20, 45, 2880])
-        self.witness.say(f"({minutes} minutes pass)")
+        self._strike("the clock jumps", f"{minutes} minutes pass")
         self.cluster.pass_time(timedelta(minutes=minutes))
 
     # --- intake's people
@@ -356,6 +346,7 @@ class History:
         if answer.status_code != 201:
             self.refused += 1
             return
+        self.granted += 1
         permit = answer.json()["permit"]
         await asyncio.sleep(self.random.expovariate(1 / 0.25))
         presented = [self._present(name, permit, answer.json()["fence"])]
@@ -591,12 +582,30 @@ def run(seed: int, *, keep: bool = False) -> Outcome:
         raise UnknownStatement("\n".join(sorted(unknown)))
     if history.cluster.unexpected:
         raise RuntimeError(history.cluster.unexpected[0])
+    return _outcome(history, time.process_time() - began, keep=keep)
+
+
+def _outcome(history: History, seconds: float, *, keep: bool) -> Outcome:
     witness = history.witness
+    broken, clean = witness.broken, sum(not in_flight for _, in_flight, _ in witness.answers)
+    counts = {
+        "contacts": sum(h.contacts for h in witness.handed.values()),
+        "permits granted": history.granted,
+        "permits refused": history.refused,
+        "withdrawals answered clean": clean,
+        "withdrawals answered in flight": len(witness.answers) - clean,
+    }
+    lines = tuple(witness.lines)
     return Outcome(
-        seed, witness.broken, sum(h.contacts for h in witness.handed.values()), history.refused, len(witness.answers),
-        history.kills, time.process_time() - began, zlib.crc32("\n".join(witness.lines).encode()),
-        tuple(witness.lines) if keep else (),
-    )  # fmt: skip
+        history.seed,
+        broken.promise.name if broken else "",
+        str(broken or ""),
+        counts,
+        dict(history.cluster.chance.met),
+        seconds,
+        zlib.crc32("\n".join(lines).encode()),
+        lines if keep else (),
+    )
 
 
 def _end_all(loop: Loop, history: History) -> None:

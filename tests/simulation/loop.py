@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from math import log
@@ -164,10 +164,15 @@ class Chance:
         self.fuse: dict[str, int] = {}
         """Process name -> after how many more waits it is killed."""
         self.kill: Callable[[Process], None] = lambda process: process.kill()
+        self.met: Counter[str] = Counter()
+        """How often which fault has happened."""
 
-    def happens(self, probability: float) -> bool:
+    def happens(self, what: str, probability: float) -> bool:
         """Draw whether something bad happens; never once it is quiet."""
-        return not self.quiet and self.random.random() < min(0.5, probability * self.severity)
+        if self.quiet or self.random.random() >= min(0.5, probability * self.severity):
+            return False
+        self.met[what] += 1
+        return True
 
     async def wait(self, mean: float) -> None:
         """Wait as long as a message takes on its way; a process may be killed at any such moment."""

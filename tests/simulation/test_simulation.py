@@ -12,6 +12,7 @@ import pytest
 
 from tests.simulation.loop import CURRENT, Chance, Loop, Process
 from tests.simulation.mutants import BUGS
+from tests.simulation.tally import Outcome, Tally
 
 ROOT = Path(__file__).parents[2]
 HISTORIES = 100
@@ -30,7 +31,26 @@ def _simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_every_history_keeps_the_promise() -> None:
     done = _simulate("--histories", str(HISTORIES), "--workers", "1")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{HISTORIES} histories" in done.stdout
+    assert ["histories", str(HISTORIES)] in [line.split() for line in done.stdout.splitlines()]
+
+
+def test_a_long_run_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.json"
+    half, whole = Tally(), Tally()
+    for seed in (1, 2, 3):
+        outcome = Outcome(
+            seed, "N1" if seed == 2 else "", "a story", {"contacts": seed}, {"a topic lost": 1}, 0.5
+        )
+        whole.add(outcome, "one source")
+        if seed < 3:
+            half.add(outcome, "one source")
+    half.write(kept)
+    again = Tally.read(kept)
+    again.add(Outcome(3, "", "", {"contacts": 3}, {"a topic lost": 1}, 0.5), "another source")
+    assert (again.done, again.counts, again.faults, again.harm) == (3, whole.counts, whole.faults, whole.harm)
+    assert again.harm["N1"] == 1
+    assert again.stories == ["seed 2: a story"]
+    assert again.sources == {"one source": 2, "another source": 1}
 
 
 def test_the_same_seed_is_the_same_history_in_another_process() -> None:
