@@ -17,6 +17,7 @@ from services.intake.domain import (
     evolve_person,
 )
 from services.intake.doorstep import Doorstep
+from services.intake.precedence import Precedence
 from services.intake.settings import Settings
 from shared.runtime.service import Service, current_service
 from shared.runtime.stream import Stream
@@ -35,6 +36,7 @@ class Intake(Service):
 
     master_key_file: Path
     bell: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+    precedence: Precedence = field(init=False, default_factory=Precedence)
     keyring: Keyring = field(init=False)
     doorstep: Doorstep = field(init=False)
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 
 from services.intake import facts
 from services.intake.core import CASE_FILE, PERSON, Intake, intake_of
+from services.intake.precedence import Patience
 from services.intake.recognising.cases import Cases, Place
 from services.intake.recognising.load import Pending, Someone, load
 from services.intake.recognising.people import Crowd, HotKeys, RecordCache
@@ -113,12 +114,13 @@ class Matcher:
         batch = await store.take_due(work, limit, only)
         if not batch:
             return 0
-        pending = await load(work, self.service.doorstep, batch)
+        patience = Patience(self.service.precedence)
+        pending = await load(work, self.service.doorstep, batch, patience)
         crowd = Crowd(self.cache, self.hot, self._count, self._referrals)
         people = [one for p in pending for one in p.people if one.identified]
         await crowd.gather(work, people)
         for p in pending:
-            await _breathe()
+            await patience.give_way()
             for one in p.people:
                 if one.identified:
                     crowd.recognise(one)
@@ -136,7 +138,8 @@ class Matcher:
         others = await details.said_of(work, named, later) if named else {}
         teller = Teller(work, self.service.keyring, crowd, cases)
         for p, of in zip(pending, places, strict=True):
-            await _breathe()
+            # No longer than that: the people are locked, and a release may be waiting for one of them.
+            await asyncio.sleep(0)
             teller.tell(p, of, others)
         work.write(store.save_results, teller.rows)
         work.after_commit(lambda: self._committed(len(pending), people, crowd))
@@ -148,11 +151,6 @@ class Matcher:
         answers = Counter(one.decision.answer if one.decision else "none" for one in people)
         for answer, count in answers.items():
             ANSWERS.add(count, {"answer": answer})
-
-
-async def _breathe() -> None:
-    """Let requests be answered: a batch is long, and a release or a withdrawal must not wait for the whole of it."""
-    await asyncio.sleep(0)
 
 
 def _nobody(pending: Pending, one: Someone) -> str:

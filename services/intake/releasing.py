@@ -158,7 +158,7 @@ async def _step_one(
     work: Work, service: Intake, caller: Holder, permit: str, fence: int, fact: PermitFact
 ) -> Asked:
     people = await details.group_of(work, sorted({fact.person, fact.party}))
-    own = await details.group_of(work, [fact.person])
+    own = await _own(work, fact, people)
     points = await store.points_of(work, own)
     # Contact points first, then people: the order of every transaction that takes both.
     await store.lock_points(work, points)
@@ -194,6 +194,11 @@ async def _step_one(
     return Asked(people, seen, again)
 
 
+async def _own(work: Work, fact: PermitFact, people: list[str]) -> list[str]:
+    """Return every id of the human who is contacted. `people`: theirs and the party's, who is mostly the same human."""
+    return people if fact.person == fact.party else await details.group_of(work, [fact.person])
+
+
 async def _alone(work: Work, fact: PermitFact, people: list[str]) -> bool:
     """Say whether nobody is left on the other side of the case, by a "no" that consent may not have heard yet.
 
@@ -225,7 +230,7 @@ async def _step_three(
     )
     found = None
     if not moved:
-        own = await details.group_of(work, [fact.person])
+        own = await _own(work, fact, asked.people)
         found = await details_for(work, service.keyring, own, fact.case, redeemed.channel)
     if found is None:
         await store.give_up(work, redeemed.permit, "changed")

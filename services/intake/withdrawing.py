@@ -165,10 +165,9 @@ def _as_party(human: Human) -> Party:
 
 async def put_in_force(service: Intake, withdrawal: str) -> Withdrawal | None:
     """Ask consent, if it is clear who is meant and consent has not answered yet; return how it stands now."""
-    known = await service.transact(store.read, withdrawal)
+    known, bound = await service.transact(_recorded, withdrawal)
     if known is None or known.state != RECORDED or known.person is None:
         return known
-    bound = await service.transact(store.bound, withdrawal)
     body: dict[str, Any] = {
         "scope": known.scope,
         "cases": [known.case_id] if known.scope == "case" and known.case_id else [],
@@ -182,8 +181,16 @@ async def put_in_force(service: Intake, withdrawal: str) -> Withdrawal | None:
         answer = await Consent(service).withdraw(known.person, known.id, body, known.agency)
     except Unavailable:
         return known
-    await service.transact(store.in_force, known.id, answer.in_flight)
-    return await service.transact(store.read, withdrawal)
+    return await service.transact(_answered, known.id, answer.in_flight)
+
+
+async def _recorded(work: Work, withdrawal: str) -> tuple[Withdrawal | None, list[str]]:
+    return await store.read(work, withdrawal), await store.bound(work, withdrawal)
+
+
+async def _answered(work: Work, withdrawal: str, in_flight: Sequence[dict[str, Any]]) -> Withdrawal | None:
+    await store.in_force(work, withdrawal, in_flight)
+    return await store.read(work, withdrawal)
 
 
 async def withdraw_loop(service: Service) -> None:

@@ -36,7 +36,8 @@ async def post_release(
     """
     body = parse(Ask, await request.body())
     holder = releasing.Holder.of(caller, request.headers.get(BEHALF, ""))
-    answer = await releasing.release(service, holder, body.permit, body.fence)
+    with service.precedence.first():
+        answer = await releasing.release(service, holder, body.permit, body.fence)
     return json_response(answer, headers={"Cache-Control": "no-store"})
 
 

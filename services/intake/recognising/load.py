@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from services.intake.crypto import Keyring
 from services.intake.doorstep import Doorstep, party_owner, version_owner
 from services.intake.facts import comparable
 from services.intake.matching import Decision, Record
+from services.intake.precedence import Patience
 from services.intake.referral import ContactPerson, Party, Referral
 from services.intake.store import matching as store
 from services.intake.store.matching import Due
@@ -72,11 +72,11 @@ def blocking_tags(keyring: Keyring, record: Record) -> dict[str, bytes]:
     return {key: keyring.tag("blocking", key) for key in matching.blocking_keys(record)}
 
 
-async def load(work: Work, doorstep: Doorstep, batch: Sequence[Due]) -> list[Pending]:
+async def load(work: Work, doorstep: Doorstep, batch: Sequence[Due], patience: Patience) -> list[Pending]:
     """Return the batch's referrals with everything that recognising their people needs."""
     found: dict[str, Pending] = {}
     for due in batch:
-        await asyncio.sleep(0)  # a release or a withdrawal must not wait for the whole batch
+        await patience.give_way()
         fresh = doorstep.take_fresh(due.id, due.version)
         if fresh is not None:
             known = [(row.id, row.position, row.contact, row.role, row.key) for row in fresh.parties]
