@@ -24,6 +24,13 @@ from tests.support.running import free_port, until
 _JOURNAL = """SELECT position, event_id::text AS id, topic, key, sequence, previous::text AS previous, type,
 data::text AS data, extract(epoch FROM recorded_at)::float AS at FROM journal WHERE position > $1 ORDER BY position"""
 
+# Who reads which topic.
+READERS = {
+    "people": {"consent"},
+    "cases": {"intake", "consent", "notifications"},
+    "consent": {"intake", "allocation", "notifications"},
+    "referrals": {"allocation", "notifications"},
+}
 _ENDS = "SELECT topic, key, max(sequence) AS version FROM journal GROUP BY topic, key"
 
 
@@ -91,6 +98,54 @@ class Arena:
         """A restored database numbers its lines anew."""
         self._read[service] = 0
 
+    async def arrived(self, seconds: float) -> bool:
+        """Wait until every event that there is now has been applied by all who read it, whatever follows meanwhile."""
+        ends: dict[tuple[str, str], int] = {}
+
+        async def there() -> bool:
+            try:
+                if not ends:
+                    ends.update(await self._ends())
+                behind = await self._behind(ends)
+                self.last_unsettled = behind or self.last_unsettled
+                return not behind
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                return False
+
+        try:
+            await until(there, seconds=seconds, every=0.3)
+        except AssertionError:
+            return False
+        return True
+
+    async def _ends(self) -> dict[tuple[str, str], int]:
+        """Return the last event of each key, by its owner's journal."""
+        ends: dict[tuple[str, str], int] = {}
+        for service in SERVICES:
+            connection = await asyncpg.connect(self.onefriend.databases[service], timeout=5)
+            try:
+                rows = await connection.fetch(_ENDS)
+                ends |= {(row["topic"], row["key"]): row["version"] for row in rows}
+            finally:
+                await connection.close()
+        return ends
+
+    async def _behind(self, ends: dict[tuple[str, str], int]) -> list[str]:
+        found: list[str] = []
+        for service in SERVICES:
+            connection = await asyncpg.connect(self.onefriend.databases[service], timeout=5)
+            try:
+                rows = await connection.fetch("SELECT topic, key, sequence FROM inbox")
+            finally:
+                await connection.close()
+            had = {(row["topic"], row["key"]): row["sequence"] for row in rows}
+            found += [
+                f"{service}: {topic} {key} at {had.get((topic, key), 0)} of {end}"
+                for (topic, key), end in ends.items()
+                if service in READERS.get(topic, set()) and had.get((topic, key), 0) < end
+            ]
+        return found
+
     async def settled(self, seconds: float) -> bool:
         """Wait until every event has been told and applied everywhere, and nothing is held. False if it takes longer."""
         try:
@@ -126,17 +181,11 @@ class Arena:
                 found += [f"{service}: parked {row['topic']} {row['key']}: {row['reason']}" for row in parked]
             finally:
                 await connection.close()
-        readers = {
-            "people": {"consent"},
-            "cases": {"intake", "consent", "notifications"},
-            "consent": {"intake", "allocation", "notifications"},
-            "referrals": {"allocation", "notifications"},
-        }
         for service, rows in applied.items():
             had = {(row["topic"], row["key"]): row["sequence"] for row in rows}
             found += [f"{service}: held {row['topic']} {row['key']}" for row in rows if row["held"]]
             for (topic, key), end in ends.items():
-                if service in readers.get(topic, set()) and had.get((topic, key), 0) != end:
+                if service in READERS.get(topic, set()) and had.get((topic, key), 0) != end:
                     found.append(f"{service}: {topic} {key} at {had.get((topic, key), 0)} of {end}")
         return found
 
@@ -147,7 +196,8 @@ async def arena(place: Place, log: Path, seed: int, begin: int = 1) -> AsyncIter
     calls, smtp = free_port(), free_port()
     arguments = [sys.executable, "-m", "tests.faults.provider", str(log), str(calls), str(smtp)]
     provider = subprocess.Popen(arguments)  # noqa: ASYNC220 - it returns at once
-    disk = await asyncio.to_thread(_small_disk, place)
+    disk = await asyncio.to_thread(_small_disk, place, "postgres", "640m", "0711")
+    broker_disk = await asyncio.to_thread(_small_disk, place, "kafka", "512m", "0755")
     try:
         more = {"ONEFRIEND_SMTP_SECONDS": "3", "ONEFRIEND_LOG_LEVEL": "WARNING"}
         wal = {"max_wal_size": "96MB", "min_wal_size": "32MB"} if disk else {}
@@ -156,16 +206,16 @@ async def arena(place: Place, log: Path, seed: int, begin: int = 1) -> AsyncIter
     finally:
         provider.kill()
         provider.wait()
-        if disk:
-            await asyncio.to_thread(subprocess.run, ["umount", "--lazy", str(disk)], check=False)
+        for mounted in filter(None, (disk, broker_disk)):
+            await asyncio.to_thread(subprocess.run, ["umount", "--lazy", str(mounted)], check=False)
 
 
-def _small_disk(place: Place) -> Path | None:
-    """Put the database on a small disk of its own, which can be filled, where this user may mount one."""
-    folder = place.home / "postgres"
-    folder.mkdir()
+def _small_disk(place: Place, name: str, size: str, mode: str) -> Path | None:
+    """Put a server on a small disk of its own, which can be filled, where this user may mount one."""
+    folder = place.home / name
+    folder.mkdir(exist_ok=True)
     made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=640m,mode=0711", "tmpfs", str(folder)],
+        ["mount", "-t", "tmpfs", "-o", f"size={size},mode={mode}", "tmpfs", str(folder)],
         check=False,
         capture_output=True,
     )

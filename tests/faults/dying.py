@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.arena import Arena, arena
+from tests.faults.errands import Clerk
 from tests.faults.worker import PER_STACK, Line, one_history
 from tests.support.fleet import SERVICES
 from tests.support.stack import outside_place
@@ -88,7 +89,9 @@ async def main(seed: int) -> None:
                     number += 1
                     one.winding_down = False
                     reaper.begin(left)
-                    result = await one_history(one, number, ("nothing",), pairs=PAIRS, busy=BUSY)
+                    result = await one_history(
+                        one, number, ("nothing",), pairs=PAIRS, busy=BUSY, also=[Clerk(one).run()]
+                    )
                     for name in SERVICES:
                         reaper.look(name)
                     told: dict[str, Any] = {

@@ -212,13 +212,28 @@ async def fill_disk(arena: Arena) -> None:
     disk = postgres.root
     if not disk.is_mount():
         raise Skipped("the database is not on a small disk of its own (that takes the right to mount one)")
+    await _full(disk, arena)
+    await asyncio.to_thread(postgres.start)
+
+
+async def fill_broker(arena: Arena) -> None:
+    """The broker's disk is full for a while; it ends by that, or is ended, and starts when there is room again."""
+    kafka = arena.onefriend.servers.kafka
+    assert kafka is not None
+    if not kafka.folder.is_mount():
+        raise Skipped("the broker is not on a small disk of its own (that takes the right to mount one)")
+    await _full(kafka.folder, arena)
+    await asyncio.to_thread(kafka.kill)
+    await asyncio.to_thread(kafka.start)
+
+
+async def _full(disk: Path, arena: Arena) -> None:
     ballast = disk / "ballast"
     try:
         await asyncio.to_thread(_fill, ballast)
         await asyncio.sleep(arena.draw.uniform(*LONG))
     finally:
         ballast.unlink(missing_ok=True)
-    await asyncio.to_thread(postgres.start)
 
 
 def _fill(ballast: Path) -> None:
@@ -254,6 +269,7 @@ FAULTS: dict[str, Fault] = {
     "kill database": kill_database,
     "stop database": stop_database,
     "fill disk": fill_disk,
+    "fill broker": fill_broker,
     "restore consent": restore_consent,
     "cut broker": partial(cut, "broker"),
     "drop broker": partial(drop, "broker"),

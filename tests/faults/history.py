@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,13 +50,21 @@ class Episode:
     """Runs one history."""
 
     def __init__(
-        self, arena: Arena, number: int, faults: Sequence[str], *, pairs: int = 4, busy: float = BUSY
+        self,
+        arena: Arena,
+        number: int,
+        faults: Sequence[str],
+        *,
+        pairs: int = 4,
+        busy: float = BUSY,
+        also: Sequence[Coroutine[Any, Any, None]] = (),
     ) -> None:
-        """`pairs` of people say no within `busy` seconds, and are referred within half of that."""
+        """`pairs` of people say no within `busy` seconds, and are referred within half of that; `also` is done beside it."""
         self.arena = arena
         self.history = History(number, tuple(faults))
         self.pairs = pairs
         self.busy = busy
+        self.also = also
         self.draw = arena.draw
         self._open: list[str] = []
         self._last_open: list[str] = []
@@ -102,7 +110,9 @@ class Episode:
     async def _break(self) -> None:
         """Let the faults happen: two at once, unless both are done to the same thing."""
         things = [name.split()[-1] for name in self.history.faults]
-        if len(set(things)) < len(things) or {"restore consent", "fill disk"} & set(self.history.faults):
+        if len(set(things)) < len(things) or {"restore consent", "fill disk", "fill broker"} & set(
+            self.history.faults
+        ):
             for name in self.history.faults:
                 await FAULTS[name](self.arena)
             return
@@ -114,7 +124,7 @@ class Episode:
         await asyncio.gather(*(later(name) for name in self.history.faults))
 
     def _life(self) -> list[Any]:
-        works: list[Any] = []
+        works: list[Any] = [*self.also]
         for _ in range(self.pairs):
             harmed, responsible = self.arena.population.human(), self.arena.population.human()
             self.history.humans += [harmed, responsible]
@@ -241,15 +251,17 @@ class Episode:
         try:
             await until(self._answered, seconds=CONVERGED_WITHIN, every=0.3)
             self.history.mark("answered")
-            settled = await self.arena.settled(CONVERGED_WITHIN)
+            # Agencies are at work still: what there is now has to arrive everywhere, whatever they add meanwhile.
+            arrived = await self.arena.arrived(CONVERGED_WITHIN)
             took = time.monotonic() - began
-            self.history.mark("settled")
+            self.history.mark("arrived")
             self.history.last = [*self._last_open, *self.arena.last_unsettled]
-            # Agencies may still be at work on what they were told; what comes of that has to arrive everywhere too.
+            # And then nobody adds anything any more: it must all come to rest.
             await until(self._idle, seconds=CONVERGED_WITHIN * 2, every=0.2)
             self.history.mark("idle")
-            if settled and await self.arena.settled(CONVERGED_WITHIN):
-                self.history.converged_after = took
+            resting = time.monotonic()
+            if arrived and await self.arena.settled(CONVERGED_WITHIN):
+                self.history.converged_after = max(took, time.monotonic() - resting)
                 return []
         except AssertionError as error:
             return [str(error), *self._open]

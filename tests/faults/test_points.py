@@ -1,0 +1,65 @@
+"""Points at which a process dies: where it is armed it does, and what is covered is counted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.faults.points import Coverage
+from tests.faults.tally import Result
+
+ID = "01a1fe93-d98c-7107-a605-bdea27a55b7d"
+PASSES = f"""
+from shared.runtime import crash
+crash.reach("before_commit", "arrive")
+crash.reach("after_commit", "POST /v1/permits/{ID}/redemption")
+crash.reach("before_answer", "/v1/permits")
+"""
+
+
+def _run(tmp_path: Path, armed: str) -> tuple[int, list[str]]:
+    log = tmp_path / "points"
+    environment = {**os.environ, "ONEFRIEND_CRASH_AT": armed, "ONEFRIEND_CRASH_LOG": str(log)}
+    done = subprocess.run([sys.executable, "-c", PASSES], env=environment, check=False)
+    return done.returncode, log.read_text().splitlines()
+
+
+def test_a_process_dies_at_the_first_of_its_points_that_it_passes_and_ids_make_no_points(
+    tmp_path: Path,
+) -> None:
+    status, lines = _run(
+        tmp_path, "before_answer:/v1/permits|after_commit:POST /v1/permits/{id}/redemption|x:y"
+    )
+    assert status == -signal.SIGKILL
+    assert lines == [
+        "before_commit:arrive",
+        "after_commit:POST /v1/permits/{id}/redemption",
+        "died after_commit:POST /v1/permits/{id}/redemption",
+    ]
+
+
+def test_a_process_that_is_armed_elsewhere_lives(tmp_path: Path) -> None:
+    status, lines = _run(tmp_path, "before_commit:arrive#2|before_call:consent GET permits")
+    assert status == 0
+    assert len(lines) == 3
+
+
+def test_what_was_passed_is_left_until_somebody_died_at_it(tmp_path: Path) -> None:
+    coverage = Coverage()
+    nobody: dict[str, list[str]] = {"consent": [], "allocation": [], "notifications": []}
+    result = asdict(Result("nothing"))
+    coverage.add(
+        {"passed": {"intake": ["a", "b"], **nobody}, "died": {"intake": [], **nobody}, "result": result}
+    )
+    assert coverage.left()["intake"] == ["a", "b"]
+    fresh = coverage.add(
+        {"passed": {"intake": ["a"], **nobody}, "died": {"intake": ["a", "a"], **nobody}, "result": result}
+    )
+    assert fresh == ["intake a"]
+    assert coverage.counts() == (1, 2)
+    coverage.write(tmp_path / "kept.json")
+    assert Coverage.read(tmp_path / "kept.json") == coverage
