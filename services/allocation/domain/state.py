@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from shared.contracts.cases import AllocatedParty, CheckKind, Delivery, Limits
 from shared.contracts.envelope import Role
 from shared.contracts.referrals import ReferralFacts
+from shared.contracts.states import State, field
 
 Place = Literal["new", "claimed", "led", "elsewhere", "refused", "ended", "out"]
 """Where a party stands: not asked for yet; asked of consent; led by us; led by an agency through another case; refused for a
@@ -19,8 +19,7 @@ HARMED: tuple[Role, ...] = ("harmed", "both")
 RESPONSIBLE: tuple[Role, ...] = ("responsible", "both")
 
 
-@dataclass(frozen=True)
-class PlannedCheck:
+class PlannedCheck(State, frozen=True):
     """A question to the agency `of`, which must be answered yes before the approach of the parties that it `gates`.
 
     `id` is policy's own, the same each time that the case is decided. `about`: parties (none: the case). `delivery`: the
@@ -43,8 +42,7 @@ class PlannedCheck:
     remind_within: str = ""
 
 
-@dataclass(frozen=True)
-class Need:
+class Need(State, frozen=True):
     """Who may be the named worker: one of `roles`, trained at least so far, speaking `language`, none of `not_workers`."""
 
     roles: tuple[str, ...] = ()
@@ -53,8 +51,7 @@ class Need:
     not_workers: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class PlannedParty:
+class PlannedParty(State, frozen=True):
     """What policy wants for one party: agencies that may lead, best first (none: nobody by rule).
 
     `hours` is the work that the named worker must have free; 0 leaves the choice of a worker to the agency. `hold`: the
@@ -67,15 +64,14 @@ class PlannedParty:
     options: tuple[str, ...] = ()
     team: str | None = None
     hours: int = 0
-    need: Need = field(default_factory=Need)
-    limits: Limits = field(default_factory=Limits)
+    need: Need = Need()
+    limits: Limits = Limits()
     handover_to: tuple[str, ...] = ()
     hold: str | None = None
     review: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Proposal:
+class Proposal(State, frozen=True):
     """What policy says about a case as it is known now.
 
     `clocks` are the statutory and court dates that run, by name: the case whose first one ends soonest is served first.
@@ -90,13 +86,12 @@ class Proposal:
     co_ordinator: str | None = None
     hub: str | None = None
     funder: str | None = None
-    delivery: Delivery = field(default_factory=Delivery)
+    delivery: Delivery = Delivery()
     clocks: dict[str, datetime] = field(default_factory=dict)
     area: str | None = None
 
 
-@dataclass(frozen=True)
-class Party:
+class Party(State, frozen=True):
     """One party of the case. `tried` are agencies that gave it back or lost it; they are not asked again by rule."""
 
     person: str
@@ -112,8 +107,7 @@ class Party:
     answer: str | None = None
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(State, frozen=True):
     """A check that was asked. `satisfied` None: not answered yet. `extra`: asked by the hub, not by policy.
 
     `delivery` and `closing` as in `PlannedCheck`. `overtaken`: a later version of a referral says something new about what
@@ -133,16 +127,14 @@ class Check:
     overtaken: bool = False
 
 
-@dataclass(frozen=True)
-class Pause:
+class Pause(State, frozen=True):
     """A reason not to contact anybody in the case. Consent knows it by `id`: an old resumption ends no newer pause."""
 
     id: str
     reason: str
 
 
-@dataclass(frozen=True)
-class CaseState:
+class CaseState(State, frozen=True):
     """One case: one harmed party, one incident, any number of responsible parties and of referrals.
 
     `pauses` are the reasons why nobody may be contacted now, by who set them ("hub", "policy", "referral:<hold>"): the

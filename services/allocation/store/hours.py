@@ -5,12 +5,13 @@ from __future__ import annotations
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, TypeAlias
 
 from services.allocation.domain.state import Need
 from services.allocation.workforce.people import Facilitator
+from shared.contracts.states import replace
 
 Kind: TypeAlias = "tuple[str | None, tuple[str, ...], str, tuple[str, ...]]"
 Heap: TypeAlias = list[tuple[float, str]]

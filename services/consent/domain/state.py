@@ -8,14 +8,13 @@ tuples: states can be compared, hashed and encoded in one way only.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from shared.contracts.cases import Limits
 from shared.contracts.consent import Answer, Outcome, Standing
 from shared.contracts.envelope import Channel, Hours, Purpose, Role, date, datetime
 from shared.contracts.people import AgreementFact, Safety
-from shared.contracts.states import replace
+from shared.contracts.states import State, replace
 
 __all__ = [
     "Agreed",
@@ -46,8 +45,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Hold:
+class Hold(State, frozen=True):
     """A pause with a reason, until someone lifts it. `until` is a review date only. `case` None: for every case."""
 
     id: str
@@ -56,8 +54,7 @@ class Hold:
     case: str | None = None
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(State, frozen=True):
     """What intake has decided about this id and another: one human (`holds`), or not. Kept after an unlink, for its number.
 
     Both keys tell of each decision, and either suffices. A copy whose number is not higher than this one's changes nothing.
@@ -68,16 +65,14 @@ class Link:
     holds: bool = True
 
 
-@dataclass(frozen=True)
-class Agreed:
+class Agreed(State, frozen=True):
     """An agreement on record. `id` is the case, or "" for one that is not about a single case."""
 
     id: str
     fact: AgreementFact
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(State, frozen=True):
     """What this id is in one case. `id` is the case.
 
     `limits` are set on the party's own ledger when its checks are answered. `closed` is the person's own no, as a reason.
@@ -96,8 +91,7 @@ class Part:
     feedback: bool = False
 
 
-@dataclass(frozen=True)
-class Lead:
+class Lead(State, frozen=True):
     """A tenure: the one agency that can be given permits. `covers`: the (case, party) pairs that it was claimed for."""
 
     tenure: int
@@ -113,8 +107,7 @@ class Lead:
         return tuple(sorted({case for case, _ in self.covers}))
 
 
-@dataclass(frozen=True)
-class Permit:
+class Permit(State, frozen=True):
     """A permit granted or redeemed. After redemption only a recorded outcome ends it."""
 
     id: str
@@ -133,8 +126,7 @@ class Permit:
     sender: str | None = None
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(State, frozen=True):
     """One call, letter, message or visit that was, or may have been, made. `id` is its permit's. `at`: its redemption."""
 
     id: str
@@ -144,8 +136,7 @@ class Attempt:
     outcome: Outcome | None = None
 
 
-@dataclass(frozen=True)
-class Approach:
+class Approach(State, frozen=True):
     """Uninvited contact, with all its attempts. `id` is its first permit's; the same id on a linked ledger continues it.
 
     `answer` None: not reached yet. "not_now" leaves it open for the call-back. `agency`: whose approach it is now.
@@ -160,8 +151,7 @@ class Approach:
     answered_at: datetime | None = None
 
 
-@dataclass(frozen=True)
-class PersonState:
+class PersonState(State, frozen=True):
     """One id's own ledger. `closed` (withdrew from everything, erased) spares the cases in `exceptions`, asked for since.
 
     `known`: intake has told of this person. `lead` and what follows belong to whoever is spoken to. `suspended`: a lead
@@ -171,7 +161,7 @@ class PersonState:
     """
 
     known: bool = False
-    safety: Safety = Safety()  # noqa: RUF009 - immutable
+    safety: Safety = Safety()
     parts: tuple[Part, ...] = ()
     links: tuple[Link, ...] = ()
     holds: tuple[Hold, ...] = ()
@@ -193,8 +183,7 @@ class PersonState:
     double_reach: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Pause:
+class Pause(State, frozen=True):
     """A pause of one case."""
 
     id: str
@@ -202,16 +191,14 @@ class Pause:
     until: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(State, frozen=True):
     """A person of a case, as a party or as somebody spoken to for one."""
 
     id: str
     role: Role
 
 
-@dataclass(frozen=True)
-class CaseState:
+class CaseState(State, frozen=True):
     """What consent knows of one case: who is in it, and whether it is paused or over. Restricts; never permits."""
 
     members: tuple[Member, ...] = ()

@@ -8,14 +8,13 @@ from typing import Literal
 
 from shared.contracts.envelope import Payload, datetime
 from shared.contracts.sharing import ANY_REFERRER
-from shared.contracts.states import replace
+from shared.contracts.states import State, replace
 
 PartRole = Literal["lead", "hub", "referrer", "asked"]
 PartKey = tuple[str, str, str, str]
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(State, frozen=True):
     """An agency's part in a case.
 
     `about` is what the part is about: the party led, the referral sent, the check asked, "" for the hub. `person` is

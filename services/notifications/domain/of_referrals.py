@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from services.notifications.domain.book import Book, Entry, Notice, Part
 from services.notifications.domain.tell import Data, entry, tell, to_hub, to_leads
 from shared.contracts import referrals
 from shared.contracts.agencies import AgencySucceeded
+from shared.contracts.states import replace
 
 
 def _refers(facts: referrals.ReferralFacts, notice: Notice, book: Book) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ from services.allocation.domain.evolve import Story
 from services.allocation.domain.state import CaseState, PlannedCheck, PlannedParty, Proposal
 from shared.contracts.envelope import Payload, Role
 from shared.contracts.referrals import PartyFact, ReferralFacts
+from shared.contracts.states import replace
 
 P = TypeVar("P", bound=Payload)
 NOW = datetime(2026, 3, 3, 10, 0, tzinfo=UTC)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from services.allocation import policy
@@ -25,6 +23,7 @@ from shared.contracts.cases import (
     OutcomeRecorded,
 )
 from shared.contracts.referrals import PartyFact
+from shared.contracts.states import replace
 from shared.runtime.stream import Stream
 from tests.unit.allocation_service.given import (
     ANNA,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import pytest
@@ -25,6 +25,7 @@ from shared.contracts.consent import (
     PermitRedeemed,
     StandingTightened,
 )
+from shared.contracts.states import replace
 from tests.unit.consent.world import World, on, told
 
 RECORDS = ("vera", "veronica")
