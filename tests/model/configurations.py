@@ -103,8 +103,8 @@ CONFIGURATIONS = (
     Configuration(
         "withdrawal",
         "withdrawals at any moment, with a link that consent has not heard of",
-        _contact(Features=names("link", "withdraw"), MaxLinks="1", MaxLog="2"),
-        small={"Agencies": names("A"), "MaxPermits": "1"},
+        _contact(Agencies=names("A"), Features=names("link", "withdraw"), MaxLinks="1", MaxLog="2"),
+        small={"MaxPermits": "1"},
     ),
     Configuration(
         "withdrawal-unlinked",
@@ -175,8 +175,16 @@ CONFIGURATIONS = (
     Configuration(
         "telephone",
         "two records that nobody has linked yet, with one telephone",
-        _contact(Features=names("withdraw", "link"), OnePhone="TRUE", MaxLinks="1", MaxLog="2"),
+        _contact(Features=names("link"), OnePhone="TRUE", MaxLinks="1", MaxLog="2"),
         small={"MaxPermits": "1", "MaxLinks": "0", "MaxLog": "1"},
+    ),
+    Configuration(
+        "telephone-withdrawn",
+        "the same, and the person of either withdraws",
+        _contact(
+            Features=names("withdraw", "link"), OnePhone="TRUE", MaxPermits="1", MaxLinks="1", MaxLog="2"
+        ),
+        small={"MaxLinks": "0", "MaxLog": "1"},
     ),
     Configuration(
         "convergence",
@@ -223,6 +231,7 @@ CONFIGURATIONS = (
         "journal, outbox, topic, inbox: crashes, duplicates, reordering, lost topics and tails",
         {"MaxEvents": "3", "MaxFaults": "2", "MaxTopic": "6"},
         small={"MaxEvents": "2", "MaxTopic": "5"},
+        full={"MaxFaults": "3"},
         module="Delivery",
     ),
     Configuration(
@@ -292,7 +301,7 @@ ELEMENTS = (
     Element("erasure with suppression", ("erasure", "erasure-withdrawn", "matching"), ("Erase", "Refer")),
     Element(
         "withdrawal at any moment",
-        ("withdrawal", "withdrawal-unlinked", "telephone"),
+        ("withdrawal", "withdrawal-unlinked", "telephone-withdrawn"),
         ("StoreWithdrawal", "PutInForce", "LateNo"),
     ),
     Element(

@@ -38,7 +38,8 @@ class Kept:
                 entry = json.loads(line)
             except json.JSONDecodeError:
                 continue
-            self._results[entry.pop("key")] = tlc.Result(**entry | {"story": tuple(entry["story"])})
+            digest = entry.pop("key")
+            self._results[digest] = tlc.Result(**entry | {"story": tuple(entry["story"])})
 
     def find(self, job: tlc.Job) -> tlc.Result | None:
         """The result of exactly this job, if it has run before."""
@@ -49,4 +50,5 @@ class Kept:
         if self.path is None:
             return
         with self._lock, self.path.open("a") as file:
-            file.write(json.dumps({"key": key(job), **asdict(result)}) + "\n")
+            entry = json.dumps({"key": key(job), **asdict(result)})
+            file.write(f"\n{entry}\n")  # a line of its own, also after one that was cut off

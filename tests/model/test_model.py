@@ -5,6 +5,8 @@ and its story must end in the step that did the harm.
 """
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ from tests.model.configurations import (
     STEPS,
     Configuration,
 )
+from tests.model.kept import Kept
 from tests.model.mutants import MUTANTS, Mutant
 
 TELLING = {
@@ -123,3 +126,17 @@ def test_every_wrong_variant_is_one_of_the_specification() -> None:
 def test_a_specification_that_cannot_be_checked_is_an_error_and_not_a_pass() -> None:
     with pytest.raises(tlc.ModelError, match="no answer"):
         tlc.run(tlc.Job("Contact", "SPECIFICATION NoSuchThing\n"))
+
+
+def test_a_kept_result_counts_only_for_the_very_same_run(tmp_path: Path) -> None:
+    file = tmp_path / "kept.jsonl"
+    job = tlc.Job("Delivery", "SPECIFICATION Spec\n")
+    result = tlc.Result(
+        distinct=2, generated=3, depth=1, seconds=0.5, violated=None, story=("One.",), actions={"Read": 1}
+    )
+    Kept(file).keep(job, result)
+    file.write_text(file.read_text() + '{"key": "cut o')
+    again = Kept(file)
+    assert again.find(job) == result
+    assert again.find(replace(job, configuration="SPECIFICATION LiveSpec\n")) is None
+    assert Kept().find(job) is None
