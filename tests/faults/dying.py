@@ -27,6 +27,8 @@ DEATHS = 20
 ARMED_SHARE, ARMED_LEAST = 0.5, 8
 # Work that goes on for long enough to die in: so many pairs of people, referred and saying no within so many seconds.
 PAIRS, BUSY = 16, 26.0
+# What happens besides, in turn: timers fire when a clock is put forward.
+BESIDE = ("nothing", "clock consent", "clock intake")
 
 
 @dataclass
@@ -90,7 +92,12 @@ async def main(seed: int) -> None:
                     one.winding_down = False
                     reaper.begin(left)
                     result = await one_history(
-                        one, number, ("nothing",), pairs=PAIRS, busy=BUSY, also=[Clerk(one).run()]
+                        one,
+                        number,
+                        (BESIDE[number % len(BESIDE)],),
+                        pairs=PAIRS,
+                        busy=BUSY,
+                        also=[Clerk(one).run()],
                     )
                     for name in SERVICES:
                         reaper.look(name)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ import httpx
 from tests.faults.agency import PATIENCE
 from tests.faults.arena import Arena
 from tests.faults.people import HERTFORDSHIRE
-from tests.support.fleet import AGENCY_SCOPES
+from tests.support.fleet import AGENCY_SCOPES, SERVICES
 from tests.support.tokens import bearer
 
 HUB, LEAD, REFERRER, OPERATOR = "herts-rj-coordinator", "beacon", "hertfordshire-constabulary", "onefriend"
@@ -141,6 +142,21 @@ class Clerk:
         for who, service, errand, body, match in ERRANDS:
             with contextlib.suppress(httpx.HTTPError, ValueError):
                 await self._do(who, service, errand, body, match)
+        await asyncio.gather(*(self._knock(service) for service in SERVICES))
+
+    async def _knock(self, service: str) -> None:
+        """Knock at every other route too, with nothing in hand: it is answered, if only by a no."""
+        with contextlib.suppress(httpx.HTTPError, ValueError):
+            paths = (await self._ask(HUB, service, "GET", "/openapi.json")).json()["paths"]
+            for path, methods in paths.items():
+                for method in methods:
+                    if not any(
+                        f"{method.upper()} {path}" == errand.partition("?")[0]
+                        for _, _, errand, _, _ in ERRANDS
+                    ):
+                        filled = re.sub(r"\{[^}]+\}", self.known["id"], path)
+                        with contextlib.suppress(httpx.HTTPError):
+                            await self._ask(OPERATOR, service, method.upper(), filled, {})
 
     async def _refer(self) -> None:
         harmed, responsible = self.arena.population.human(), self.arena.population.human()

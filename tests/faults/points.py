@@ -23,6 +23,7 @@ import msgspec
 from deploy.local.place import Place
 from tests.faults.__main__ import SLOW, say
 from tests.faults.crew import Crew
+from tests.faults.declared import declared
 from tests.faults.tally import Result, Tally
 from tests.support.fleet import SERVICES
 
@@ -83,6 +84,9 @@ class Coverage:
             say(f"  {name}: {len(self.died[name])} of {len(self.every[name])}")
             for point in points:
                 say(f"    not died at: {point}")
+        for name, has in declared().items():
+            for point in sorted(has - set(self.every[name])):
+                say(f"    work does not pass, of all that {name} declares: {point.partition(':')[2]}")
         say("\n" + self.tally.table())
 
 
