@@ -64,10 +64,24 @@ _TITLES = frozenset(
             "jp",
             "aka",
         ),
+        *(
+            "jr",
+            "jnr",
+            "ii",
+            "iii",
+            "countess",
+            "marchioness",
+            "duchess",
+            "baroness",
+            "venerable",
+            "archdeacon",
+        ),
     )
 )
 # Titles that are names as well: dropped only beside another name.
-_TITLES_OR_NAMES = frozenset(("lord", "major", "earl", "duke", "baron", "master", "general"))
+_TITLES_OR_NAMES = frozenset(
+    ("lord", "major", "earl", "duke", "baron", "master", "general", "bishop", "canon")
+)
 _PARTICLES = frozenset(
     (
         "de",

@@ -7,12 +7,16 @@ from datetime import date
 from typing import TypedDict
 
 import phonenumbers
+from rapidfuzz.distance import Hamming
 
 from services.intake.matching import identifiers, names
 
 NO_FIXED_ABODE = frozenset({"NF11NF", "NF11FA"})
 _PLACEHOLDER_DATES = frozenset({"19000101", "19700101", "00010101", "99991231", "18000101", "11111111"})
 _POSTCODE = re.compile(r"[A-Z][A-HJ-Y]?\d[A-Z\d]?\d[A-Z]{2}|GIR0AA")
+# A for a letter and 0 for a digit: the forms that a postcode can have.
+_FORMS = frozenset({"A00AA", "A000AA", "AA00AA", "AA000AA", "A0A0AA", "AA0A0AA"})
+_FORM = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", "A" * 26 + "0" * 10)
 _NO_PLACE = re.compile(r"\b(?:no fixed (?:abode|address)|nfa|not known|unknown|homeless|none|n/a|withheld)\b")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 _NO_MAILBOX = frozenset(
@@ -127,9 +131,19 @@ def birth_date(value: object) -> str:
 
 
 def postcode(text: str) -> str:
-    """Upper case without its space; "" for what is no postcode, and for the two that mean "no fixed abode"."""
+    """Upper case without its space; "" for what is no postcode, and for the two that mean "no fixed abode".
+
+    One letter where a digit belongs, or the other way round ("EH3 OEX"), is a slip of a postcode and kept.
+    """
     text = "".join(text.upper().split())[:8]
-    return text if _POSTCODE.fullmatch(text) and text not in NO_FIXED_ABODE else ""
+    if text in NO_FIXED_ABODE:
+        return ""
+    return text if _POSTCODE.fullmatch(text) or _slipped(text) else ""
+
+
+def _slipped(text: str) -> bool:
+    form = text.translate(_FORM)
+    return any(len(form) == len(right) and Hamming.distance(form, right) == 1 for right in _FORMS)
 
 
 def phone(text: str) -> str:

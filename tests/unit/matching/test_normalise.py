@@ -21,6 +21,7 @@ from services.intake.matching import (
 )
 from services.intake.matching.identifiers import canonical
 from services.intake.matching.names import edits, sound, tokens
+from services.intake.matching.record import postcode
 
 
 @pytest.mark.parametrize(
@@ -138,6 +139,24 @@ def test_contact_details() -> None:
         phones=("+447700900123",),
         emails=("anna@example.org",),
     )
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        *(("eh3 oex", "EH3OEX"), ("TNT 3SU", "TNT3SU"), ("swqv1dl", "SWQV1DL"), ("CV11 5RZ", "CV115RZ")),
+        *(("unknown", ""), ("75001", ""), ("FLAT 1", ""), ("NF1 1NF", ""), ("12 MILL LANE", "")),
+    ],
+)
+def test_a_postcode_with_a_letter_for_a_digit_is_a_slip_of_it(typed: str, kept: str) -> None:
+    assert postcode(typed) == kept
+
+
+def test_a_rank_is_no_name() -> None:
+    for written in ("Countess Maria Smith", "Bishop Maria Smith", "Maria Smith II", "Maria Smith, jr."):
+        record = normalise({"full_name": written})
+        assert (record.forenames, record.surnames) == (("maria",), ("smith",))
+    assert normalise({"forenames": "Desmond", "surname": "Bishop"}).surnames == ("bishop",)
 
 
 _TEXT = st.text(max_size=200) | st.sampled_from(
