@@ -135,7 +135,7 @@ MUTANTS = (
     ),
     Mutant(
         "releases_not_reconciled", "a restored consent reconciles with intake's releases",
-        "restore", "N5_unknown_blocks", _TWO | {"MaxLinks": "0", "Features": names("restore")},
+        "restore", "N5_unknown_blocks", _TWO | {"Features": names("alone", "restore")},
         harm="the person is approached again while nobody knows how the first attempt went",
     ),
     Mutant(
@@ -170,8 +170,7 @@ MUTANTS = (
     ),
     Mutant(
         "parked_restriction_waits", "a restriction is applied at once, though its key is parked",
-        "parked", "N6_delivered_is_in_force",
-        {"MaxLinks": "1", "MaxLog": "3", "Features": names("link", "park", "withdraw")},
+        "convergence", "N6_delivered_is_in_force", {"Features": names("link", "park", "withdraw")},
         harm="a permit is granted to contact somebody who said no: consent had been told that the two are one",
     ),
     Mutant(

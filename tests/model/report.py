@@ -46,7 +46,7 @@ def line(outcome: Outcome) -> str:
     size = "" if outcome.mutant else f" ({outcome.size})"
     return (
         f"{verdict} {outcome.name}{size}: {outcome.result.distinct:,} states, "
-        f"{outcome.result.seconds:.1f} s, {found}"
+        f"{outcome.result.seconds:.1f} s of one core, {found}"
     )
 
 
@@ -93,7 +93,7 @@ def properties(configuration: Configuration) -> str:
 
 
 CONFIGURATIONS_HEAD = (
-    "configuration", "what", "bounds", "distinct states", "transitions", "depth", "seconds", "actions",
+    "configuration", "what", "bounds", "distinct states", "transitions", "depth", "core s", "actions",
     "properties", "result",
 )  # fmt: skip
 MUTANTS_HEAD = (
@@ -104,7 +104,7 @@ MUTANTS_HEAD = (
     "so that",
     "steps",
     "states",
-    "seconds",
+    "core s",
 )
 
 
@@ -142,7 +142,7 @@ def mutant_rows(outcomes: Sequence[Outcome]) -> Iterable[Row]:
 def table(head: Row, rows: Iterable[Row]) -> Table:
     """A table for the terminal; columns of numbers are set to the right."""
     made = Table(*head)
-    numbers = {"distinct states", "transitions", "depth", "seconds", "actions", "steps", "states"}
+    numbers = {"distinct states", "transitions", "depth", "core s", "actions", "steps", "states"}
     for column in made.columns:
         if column.header in numbers:
             column.justify = "right"

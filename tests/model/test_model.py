@@ -91,6 +91,15 @@ def test_small_bounds_lie_within_the_full_ones(configuration: Configuration) -> 
     assert not {name: small[name] for name in small if not _within(small[name], full[name])}
 
 
+@pytest.mark.parametrize(("configuration", "mutant"), check.mutants(), ids=lambda item: item.name)
+def test_a_wrong_variant_fails_in_bounds_in_which_the_protocol_itself_holds(
+    configuration: Configuration, mutant: Mutant
+) -> None:
+    bounds = {**configuration.constants("small"), **mutant.override}
+    full = configuration.constants("full")
+    assert not {name: bounds[name] for name in bounds if not _within(bounds[name], full[name])}
+
+
 def test_what_the_model_must_include_is_in_the_table_with_its_configurations() -> None:
     known = {configuration.name for configuration in CONFIGURATIONS}
     page = (tlc.HERE / "properties.md").read_text()
