@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.intake.domain.holds import Hold, Refused, without
@@ -18,11 +17,10 @@ from shared.contracts.referrals import (
     ReferralRejected,
     ReferralRetracted,
 )
-from shared.contracts.states import replace
+from shared.contracts.states import State, field, replace
 
 
-@dataclass(frozen=True)
-class KnownReferral:
+class KnownReferral(State, frozen=True):
     """A referral of a case file, and whether it still supports the case."""
 
     agency: str
@@ -30,8 +28,7 @@ class KnownReferral:
     supports: bool = True
 
 
-@dataclass(frozen=True)
-class CaseFileState:
+class CaseFileState(State, frozen=True):
     """The referrals of one case, its holds, and the case that it went on as."""
 
     incident: str = ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.intake.domain.holds import Hold, Refused, without
@@ -18,12 +17,11 @@ from shared.contracts.people import (
     PersonUnlinked,
     Safety,
 )
-from shared.contracts.states import replace
+from shared.contracts.states import State, field, replace
 
 
-@dataclass(frozen=True)
-class PersonState:
-    """What decisions need to know of a person. `safety` is what was last published.
+class PersonState(State, frozen=True, omit_defaults=False):
+    """What decisions need to know of a person. `safety` is what was last published. Written whole: statements read it.
 
     `decided`: how many times a link with each other person was made or undone; both sides count alike.
     """
@@ -31,7 +29,7 @@ class PersonState:
     links: tuple[str, ...] = ()
     decided: Mapping[str, int] = field(default_factory=dict)
     holds: Mapping[str, Hold] = field(default_factory=dict)
-    safety: Safety = Safety()  # noqa: RUF009 - immutable
+    safety: Safety = Safety()
     erased: bool = False
 
 
