@@ -95,7 +95,7 @@ class Consumer(ConsumerRebalanceListener):
             group_instance_id=self._instance,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=500,
+            fetch_max_wait_ms=1_000,
             max_partition_fetch_bytes=1_048_576,
             session_timeout_ms=10_000,
             heartbeat_interval_ms=1_000,
@@ -108,7 +108,7 @@ class Consumer(ConsumerRebalanceListener):
             await consumer.start()
             self.connected = True
             while True:
-                fetched = await consumer.getmany(timeout_ms=500, max_records=MAX_BATCH)
+                fetched = await consumer.getmany(timeout_ms=1_000, max_records=MAX_BATCH)
                 if self._astray is not None:
                     raise Unavailable("it is not known where to go on") from self._astray
                 messages = [m for records in fetched.values() for m in records]
@@ -220,6 +220,8 @@ class Consumer(ConsumerRebalanceListener):
 
         label = incoming[0].envelope.type if crash.ARMED and incoming else ""
         await self._unit.run(body, actor=self._actor, consumed=lambda: consumed, label=label)
+        if any(advance.held for advance in consumed.advances):
+            self._exits.held.set()
         METRICS.consumed.add(len(incoming))
 
     def _bad(self, message: Any, error: BadMessage | UnknownEvent) -> Bad:  # noqa: ANN401 - aiokafka's record

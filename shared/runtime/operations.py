@@ -121,6 +121,7 @@ async def shift_clock(service: Current, body: Shift, caller: Caller = scope("ope
     if not service.settings.development:
         raise not_found("clock")
     await service.pool.execute("UPDATE clock SET shift = $1", timedelta(seconds=body.seconds))
+    service.unit.timer_set()
     return {"seconds": body.seconds}
 
 

@@ -6,9 +6,10 @@ restrictive event). A gap is closed by the same means: the events between are as
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
@@ -91,6 +92,8 @@ class Exits:
     handlers: Handlers
     actor: Actor
     source: Source
+    # Set when this process begins to hold a key: whoever works off held keys then looks at once.
+    held: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def park(self, work: Work, bad: Bad, consumed: Consumed) -> None:
         """Quarantine a message.

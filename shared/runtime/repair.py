@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 # Events overtake each other by milliseconds: ask only for what stays missing.
 PATIENCE = timedelta(seconds=1)
 ALARM = timedelta(minutes=1)
+# Seconds between two looks: while keys are held, and while none is (what another process holds may wait for that long).
+BUSY = 0.5
+IDLE = 3.0
 
 
 def source_of(service: Service) -> Callable[[str, str, int], Awaitable[Sequence[Incoming]]]:
@@ -54,8 +58,11 @@ def source_of(service: Service) -> Callable[[str, str, int], Awaitable[Sequence[
 async def repair_held_keys(exits: Exits) -> None:
     """Work off held keys for ever: first those whose next event has arrived meanwhile, then those with a gap."""
     while True:
+        pause = IDLE
+        exits.held.clear()
         try:
             for key, since in await exits.held_keys():
+                pause = BUSY
                 age = datetime.now(UTC) - since if since else PATIENCE
                 if age >= ALARM:
                     extra = {"topic": key[0], "key": key[1], "seconds": int(age.total_seconds())}
@@ -64,4 +71,9 @@ async def repair_held_keys(exits: Exits) -> None:
                     await exits.work_off(key)
         except (Unavailable, *INFRASTRUCTURE) as error:
             log.warning("repair waits", extra={"error": type(error).__name__})
-        await asyncio.sleep(0.5)
+            pause = BUSY
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await exits.held.wait()
+                # What has only just begun to wait is left its time to come by itself.
+                await asyncio.sleep(BUSY)

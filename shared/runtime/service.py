@@ -80,6 +80,7 @@ class Service:
     exits: Exits = field(init=False)
     consumer: Consumer | None = field(init=False, default=None)
     outbox: Outbox | None = field(init=False, default=None)
+    timers: Timers | None = field(init=False, default=None)
     reconciled: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     failure: BaseException | None = field(init=False, default=None)
 
@@ -237,7 +238,9 @@ class Service:
             if self.consumes:
                 tasks.append(self._supervise("consumer", self._consume))
                 tasks.append(self._supervise("repair", partial(repair_held_keys, self.exits)))
-            tasks.append(self._supervise("timers", Timers(self.unit, self.handlers, self.name).run))
+            self.timers = Timers(self.unit, self.handlers, self.name)
+            self.unit.timer_set = self.timers.wake
+            tasks.append(self._supervise("timers", self.timers.run))
             tasks.extend(self._supervise(loop.__name__, partial(loop, self)) for loop in self.loops)
 
     async def _until_compared(self) -> None:
@@ -331,6 +334,15 @@ async def current_service(request: Request) -> Any:  # noqa: ANN401 - FastAPI ru
     return service
 
 
+class _Server(uvicorn.Server):
+    """Uvicorn's server, which otherwise looks ten times a second whether it is to stop."""
+
+    async def main_loop(self) -> None:
+        """Wait until it is to stop."""
+        while not await self.on_tick(0):  # noqa: ASYNC110 - the flag is set by a signal handler of uvicorn
+            await asyncio.sleep(0.25)
+
+
 async def serve(service: Service, parts: Sequence[Part] = PARTS) -> None:
     """Run a service until it is told to stop; then finish requests and batches at hand."""
     async with service.running(parts):
@@ -344,7 +356,7 @@ async def serve(service: Service, parts: Sequence[Part] = PARTS) -> None:
             proxy_headers=False,
             timeout_graceful_shutdown=10,
         )
-        server = uvicorn.Server(config)
+        server = _Server(config)
         serving = asyncio.create_task(server.serve())
         while not serving.done():
             if service.failure is not None:
@@ -372,7 +384,8 @@ def main(
     # What is loaded now lives as long as the process: the collector need not walk it again and again under load.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    # A batch at work is some 20,000 objects, freed at its end without the collector: it begins well above that.
+    gc.set_threshold(100_000, 20, 50)
     with contextlib.suppress(KeyboardInterrupt):
         uvloop.run(serve(service, parts))
     # Threads of client libraries may still wait for a broker that is away; everything of ours has been finished.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -17,11 +19,14 @@ from shared.runtime.work import Work
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.25
+# How long a timer that another process has set may be late. What this process sets wakes it.
+POLL_SECONDS = 1.0
 LIMIT = 100
+# What is due, and what becomes due before the next look.
 _DUE = """
-SELECT name, key, due_at, data, attempts FROM timer
-WHERE due_at <= (SELECT clock_timestamp() + shift FROM clock) AND name = ANY($1::text[]) ORDER BY due_at LIMIT $2
+SELECT t.name, t.key, t.due_at, t.data, t.attempts, extract(epoch FROM t.due_at - c.now)::float8 AS seconds
+FROM (SELECT clock_timestamp() + shift AS now FROM clock) AS c JOIN timer AS t ON t.due_at <= c.now + $3::interval
+WHERE t.name = ANY($1::text[]) ORDER BY t.due_at LIMIT $2
 """
 _TAKE = """
 DELETE FROM timer WHERE name = $1 AND key = $2 AND due_at = $3 RETURNING 1
@@ -41,23 +46,35 @@ class Timers:
         self._unit = unit
         self._handlers = handlers
         self._actor = Actor(name)
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look now: this process has set a timer that is due soon, or moved the clock."""
+        self._woken.set()
 
     async def run(self) -> None:
         """Fire timers until cancelled."""
         while True:
+            # Before the look: what is set during it is looked for again.
+            self._woken.clear()
             try:
-                fired = await self.fire_due()
+                pause = await self.fire_due()
             except (Unavailable, *INFRASTRUCTURE):
-                fired = 0
-            if fired < LIMIT:
-                await asyncio.sleep(POLL_SECONDS)
+                pause = POLL_SECONDS
+            with contextlib.suppress(TimeoutError):
+                # Not `wait_for`: in Python 3.11 it loses a cancellation that meets the event.
+                async with asyncio.timeout(pause):
+                    await self._woken.wait()
 
-    async def fire_due(self) -> int:
-        """Fire what is due now, at most LIMIT; return how many were found."""
+    async def fire_due(self) -> float:
+        """Fire what is due now, at most LIMIT; return after how many seconds to look again."""
         if not self._handlers.timers:
-            return 0
-        rows = await self._unit.pool.fetch(_DUE, list(self._handlers.timers), LIMIT)
+            return POLL_SECONDS
+        names, soon = list(self._handlers.timers), timedelta(seconds=POLL_SECONDS)
+        rows = await self._unit.pool.fetch(_DUE, names, LIMIT, soon)
         for row in rows:
+            if row["seconds"] > 0:
+                return float(row["seconds"])
             try:
                 await self._fire(row["name"], row["key"], row["due_at"], msgspec.json.decode(row["data"]))
             except (Unavailable, *INFRASTRUCTURE):
@@ -71,7 +88,7 @@ class Timers:
                 }
                 log.exception("timer failed", extra=extra)
                 await self._unit.pool.execute(_PUT_OFF, row["name"], row["key"], row["due_at"])
-        return len(rows)
+        return POLL_SECONDS if len(rows) < LIMIT else 0.0
 
     async def _fire(self, name: str, key: str, due_at: Any, data: dict[str, Any]) -> None:  # noqa: ANN401 - a timestamp
         handler = self._handlers.timers[name]

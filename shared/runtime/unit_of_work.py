@@ -12,6 +12,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 import asyncpg
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ATTEMPTS = 12
+# Whoever fires timers looks at least this often anyway.
+SOON = timedelta(seconds=1)
 _REMEMBER = "INSERT INTO command (id, fingerprint, answer) VALUES ($1, $2, $3)"
 
 
@@ -80,13 +83,14 @@ class UnitOfWork:
     """Runs functions in transactions of one service's database.
 
     `source` is the CloudEvents source of its events. `may_record` says whether events may be recorded at all: not before the
-    journal has been compared with the topics (see restoration).
+    journal has been compared with the topics (see restoration). `timer_set` is told that a timer was set that is due soon.
     """
 
     pool: asyncpg.Pool[asyncpg.Record]
     source: str
     relay: Relay
     may_record: Callable[[], bool] = lambda: True
+    timer_set: Callable[[], None] = lambda: None
 
     async def run(
         self,
@@ -156,6 +160,8 @@ class UnitOfWork:
                         self.relay.offer(work.recorded)
                 for callback in work.callbacks:
                     callback()
+                if work.timer_within(SOON):
+                    self.timer_set()
                 return answer
             except StartOver as more:
                 wanted |= more.args[0]

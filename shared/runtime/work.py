@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
@@ -255,6 +255,11 @@ class Work:
     def cancel_timer(self, name: str, key: str) -> None:
         """Cancel the timer of this name and key, if there is one."""
         self.timers[name, key] = Timer(name, key, None, {})
+
+    def timer_within(self, span: timedelta) -> bool:
+        """Say whether a timer was set that is due within this time from now."""
+        end = None if self._now is None else self._now + span
+        return any(t.due_at is not None and (end is None or t.due_at <= end) for t in self.timers.values())
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call this once committed. A crash may lose it, so it may only wake something that polls anyway."""

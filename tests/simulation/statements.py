@@ -360,9 +360,13 @@ async def resolve(t: Transaction, number: int, how: str) -> None:
 
 
 @knows(RUNTIME, timers._DUE)
-async def due(t: Transaction, names: Sequence[str], limit: int) -> list[Row]:
+async def due(t: Transaction, names: Sequence[str], limit: int, soon: timedelta) -> list[Row]:
     moment = t.now + t.database.shift
-    rows = [dict(r) for r in t.rows("timer") if r["due_at"] <= moment and r["name"] in names]
+    rows = [
+        dict(r) | {"seconds": (r["due_at"] - moment).total_seconds()}
+        for r in t.rows("timer")
+        if r["due_at"] <= moment + soon and r["name"] in names
+    ]
     return sorted(rows, key=lambda r: r["due_at"])[:limit]
 
 

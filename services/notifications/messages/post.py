@@ -59,7 +59,7 @@ _SENDING: set[asyncio.Task[None]] = set()
 AGAIN = frozenset({"behind"})
 # Rung when consent is owed something new, in this process.
 OWED = Bell()
-OWED_POLL = 0.5
+OWED_POLL = 1.0
 ABANDONED_POLL = 10.0
 
 
@@ -286,10 +286,16 @@ async def tell_outcomes(service: Service) -> None:
     with OWED.listening(ANY) as more:
         while True:
             more.clear()
-            due = await service.transact(_owed)
+            due = await _due(service)
             await asyncio.gather(*(_tell(service, row) for row in due))
             if not due:
                 await rung(more, OWED_POLL)
+
+
+async def _due(service: Service) -> list[Record]:
+    if not await service.pool.fetchval(rows.SOMETHING_OWED):
+        return []
+    return await service.transact(_owed)
 
 
 async def _owed(work: Work) -> list[Record]:

@@ -40,6 +40,11 @@ UPDATE message SET step = $2, channel = coalesce($3, channel), provider = coales
   outcome_due = CASE WHEN $6::text IS NULL THEN outcome_due ELSE $7 END, updated_at = $7
 WHERE message_id = $1
 """
+# Asked before a transaction is begun for it: on most looks there is nothing.
+SOMETHING_OWED = """
+SELECT EXISTS (SELECT FROM message
+  WHERE outcome_step = 'owed' AND outcome_due <= (SELECT clock_timestamp() + shift FROM clock))
+"""
 _OWED = """
 UPDATE message AS m SET outcome_due = $1 + interval '30 seconds', outcome_tries = outcome_tries + 1
 FROM (SELECT message_id FROM message WHERE outcome_step = 'owed' AND outcome_due <= $1

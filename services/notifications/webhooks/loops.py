@@ -25,7 +25,7 @@ from shared.runtime.work import Work
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 1.0
 TAKEN_AT_ONCE = 500
 SENT_AT_ONCE = 32
 
@@ -90,7 +90,7 @@ async def send_due(service: Service) -> None:
             try:
                 while True:
                     grown.clear()
-                    claimed = await service.transact(_claim, SENT_AT_ONCE - len(running))
+                    claimed = await _due(service, SENT_AT_ONCE - len(running))
                     for delivery in claimed:
                         running.add(asyncio.create_task(_deliver(service, readers, vault, delivery)))
                     await _until_something(running, grown, idle=not claimed)
@@ -115,6 +115,12 @@ async def _until_something(running: set[asyncio.Task[None]], grown: asyncio.Even
             log.warning(
                 "delivery could not be settled", extra={"error": type(error).__name__}, exc_info=error
             )
+
+
+async def _due(service: Service, places: int) -> list[Claimed]:
+    if not await service.pool.fetchval(rows.SOMETHING_DUE):
+        return []
+    return await service.transact(_claim, places)
 
 
 async def _claim(work: Work, places: int) -> list[Claimed]:

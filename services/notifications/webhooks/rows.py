@@ -49,6 +49,10 @@ UPDATE delivery AS d SET due_at = $2 FROM (
   FROM unnest($1::text[]) AS w(lane)) AS first
 WHERE d.lane = first.lane AND d.number = first.number AND d.state = 'pending' AND d.due_at = 'infinity'
 """
+# Asked before a transaction is begun for it: on most looks there is nothing.
+SOMETHING_DUE = """
+SELECT EXISTS (SELECT FROM delivery WHERE state = 'pending' AND due_at <= (SELECT clock_timestamp() + shift FROM clock))
+"""
 _CLAIM = """
 UPDATE delivery AS d SET due_at = $2, attempts = attempts + 1, updated_at = $1
 FROM (SELECT p.subscription_id, p.number FROM delivery AS p JOIN subscription AS s USING (subscription_id)
