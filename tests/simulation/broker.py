@@ -53,6 +53,8 @@ class Kafka:
         self.arrived = asyncio.Event()
         self.damaged = 0
         """How many of the next records lose what their reader needs: as by a bug in a proxy, or a foreign writer."""
+        self.damaged_topic = ""
+        """Only records of this topic; "": of any."""
         self._made = 0
 
     def make(self, name: str) -> Topic:
@@ -73,7 +75,7 @@ class Kafka:
         log = self.topics[topic].partitions[partition]
         for key, value, whole in records:
             headers = whole
-            if self.damaged:
+            if self.damaged and self.damaged_topic in {"", topic}:
                 self.damaged -= 1
                 headers = [(name, text) for name, text in whole if name != "ce_sequence"]
             log.append(Message(topic, partition, len(log), key, value, headers))

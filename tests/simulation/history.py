@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import time
 import zlib
 from collections.abc import Awaitable, Callable
@@ -38,11 +39,9 @@ from tests.simulation.cluster import Cluster, agency_caller, instead_of_the_worl
 from tests.simulation.database import UnknownStatement
 from tests.simulation.loop import Loop, Process, Stuck
 from tests.simulation.tally import Outcome
-from tests.simulation.witness import ATTEMPTS, Witness
+from tests.simulation.witness import ATTEMPTS, PEOPLE, Witness
 from tests.support.promise import Promise, Violation
 
-PEOPLE = {"a": "X", "b": "Y", "c": "X"}
-"""Each id, and the agency that allocation chooses for it."""
 AGENCIES = ("X", "Y")
 UNTOLD = {"permit.granted.v1", "permit.redeemed.v1", "permit.refused.v1"}
 ALL_DAY = Hours(start=Hours().start.replace(hour=0), until=Hours().until.replace(hour=23, minute=59))
@@ -152,6 +151,7 @@ class History:
             self._poison,
             self._jump,
             self._damage,
+            self._poison_a_gap,
             self._restore,
         ]
         for _ in range(self.random.randrange(6)):
@@ -195,6 +195,17 @@ class History:
     async def _damage(self) -> None:
         self._strike("damaged records", "the next records arrive damaged")
         self.cluster.kafka.damaged += self.random.choice([1, 2])
+
+    async def _poison_a_gap(self) -> None:
+        """What is fetched to close a gap cannot be handled either."""
+        self.cluster.kafka.damaged, self.cluster.kafka.damaged_topic = 1, "people"
+        self._strike("damaged records", "the next record about people arrives damaged")
+        events = {"person.linked.v1", "person.unlinked.v1", "person.held.v1", "person.hold_lifted.v1"}
+        self._strike("an event that cannot be handled", "consent can handle nothing about people for a while")
+        self.cluster.poisoned |= events
+        await asyncio.sleep(self.random.uniform(2, 6))
+        self.cluster.poisoned -= events
+        self.cluster.kafka.damaged_topic = ""
 
     async def _restore(self) -> None:
         """Consent's disk is lost, and a copy is put in its place.
@@ -284,8 +295,12 @@ class History:
         """Decide who is who, hold and lift, hand over, resolve."""
         people = sorted(PEOPLE)
         while True:
-            await asyncio.sleep(self.random.expovariate(1 / 1.0))
             one, other = self.random.sample(people, 2)
+            pause = self.random.expovariate(1 / 1.0)
+            if self.random.random() < 0.15:
+                await self._until_asked(one, pause)
+            else:
+                await asyncio.sleep(pause)
             kind = self.random.random()
             if kind < 0.35:
                 await self.at_intake(_link, one, other)
@@ -410,8 +425,12 @@ class History:
             await asyncio.sleep(self.random.uniform(0.2, 2))
 
     async def person(self, person: str) -> None:
-        """Withdraw, perhaps."""
-        await asyncio.sleep(self.random.uniform(1, ACTIVE))
+        """Withdraw, perhaps; sometimes just when somebody is about to be handed their details."""
+        moment = self.random.uniform(1, ACTIVE)
+        if self.random.random() < 0.4:
+            await self._until_asked(person, moment)
+        else:
+            await asyncio.sleep(moment)
         if self.random.random() < 0.5:
             return
         for _ in range(5):
@@ -423,6 +442,13 @@ class History:
                 if answer.status_code == 200:
                     return
             await asyncio.sleep(self.random.uniform(0.2, 2))
+
+    async def _until_asked(self, person: str, seconds: float) -> None:
+        """Wait until a release of this person is under way, at most so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.witness.asked[person].wait()
+            await asyncio.sleep(self.random.expovariate(1 / 0.02))
 
     # --- from the beginning to the end
 
@@ -462,10 +488,14 @@ class History:
         self.cluster.poisoned.clear()
         self.cluster.kafka.damaged = 0
         await self._restart_after_damage()
-        self.cluster.pass_time(timedelta(days=2))
         until = asyncio.get_running_loop().time() + BOUND
-        while self.witness.broken is None:
+        for second in itertools.count():
+            # Again and again: what was under way when the faults ended may begin something that has to expire.
+            if second % 20 == 0:
+                self.cluster.pass_time(timedelta(days=2))
             await asyncio.sleep(1)
+            if self.witness.broken is not None:
+                return
             await self._redrive()
             await self.resolve()
             left = self.witness.unsettled()

@@ -17,9 +17,11 @@ from services.consent.domain.state import PersonState
 from services.consent.handlers import PERSON as LEDGER
 from services.intake.core import PERSON
 from tests.simulation.cluster import Cluster
-from tests.simulation.database import Key, Row
+from tests.simulation.database import Database, Key, Row
 from tests.support.promise import Promise, Violation
 
+PEOPLE = {"a": "X", "b": "Y", "c": "X"}
+"""Each id, and the agency that allocation chooses for it."""
 ATTEMPTS = 3
 KNOWN = {"no_answer", "declined", "withdrew", "agreed"}
 STORY = 38
@@ -58,9 +60,13 @@ class Witness:
         self.passed: set[tuple[str, str]] = set()
         self.outcomes: dict[str, str] = {}
         self.broken: Violation | None = None
+        self.asked = {person: asyncio.Event() for person in PEOPLE}
+        """Set at the moment at which intake begins to release somebody's details."""
         self.restoring = False
         """Consent's database came back from a copy, and is not reconciled yet: its ledgers say nothing until then."""
         self._seen: set[str] = set()
+        self._recorded: dict[str, str] = {}
+        """The outcome of each permit as consent had it before its disk was lost."""
         cluster.intake.watchers.append(self._intake)
         cluster.consent.watchers.append(self._consent)
 
@@ -103,8 +109,13 @@ class Witness:
         for (table, _), row in written.items():
             if row is None:
                 continue
+            if table == "inbox":
+                self._held(self.cluster.intake, row)
             if table == "release" and row["state"] == "handed_out" and row["permit"] not in self.handed:
                 self._handed(row)
+            elif table == "release" and row["state"] == "asked":
+                self.asked[row["person"]].set()
+                self.asked[row["person"]] = asyncio.Event()
             elif table == "withdrawal" and row["state"] == "in_force":
                 self._answered(row)
             elif table == "journal":
@@ -144,6 +155,8 @@ class Witness:
         return bool(h.contacts) or (not h.resting and self.cluster.now < h.use_by)
 
     def _outcome(self, permit: str) -> str | None:
+        if self.restoring:
+            return self._recorded.get(permit)
         row = self.cluster.consent.tables["permit"].rows.get((permit,))
         return row["outcome"] if row else None
 
@@ -176,8 +189,12 @@ class Witness:
                     self._told(row)
             elif table == "permit" and row["status"] == "granted":
                 self._granted(row)
+            elif table == "permit" and row["outcome"] and not self.restoring:
+                self._recorded[key[0]] = row["outcome"]
             elif table == "waiting":
                 self._delivered(row)
+            elif table == "inbox":
+                self._held(self.cluster.consent, row)
             if table == "stream" and key[0] == "person":
                 touched.add(key[1])
         if self.restoring and self._is_reconciled():
@@ -251,6 +268,24 @@ class Witness:
             late = not any(hold.id == data["hold"] for hold in ledger.holds)
         if late:
             self.fail(Promise.N6, f"{kind} of {row['key']} was delivered, and is not in force")
+
+    def _held(self, database: Database, row: Row) -> None:
+        """A key is held as long as an event of it is parked or waits: only by that do permits and repairs know of it."""
+        if row["held"]:
+            return
+        left = [
+            other
+            for table in ("waiting", "quarantine")
+            for other in database.tables[table].rows.values()
+            if (other["topic"], other["key"]) == (row["topic"], row["key"])
+            and other["sequence"] > row["sequence"]
+            and other.get("resolved") is None
+        ]
+        if left:
+            self.fail(
+                Promise.N8,
+                f"{database.name} lets go of {row['key']}, and #{left[0]['sequence']} is not applied",
+            )
 
     def _ledgers(self, person: str) -> None:
         group = sorted(self.linked_at_consent(person))
