@@ -9,10 +9,11 @@ import itertools
 import random
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.local.place import Place
-from tests.faults.crew import Crew
+from tests.faults.crew import Crew, OutOfWorkers
 from tests.faults.faults import FAULTS
 from tests.faults.tally import Result, Tally
 from tests.faults.worker import label
@@ -40,6 +41,17 @@ def plan(*, long: bool, seed: int) -> list[tuple[str, ...]]:
     if not long:
         return [one for both in zip(alone, pairs, strict=False) for one in both]
     return [*alone, *pairs[: LONG_HISTORIES - len(alone)]]
+
+
+@contextlib.contextmanager
+def finishing() -> Iterator[None]:
+    """Go on to the table, whatever ends the work."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("\nstopped")
+    except OutOfWorkers as error:
+        say(f"\n{error}")
 
 
 async def run(
@@ -105,7 +117,7 @@ def main() -> int:
         else plan(long=asked.long, seed=1 if asked.long else seed)
     )
     minutes = asked.minutes or (1e6 if asked.long else 9.0)
-    with contextlib.suppress(KeyboardInterrupt):
+    with finishing():
         asyncio.run(
             run(
                 plans,

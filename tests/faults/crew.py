@@ -20,6 +20,10 @@ LINE = 64 * 1024 * 1024
 END = 60.0
 
 
+class OutOfWorkers(Exception):
+    """Workers ended by themselves too often; the text says which."""
+
+
 class Crew:
     """`following` gives the next piece of work, or None; `done` is told of each with its answer."""
 
@@ -35,8 +39,12 @@ class Crew:
         self._done = done
 
     async def work(self, workers: int, seed: int) -> None:
-        """Work until nothing follows."""
-        await asyncio.gather(*(self._one(seed + APART * number) for number in range(workers)))
+        """Work until nothing follows. Raises OutOfWorkers when all have ended, if one of them has too often."""
+        ended = await asyncio.gather(
+            *(self._one(seed + APART * number) for number in range(workers)), return_exceptions=True
+        )
+        for error in filter(None, ended):
+            raise error
 
     async def _one(self, seed: int) -> None:
         asked = self._following()
@@ -44,7 +52,7 @@ class Crew:
             if asked is None:
                 return
             asked = await self._until_it_ends(asked, seed)
-        raise RuntimeError(f"{self._module} has ended by itself {REPLACED} times: see what it said")
+        raise OutOfWorkers(f"{self._module} has ended by itself {REPLACED} times: see what it said")
 
     async def _until_it_ends(self, asked: Any, seed: int) -> Any:
         """Give work to one process; return what it left undone, if it ended by itself."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import sys
 import time
 from dataclasses import dataclass, field
@@ -21,14 +20,14 @@ from typing import Any
 import msgspec
 
 from deploy.local.place import Place
-from tests.faults.__main__ import SLOW, say
+from tests.faults.__main__ import SLOW, finishing, say
 from tests.faults.crew import Crew
 from tests.faults.declared import declared
 from tests.faults.tally import Result, Tally
 from tests.support.fleet import SERVICES
 
 # Nobody has died at a new point in so many histories: what is left is not passed while armed, and is named as not covered.
-IN_VAIN = 12
+IN_VAIN = 6
 
 
 @dataclass
@@ -134,7 +133,7 @@ def main() -> int:
     coverage = Coverage.read(kept)
     coverage.in_vain = 0
     seed = 7 + len(coverage.tally.done)
-    with contextlib.suppress(KeyboardInterrupt):
+    with finishing():
         asyncio.run(run(coverage, kept, time.monotonic() + asked.minutes * 60, seed, asked.stacks))
     coverage.report()
     for story in coverage.tally.stories:
