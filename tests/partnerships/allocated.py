@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from tests.e2e.conftest import LONDON
 from tests.e2e.steps import status
 from tests.partnerships.play import EVERY, SECONDS, Play, listed, step
 from tests.support.running import until
@@ -126,7 +126,7 @@ async def asked(play: Play, said: Any) -> None:
 @step
 async def due_within_days(play: Play, said: Mapping[str, int]) -> None:
     """Each question of a kind has to be answered in time: not at once, and not later than that."""
-    today = datetime.now(LONDON).date()
+    today = datetime.now(ZoneInfo("Europe/London")).date()
     checks = [check for check in await play.cases[0].checks() if check["kind"] in said]
     assert checks, "nothing is asked"
     for check in checks:
