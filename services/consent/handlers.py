@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from services.consent import store
-from services.consent.domain import cases, leads, outcomes, people, permits
+from services.consent.domain import cases, coming_of_age, leads, outcomes, people, permits
 from services.consent.domain.decision import Decision, Situation
 from services.consent.domain.evolve import evolve
 from services.consent.domain.facts import Context, Paused
@@ -118,10 +118,18 @@ def _referred_keys(e: Envelope) -> Iterable[Ref]:
     return (PERSON, e.subject), (CASE, data.case)
 
 
+async def _lock_voices(work: Work, person: str, safety: people_events.Safety) -> None:
+    """Lock who is spoken to for somebody who comes of age by this."""
+    state = work.state(PERSON, person)
+    if coming_of_age.is_news(state, safety):
+        await work.lock(*everyone(*coming_of_age.voices(state)))
+
+
 @handlers.event(people_events.PersonReferred, locks=_referred_keys)
 async def person_referred(work: Work, e: Envelope) -> None:
     """A referral names a person."""
     data: people_events.PersonReferred = e.data  # type: ignore[assignment]
+    await _lock_voices(work, e.subject, data.safety)
     carry_out(work, people.referred(situation(work), e.subject, data, Context(work.now)))
 
 
@@ -129,6 +137,7 @@ async def person_referred(work: Work, e: Envelope) -> None:
 async def person_changed(work: Work, e: Envelope) -> None:
     """How a person may safely be contacted has changed."""
     data: people_events.PersonChanged = e.data  # type: ignore[assignment]
+    await _lock_voices(work, e.subject, data.safety)
     carry_out(work, people.changed(situation(work), e.subject, data))
 
 
@@ -186,6 +195,9 @@ def _proposed_keys(e: Envelope) -> Iterable[Ref]:
 async def case_proposed(work: Work, e: Envelope) -> None:
     """A claim: decided party by party, in one transaction, under the people's locks."""
     data: case_events.CaseProposed = e.data  # type: ignore[assignment]
+    grown = [work.state(PERSON, lead.party) for lead in data.leads if lead.of_age]
+    if grown:
+        await work.lock(*everyone(*{contact for state in grown for contact in coming_of_age.voices(state)}))
     decision = leads.claim(situation(work), e.subject, data, e.time, Context(work.now))
     if any(event.reason == "led_elsewhere" for _, event in decision.told(own.LeadRefused)):
         # Another agency leads, unless one of the two has succeeded the other: rare, so it is looked up only now.

@@ -257,11 +257,16 @@ def party_fact(
 
 
 def of_age(facts: ReferralFacts, person: str) -> ReferralFacts:
-    """Return the facts on the day on which this person turns eighteen. Who comes of age next is not known here."""
+    """Return the facts on the day on which this person turns eighteen. Who comes of age next is not known here.
+
+    Whoever was to be spoken to for the child is so no longer, in referrals too that do not tell the age.
+    """
     young = ("under_10", "10_to_17")
     parties = tuple(
-        msgspec.structs.replace(party, age_band="18_to_24")
-        if party.person == person and party.age_band in young
+        msgspec.structs.replace(
+            party, contact_persons=(), age_band="18_to_24" if party.age_band in young else party.age_band
+        )
+        if party.person == person and party.age_band in (*young, None)
         else party
         for party in facts.parties
     )
@@ -269,6 +274,20 @@ def of_age(facts: ReferralFacts, person: str) -> ReferralFacts:
         return facts
     deadlines = msgspec.structs.replace(facts.deadlines, turns_18=None)
     return msgspec.structs.replace(facts, parties=parties, deadlines=deadlines)
+
+
+def outgrown(contact: ContactPerson, party: Party, received: date, today: date) -> bool:
+    """Say whether a parent was named for a child who has come of age since the referral was received.
+
+    A later version of it mostly repeats what the first one said. Whoever is named for an adult, by a referral about an adult
+    or in another capacity, is named on a ground of their own.
+    """
+    born = known_birth_date(party.date_of_birth, today)
+    return (
+        contact.relation in ("parent", "guardian")
+        and born is not None
+        and received < birthday(born, ADULT) <= today
+    )
 
 
 def coming_of_age(births: Iterable[str | None], today: date) -> date | None:

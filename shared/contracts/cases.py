@@ -23,7 +23,10 @@ CheckKind = Literal[
 
 
 class ProposedLead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The lead proposed for one party. `person` is who is spoken to: the party, or its contact person."""
+    """The lead proposed for one party. `person` is who is spoken to: the party, or its contact person.
+
+    `of_age`: the party has come of age and is spoken to itself; whoever was spoken to for it is so no longer.
+    """
 
     party: str
     person: str
@@ -31,6 +34,7 @@ class ProposedLead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     agency: str
     worker: str | None = None
     team: str | None = None
+    of_age: bool = False
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

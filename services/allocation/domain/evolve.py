@@ -77,6 +77,13 @@ class Placed(Note):
 
 
 @dataclass(frozen=True)
+class OfAge(Note):
+    """A party has come of age: it is spoken to itself."""
+
+    party: str
+
+
+@dataclass(frozen=True)
 class Cleared(Note):
     """Parties may be approached (or, `cleared` False, may not after all until their checks are answered)."""
 
@@ -244,6 +251,9 @@ def _proposed(state: CaseState, event: CaseProposed) -> CaseState:
             reason=None,
         )
     incident = state.incident or event.incident
+    if any(lead.of_age for lead in event.leads):
+        # Who leads stays as it was: what the case waits for is not answered by it.
+        return replace(state, parties=parties, claims=state.claims + 1)
     return replace(
         state, incident=incident, parties=parties, claims=state.claims + 1, undecided=None, queued_for=None
     )
@@ -337,6 +347,8 @@ _EVOLVE: dict[type[Any], Callable[[CaseState, Any], CaseState]] = {
     Placed: _placed,
     Cleared: _cleared,
     Answered: lambda s, n: _party(s, n.party, answer=n.answer),
+    # What a contact person answered was that one's answer.
+    OfAge: lambda s, n: _party(s, n.party, person=n.party, answer=None),
     Asked: lambda s, n: replace(s, checks={**s.checks, n.check: n.asked}),
     PauseSet: lambda s, n: replace(s, pauses={**s.pauses, n.by: n.pause}, paused=s.paused + 1),
     PauseLifted: lambda s, n: replace(s, pauses={k: v for k, v in s.pauses.items() if k != n.by}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.allocation.domain import cases
+from services.allocation.domain import cases, coming_of_age
 from services.allocation.domain.evolve import Story
 from services.allocation.handlers.carry import CASE, carry_on
 from services.allocation.store import rows
@@ -31,7 +31,9 @@ async def referral_known(work: Work, event: Envelope) -> None:
     """A referral, or a later version of one: policy is asked about the case as it is now."""
     data: referrals.ReferralReceived = event.data  # type: ignore[assignment]
     story = Story(work.state(CASE, event.subject))
+    before = story.state.referrals.get(data.facts.referral)
     if cases.referral(story, data.facts, data.facts.received_at):
+        coming_of_age.follow(story, event.subject, before, data.facts)
         rows.stage_fact(
             work, event.subject, "referral", data.facts.referral, data.facts.agency, data.facts.stage
         )

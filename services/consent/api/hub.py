@@ -162,7 +162,7 @@ async def _resolve(work: Work, permit: str, body: Resolution, version: int, call
     row = await store.permit_of(work, permit)
     if row is None:
         raise not_found("attempt")
-    await lock_circle(work, [row.person])
+    await lock_circle(work, [row.person, row.party])
     row = await store.permit_of(work, permit)
     if row is None or not row.unresolved:
         raise not_found("attempt")

@@ -229,7 +229,7 @@ async def _report(
     row = await store.permit_of(work, permit)
     if row is None:
         raise not_found("attempt")
-    await lock_circle(work, [row.person])
+    await lock_circle(work, [row.person, row.party])
     context = await plain_context(work)
     row = await store.permit_of(work, permit)
     if row is None or (holder is not None and current(row.agency, context.successors) != holder):

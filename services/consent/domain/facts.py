@@ -68,6 +68,21 @@ class Unlinked:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnVoice:
+    """This id is spoken to itself in a case from now on: it has no contact person there any more."""
+
+    case: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeaksNoMore:
+    """This id is spoken to for that party in a case no longer."""
+
+    case: str
+    party: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerNamed:
     """The lead agency has named the worker who speaks to this person."""
 
@@ -109,7 +124,7 @@ class Closed:
     reason: str
 
 
-Fact = Named | Cleared | CaseOver | Linked | Unlinked | WorkerNamed
+Fact = Named | Cleared | CaseOver | Linked | Unlinked | OwnVoice | SpeaksNoMore | WorkerNamed
 CaseFact = Joined | Paused | Resumed | Closed
 
 

@@ -24,7 +24,10 @@ from shared.contracts.people import AgreementFact
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """An answer on its way into the ledgers. `wide`: it is about everything that the person could be asked about now."""
+    """An answer on its way into the ledgers. `wide`: it is about everything that the person could be asked about now.
+
+    `party`: for whom the person was spoken to, which may have come of age while the attempt was in flight.
+    """
 
     person: str
     case: str
@@ -34,6 +37,7 @@ class _Answered:
     wide: bool
     not_before: date | None = None
     agreement: AgreementFact | None = None
+    party: str | None = None
 
 
 def report(at: Situation, command: Report, context: Context) -> Decision:  # noqa: PLR0911 - one for each way to refuse
@@ -158,6 +162,7 @@ def _follow(d: Decision, command: Report | Resolve, attempt: Attempted, context:
         wide,
         command.not_before,
         command.agreement,
+        attempt.party,
     )
     if outcome != "withdrew":
         take_in(d, given, context)
@@ -167,6 +172,11 @@ def _follow(d: Decision, command: Report | Resolve, attempt: Attempted, context:
     cases = () if everything else tuple(sorted({case for _, case in concerned(d, given)}))
     withdrawal = Withdraw(command.permit, (command.person,), cases, "person", attempt.agency)
     withdraw_into(d, withdrawal)
+    for key in set(d.group(attempt.party)).difference(d.group(command.person)):
+        # Said for somebody who has come of age since the attempt began: it holds until they ask for something else.
+        part = find(d.person(key).parts, attempt.case)
+        if part is not None and part.closed is None:
+            d.tell(key, StandingTightened(level="case", standing="closed", reason="withdrawn", case=part.id))
 
 
 def take_in(d: Decision, given: _Answered, context: Context) -> None:
@@ -215,6 +225,8 @@ def concerned(d: Decision, given: _Answered) -> list[tuple[str, str]]:
     cases = {given.case}
     spoken_for: set[tuple[str, str]] = set()
     ids = d.group(given.person)
+    if given.party is not None and given.party not in ids:
+        spoken_for |= {(member, given.case) for member in d.group(given.party)}
     for key in ids:
         for part in d.person(key).parts:
             if part.over or part.closed or (part.id != given.case and not given.wide):

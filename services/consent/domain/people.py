@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from services.consent.domain.coming_of_age import come_of_age, is_news
 from services.consent.domain.decision import Decision, Situation
 from services.consent.domain.facts import Context, Joined, Linked, Unlinked
 from services.consent.domain.leads import end, reached_by
@@ -35,6 +36,9 @@ def referred(at: Situation, person: str, event: PersonReferred, context: Context
     d = Decision(at)
     before = find(d.person(person).parts, event.case)
     heard = before.heard if before else ()
+    if is_news(d.person(person), event.safety):
+        # First, so that whom this very referral names for an adult is spoken to for them.
+        come_of_age(d, person)
     d.note(person, event)
     d.note_case(event.case, Joined(person, event.role))
     if event.continues:
@@ -88,8 +92,10 @@ def _prior(d: Decision, person: str, case: str, prior: PriorContact, context: Co
 
 
 def changed(at: Situation, person: str, event: PersonChanged) -> Decision:
-    """Take in how a person may safely be contacted now."""
+    """Take in how a person may safely be contacted now. Whoever has come of age is spoken to themselves."""
     d = Decision(at)
+    if is_news(d.person(person), event.safety):
+        come_of_age(d, person)
     d.note(person, event)
     return d
 

@@ -14,8 +14,10 @@ from services.consent.domain.facts import (
     Joined,
     Linked,
     Named,
+    OwnVoice,
     Paused,
     Resumed,
+    SpeaksNoMore,
     Unlinked,
     WorkerNamed,
 )
@@ -120,6 +122,24 @@ def _case_again(state: PersonState, e: CaseAgain) -> PersonState:
     return replace(state, parts=put(state.parts, replace(part, over=False))) if part else state
 
 
+def _own_voice(state: PersonState, e: OwnVoice) -> PersonState:
+    part = find(state.parts, e.case)
+    return replace(state, parts=put(state.parts, replace(part, contact_persons=()))) if part else state
+
+
+def _speaks_no_more(state: PersonState, e: SpeaksNoMore) -> PersonState:
+    part = find(state.parts, e.case)
+    if part is not None:
+        left = tuple(party for party in part.speaks_for if party != e.party)
+        # Whoever was in the case for that party alone is in it no longer.
+        over = part.over or (part.role == "contact" and not left)
+        state = replace(state, parts=put(state.parts, replace(part, speaks_for=left, over=over)))
+    if state.lead is None:
+        return state
+    covers = tuple(pair for pair in state.lead.covers if pair != (e.case, e.party))
+    return replace(state, lead=replace(state.lead, covers=covers))
+
+
 def _worker_named(state: PersonState, e: WorkerNamed) -> PersonState:
     return replace(state, lead=replace(state.lead, worker=e.worker)) if state.lead else state
 
@@ -136,6 +156,8 @@ TAKEN_IN: dict[type, Callable[[PersonState, Any], PersonState]] = {
     Cleared: _cleared,
     CaseOver: _case_over,
     CaseAgain: _case_again,
+    OwnVoice: _own_voice,
+    SpeaksNoMore: _speaks_no_more,
     WorkerNamed: _worker_named,
 }
 

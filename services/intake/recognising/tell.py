@@ -14,7 +14,7 @@ from services.intake.crypto import Keyring
 from services.intake.recognising.cases import Cases, Place
 from services.intake.recognising.load import Pending, Someone, seal_record
 from services.intake.recognising.people import Crowd
-from services.intake.referral import Party
+from services.intake.referral import ContactPerson, Party
 from services.intake.store.matching import Result
 from shared.contracts.envelope import Actor
 from shared.contracts.people import PersonReferred, Safety
@@ -89,7 +89,7 @@ class Teller:
         parties = []
         for position in place.positions:
             one = pending.party(position)
-            contacts = [c.person for c in pending.contacts(position)]
+            contacts = [c.person for c in pending.contacts(position) if not self._outgrown(pending, c)]
             assert isinstance(one.human, Party)  # noqa: S101 - contacts are not at party()
             fact = facts.party_fact(pending.referral, one.human, one.person, contacts, self._today)
             parties.append(msgspec.structs.replace(fact, position=position))
@@ -155,10 +155,18 @@ class Teller:
         speaking: dict[str, tuple[Someone, list[str]]] = {}
         for position in place.positions:
             for contact in pending.contacts(position):
-                speaking.setdefault(contact.person, (contact, []))[1].append(pending.party(position).person)
+                parties = speaking.setdefault(contact.person, (contact, []))[1]
+                if not self._outgrown(pending, contact):
+                    parties.append(pending.party(position).person)
         for person, (contact, parties) in speaking.items():
             self._refer(pending, place.case, incident, contact, said, other_safety, speaks_for=parties)
             self.rows.speaks |= {(person, party) for party in parties}
+
+    def _outgrown(self, pending: Pending, contact: Someone) -> bool:
+        party = pending.referral.parties[contact.position]
+        human = contact.human
+        received = local_day(pending.due.received_at)
+        return isinstance(human, ContactPerson) and facts.outgrown(human, party, received, self._today)
 
     def _file(self, pending: Pending, place: Place, current: ReferralFacts) -> None:
         before = pending.cases.get(place.positions[0])

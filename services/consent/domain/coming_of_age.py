@@ -1,0 +1,48 @@
+"""A person comes of age: from now on they are spoken to themselves, and whoever was spoken to for them is so no longer.
+
+Both are restrictions, and take effect with intake's word. The lead for the person is another thing: allocation claims it for
+the agency that led through the contact person. What that one refused on the child's behalf was recorded in the child's own
+ledger when it was said, and stays there until the person asks to take part after all.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.consent.domain.decision import Decision
+from services.consent.domain.facts import OwnVoice, SpeaksNoMore
+from services.consent.domain.state import PersonState
+from shared.contracts.consent import LeadEnded
+from shared.contracts.people import Safety
+
+OF_AGE: Final = "came_of_age"
+
+
+def is_news(state: PersonState, safety: Safety) -> bool:
+    """Say whether intake knows this person as an adult from now on, whom it knew as a child."""
+    return state.safety.minor and not safety.minor
+
+
+def voices(state: PersonState) -> set[str]:
+    """Return who is spoken to for this person: they have to be locked before it comes of age."""
+    return {contact for part in state.parts for contact in part.contact_persons}
+
+
+def come_of_age(d: Decision, person: str, case: str | None = None) -> None:
+    """Let nobody be spoken to for this person any more, in one case or in all."""
+    for part in d.person(person).parts:
+        if case in {None, part.id}:
+            for contact in part.contact_persons:
+                _speaks_no_more(d, contact, part.id, person)
+            d.note(person, OwnVoice(part.id))
+
+
+def _speaks_no_more(d: Decision, contact: str, case: str, party: str) -> None:
+    for key in d.group(contact):
+        state = d.person(key)
+        if state.permit is not None and (state.permit.case, state.permit.party) == (case, party):
+            d.revoke((key,), OF_AGE)  # what was redeemed before ends by its outcome, as always
+        d.note(key, SpeaksNoMore(case, party))
+        lead = d.person(key).lead
+        if state.lead is not None and lead is not None and state.lead.covers and not lead.covers:
+            d.tell(key, LeadEnded(agency=lead.agency, reason=OF_AGE, cases=state.lead.cases))
