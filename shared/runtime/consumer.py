@@ -269,7 +269,8 @@ class Consumer(ConsumerRebalanceListener):
                 if mine:
                     await consumer.commit(mine)
                 await self._none_is_left_out(consumer)
-                ends = await consumer.end_offsets(list(consumer.assignment()))
+                # Of every partition, whoever has it: whether a restored service has caught up is no question of one's share.
+                ends = await consumer.end_offsets(self._everywhere(consumer))
                 self.lag = {}
                 for tp, end in ends.items():
                     topic = self._broker.own(tp.topic)
@@ -277,12 +278,16 @@ class Consumer(ConsumerRebalanceListener):
             except (KafkaError, KafkaException, asyncpg.PostgresError, *INFRASTRUCTURE):
                 continue
 
+    def _everywhere(self, consumer: AIOKafkaConsumer) -> list[TopicPartition]:
+        """Return every partition of what is consumed."""
+        topics = [self._broker.topic(t) for t in self._topics]
+        return [TopicPartition(t, p) for t in topics for p in sorted(consumer.partitions_for_topic(t) or ())]
+
     async def _none_is_left_out(self, consumer: AIOKafkaConsumer) -> None:
         """Begin anew, as a new member, if partitions belong to nobody: their events would wait for ever."""
-        assigned = {(tp.topic, tp.partition) for tp in consumer.assignment()}
         topics = [self._broker.topic(t) for t in self._topics]
-        wanted = {(t, p) for t in topics for p in consumer.partitions_for_topic(t) or ()}
-        if (not wanted or wanted - assigned) and not await self._covered(self._group, topics):
+        wanted = set(self._everywhere(consumer))
+        if (not wanted or wanted - consumer.assignment()) and not await self._covered(self._group, topics):
             self._astray = Unavailable("partitions belong to nobody")
 
 

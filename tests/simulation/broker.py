@@ -212,7 +212,9 @@ class Consumer:
 
     async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         await self.kafka.chance.wait(LATENCY)
-        return {tp: len(self._log(tp)) for tp in partitions}
+        if any(tp.topic not in self.kafka.topics for tp in partitions):
+            raise KafkaConnectionError
+        return {tp: len(self.kafka.topics[tp.topic].partitions[tp.partition]) for tp in partitions}
 
     async def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         return dict.fromkeys(partitions, 0)
