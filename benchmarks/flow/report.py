@@ -144,6 +144,8 @@ async def _phase(result: Result, run: Run, name: str, count: int, **how: Any) ->
     console.print(
         f"    {figures.microseconds:.0f} µs each, {figures.rate:.0f}/s, {said}, load {figures.load:.1f}"
     )
+    if not figures.equal:
+        console.print(f"    [red]waiting somewhere: {await run.left() or 'nothing'}[/]")
     result.phases.append(figures)
     return figures
 
@@ -190,9 +192,17 @@ async def _stored(run: Run, people: int, result: Result) -> None:
         console.print(
             f"    stored {people - 2 * left} of {people} people, {figures.microseconds:.0f} µs a referral"
         )
-        if not figures.settled:
+        if not figures.equal:
+            console.print(
+                f"    [red]counts differ: {figures.stages}; waiting: {await run.left() or 'nothing'}[/]"
+            )
             result.phases.append(figures)
             return
+    joined, held = await run.alike()
+    console.print(
+        f"    of all these strangers {joined} were taken for others, {held} held for a person to decide"
+    )
+    result.machine |= {"taken_for_others": joined, "held": held}
     journal = 0
     for pool in run.stack.pools.values():
         journal += await pool.fetchval("SELECT count(*) FROM journal")
