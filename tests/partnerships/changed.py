@@ -239,3 +239,21 @@ async def is_succeeded(play: Play, said: Mapping[str, Any]) -> None:
     play.leads = {
         key: said["by"] if agency == said["agency"] else agency for key, agency in play.leads.items()
     }
+
+
+@step
+async def comes_of_age(play: Play, said: str) -> None:
+    """Who was asked through a parent (there was a permit for that) is spoken to themselves, by the same lead."""
+    lead, before = play.leads[said], play.permits[said]
+
+    def grown(seen: Mapping[str, Any]) -> bool:
+        return any(
+            (one["party"], one["person"], one["place"]) == (before["person"], before["person"], "led")
+            and one["agency"] == lead
+            for one in seen.get("parties", [])
+        )
+
+    await play.when(grown, f"{said} is spoken to themselves, led by {lead}", play.case_of(said))
+    parent = {"contact_person": before["contact_person"], "channel": "phone"}
+    await play.case_of(said).refused(lead, before["person"], "no-lead", "not-lead", **parent)
+    del play.cast.parties[said]["contact_person"]
