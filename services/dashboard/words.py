@@ -38,6 +38,7 @@ LEVELS: Final[Mapping[str, str]] = {
     "same_district": "the same district",
     "same_area": "the same area",
     "elsewhere": "elsewhere",
+    "one_name_at_home": "one name at one home",
     "one_surname_at_home": "one surname at one home",
     "same_mailbox": "the same mailbox, other provider",
     "same_and_different": "one the same, one different",
