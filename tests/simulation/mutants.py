@@ -21,21 +21,25 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Bug:
-    """One bug: in `module` the text `old`, which occurs once, becomes `new`."""
+    """One bug: in `module` the text `old`, which occurs once, becomes `new`; `also`: further such, where two walls hold."""
 
     name: str
     what: str
     module: str
     old: str
     new: str
+    also: tuple[tuple[str, str, str], ...] = ()
 
-    def source(self) -> str:
-        """Return the source with the bug. Raises ValueError if it does not fit any more."""
-        text = ROOT.joinpath(*self.module.split(".")).with_suffix(".py").read_text()
-        if text.count(self.old) != 1:
-            message = f"{self.name}: the text to replace occurs {text.count(self.old)} times in {self.module}"
-            raise ValueError(message)
-        return text.replace(self.old, self.new)
+    def sources(self) -> dict[str, str]:
+        """Return each module's source with the bug. Raises ValueError if it does not fit any more."""
+        found: dict[str, str] = {}
+        for module, old, new in ((self.module, self.old, self.new), *self.also):
+            text = found.get(module) or ROOT.joinpath(*module.split(".")).with_suffix(".py").read_text()
+            if text.count(old) != 1:
+                message = f"{self.name}: the text to replace occurs {text.count(old)} times in {module}"
+                raise ValueError(message)
+            found[module] = text.replace(old, new)
+        return found
 
 
 WORK, UNIT, SAVING, INBOX = (
@@ -45,6 +49,7 @@ WORK, UNIT, SAVING, INBOX = (
     "shared.runtime.inbox",
 )
 OUTBOX, CONSUMER, QUARANTINE = "shared.runtime.outbox", "shared.runtime.consumer", "shared.runtime.quarantine"
+RELEASES = "services.intake.domain.releases"
 RELEASING, WITHDRAWING, PERMITS = (
     "services.intake.releasing",
     "services.intake.withdrawing",
@@ -68,7 +73,8 @@ BUGS: tuple[Bug, ...] = (
     Bug("commit_before_inbox", "a consumer's progress is not saved with its effects", CONSUMER,
         "consumed=lambda: consumed, label=label)", "label=label)"),
     Bug("jumps_are_applied", "an event is applied although one before it is missing", INBOX,
-        "elif event.sequence == key.sequence + 1 and (", "elif event.sequence > key.sequence and ("),
+        "elif event.sequence == key.sequence + 1 and (", "elif event.sequence > key.sequence and (",
+        ((INBOX, "event.previous != key.event_id:", "False:"),)),
     Bug("duplicates_are_applied", "an event that was applied is applied again", INBOX,
         "        if event.sequence <= key.sequence:\n", "        if False:\n"),
     Bug("restrictions_wait", "a restriction behind a parked event waits with the others", INBOX,
@@ -105,15 +111,14 @@ BUGS: tuple[Bug, ...] = (
     Bug("third_step_without_look", "intake hands out without looking again", "services.intake.domain.releases",
         "    return withdrawn or late or set", "    return False and set"),
     Bug("withdrawal_not_stored_first", "a recorded withdrawal does not refuse releases", "services.intake.domain.releases",
-        "    if withdrawn or any(", "    if any("),
+        "    if withdrawn or any(", "    if any(",
+        ((RELEASES, "    return withdrawn or late or set", "    return late or set"),)),
     Bug("withdrawal_tried_once", "a withdrawal that consent has not answered is not repeated", WITHDRAWING,
         "        for one in await intake.transact(store.due):\n", "        for one in []:\n"),
     Bug("withdrawal_of_one_id", "a withdrawal goes to consent without the ids it is known under", WITHDRAWING,
         "[one for one in bound if one != known.person]", "[]"),
     Bug("not_made_never_told", "consent is not told of releases that were given up", RELEASING,
         '            await _tell_not_made(intake, row["permit"], row["fence"])\n', "            pass\n"),
-    Bug("unavailable_is_certain", "an answer that never came is taken for a refusal", RELEASING,
-        "        if error.nothing_done:\n", "        if True:\n"),
     Bug("release_replayed", "a release that was handed out is handed out again", "services.intake.domain.releases",
         '    "asked": ("refused",),', '    "asked": ("refused", "handed_out", "asked", "given_up"),'),
     Bug("given_up_is_handed_out", "a release that was given up is handed out by the slow try",
@@ -121,8 +126,9 @@ BUGS: tuple[Bug, ...] = (
     Bug("permit_timer_frees", "the timer of a permit frees it though it was redeemed", "services.consent.domain.permits",
         "live.id == permit and not live.redeemed and context.now >= live.expires",
         "live.id == permit and context.now >= live.expires"),
-    Bug("redeem_without_fence", "a permit is redeemed by anybody who knows its id", "services.consent.domain.permits",
-        '    if permit.redeemed:\n        return d.refuse("already_redeemed")\n    if context.now', "    if context.now"),
+    Bug("redeemed_twice", "a permit is redeemed twice (and its release asked for twice)", "services.consent.domain.permits",
+        '    if permit.redeemed:\n        return d.refuse("already_redeemed")\n    if context.now', "    if context.now",
+        ((RELEASES, '    "asked": ("refused",),', '    "asked": ("refused", "handed_out", "asked"),'),)),
     Bug("parked_is_granted", "a permit is granted while an event of the person is parked", "services.consent.api.answers",
         "    parked = bool(", "    parked = False and bool("),
     Bug("link_leaves_permits", "a link revokes nothing", "services.consent.domain.people",
@@ -145,24 +151,24 @@ BUGS: tuple[Bug, ...] = (
 
 class _Planter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def __init__(self, bug: Bug) -> None:
-        self._bug = bug
+        self._sources = bug.sources()
 
     def find_spec(
         self, fullname: str, path: object = None, target: object = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != self._bug.module:
+        if fullname not in self._sources:
             return None
         return importlib.machinery.ModuleSpec(fullname, self, origin=fullname)
 
     def exec_module(self, module: ModuleType) -> None:
-        exec(compile(self._bug.source(), self._bug.module, "exec"), module.__dict__)  # noqa: S102 - the project's own source
+        exec(compile(self._sources[module.__name__], module.__name__, "exec"), module.__dict__)  # noqa: S102 - the project's own source
 
 
 def plant(name: str) -> None:
     """Plant a bug in this process. Raises RuntimeError if what it is in was imported already."""
     bug = next(b for b in BUGS if b.name == name)
-    if bug.module in sys.modules:
-        message = f"{bug.module} is imported already"
+    if there := sorted(set(bug.sources()) & set(sys.modules)):
+        message = f"{', '.join(there)} is imported already"
         raise RuntimeError(message)
     sys.meta_path.insert(0, _Planter(bug))
 
