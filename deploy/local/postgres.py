@@ -29,7 +29,8 @@ ADMIN = "onefriend"
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    "shared_buffers": "64MB",
+    # Keys are looked up at random, dozens for each referral: what does not fit is read anew. Taken as the databases grow.
+    "shared_buffers": "256MB",
     "max_connections": "200",
     "jit": "off",  # costs more than it saves on short statements
     "timezone": "UTC",
