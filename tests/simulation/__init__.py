@@ -11,6 +11,7 @@ Kafka's clients and broker (broker.py); HTTP, as a call of the route's function 
 (cluster.py); ids and randomness.
 
 Left out: FastAPI's own reading of requests and tokens; intake's matcher (the simulation decides who is who, through the real
-rules) and its encryption; allocation (its events come from a list) and notifications; contact persons; cases on two sides; a
-database restored from an old copy; lost tails of topics. The other proofs have these to show: see docs/correctness.md.
+rules) and its encryption; allocation (its events come from a list) and notifications; contact persons; cases on two sides;
+lost tails of topics; another database than consent's restored from an old copy. The other proofs have these to show: see
+docs/correctness.md.
 """
