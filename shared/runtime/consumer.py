@@ -37,7 +37,7 @@ MAX_BATCH = 500
 # After a batch, wait a little in proportion to it: under load the next batch is then larger and each event cheaper; a lone
 # event is not followed by a wait that anybody would notice.
 LINGER_PER_EVENT = 0.002
-LINGER_MOST = 0.03
+LINGER_MOST = 0.06
 TRIES = 3
 COMMIT_SECONDS = 5.0
 
@@ -177,7 +177,7 @@ class Consumer(ConsumerRebalanceListener):
         incoming, bad = [], []
         for message in messages:
             try:
-                envelope = decode(message.key, message.headers, message.value)
+                envelope = decode(message.key, message.headers, message.value, self._handlers.events)
                 incoming.append(Incoming(self._broker.own(message.topic), envelope, message.value or b""))
             except (BadMessage, UnknownEvent):
                 bad.append(message)
@@ -188,7 +188,7 @@ class Consumer(ConsumerRebalanceListener):
         try:
             item = Incoming(
                 self._broker.own(message.topic),
-                decode(message.key, message.headers, message.value),
+                decode(message.key, message.headers, message.value, self._handlers.events),
                 message.value or b"",
             )
         except (BadMessage, UnknownEvent) as error:

@@ -289,10 +289,13 @@ class Outbox:
         """
         pending = []
         builders: dict[tuple[str, int], Any] = {}
+        partitions_of: dict[str, set[int]] = {}
         for event in events:
             topic = self._broker.topic(event.topic)
             key = event.envelope.subject.encode()
-            partitions = await producer.partitions_for(topic)
+            partitions = partitions_of.get(topic)
+            if partitions is None:
+                partitions = partitions_of[topic] = await producer.partitions_for(topic)
             # librdkafka's `consistent` partitioner: cheap, and any client can compute it.
             partition = zlib.crc32(key) % len(partitions)
             builder = builders.get((topic, partition))

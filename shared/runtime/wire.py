@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from shared.contracts.envelope import REGISTER, Actor, Contract, Envelope
+from shared.contracts.envelope import REGISTER, Actor, Contract, Envelope, Payload
 from shared.runtime.errors import BadMessage, UnknownEvent
 from shared.runtime.work import Recorded
 
@@ -17,6 +17,7 @@ Headers = list[tuple[str, bytes]]
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {}
 # Past this the broker refuses the batch: the event stays in the outbox, by itself, and is reported.
 MAX_BYTES: Final = 900_000
+UNREAD: Final = Payload()
 
 
 class Message(Protocol):
@@ -54,8 +55,13 @@ def headers_of(envelope: Envelope) -> Headers:
     return headers
 
 
-def decode(key: bytes | None, headers: Iterable[tuple[str, bytes]], value: bytes | None) -> Envelope:
-    """Return the event in a Kafka record.
+def decode(
+    key: bytes | None,
+    headers: Iterable[tuple[str, bytes]],
+    value: bytes | None,
+    wanted: Container[str] | None = None,
+) -> Envelope:
+    """Return the event in a Kafka record. The payload of a known type that is not `wanted` is left unread.
 
     Raises BadMessage if its key, sequence or attributes cannot be trusted, UnknownEvent if they can but its type, version
     or payload is not one that this release knows. Both carry a code, never the bytes.
@@ -81,9 +87,15 @@ def decode(key: bytes | None, headers: Iterable[tuple[str, bytes]], value: bytes
         causation=_text(attributes, "ce_causation"),
         correlation=_text(attributes, "ce_correlation"),
         traceparent=_text(attributes, "traceparent"),
-        data=decode_payload(str(envelope_args["type"]), value or b""),
+        data=_data(str(envelope_args["type"]), value or b"", wanted),
         **envelope_args,  # type: ignore[arg-type]
     )
+
+
+def _data(event_type: str, value: bytes, wanted: Container[str] | None) -> Any:  # noqa: ANN401 - as below
+    if wanted is None or event_type in wanted or event_type not in REGISTER:
+        return decode_payload(event_type, value)
+    return UNREAD
 
 
 def decode_payload(event_type: str, value: bytes | str) -> Any:  # noqa: ANN401 - the payload class of the type
