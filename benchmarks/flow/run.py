@@ -52,7 +52,8 @@ _WAITING = {
 # Nothing is wrong with these, and they are no strangers' referrals any more: how many people were found to be known already,
 # and how many were held for a person to decide.
 _ALIKE = """
-SELECT (SELECT count(*) FROM party WHERE current AND NOT contact) - (SELECT count(*) FROM stream WHERE kind = 'person'),
+SELECT (SELECT count(*) FROM party AS p WHERE p.current AND NOT p.contact)
+         - (SELECT count(*) FROM stream WHERE kind = 'person'),
        (SELECT count(DISTINCT key) FROM journal WHERE type = 'person.held.v1')
 """
 
