@@ -22,7 +22,7 @@ import httpx
 
 from tests.faults.agency import PATIENCE
 from tests.faults.arena import Arena
-from tests.faults.people import HERTFORDSHIRE
+from tests.faults.people import DESK, HERTFORDSHIRE
 from tests.support.fleet import AGENCY_SCOPES, SERVICES
 from tests.support.tokens import bearer
 
@@ -104,7 +104,7 @@ ERRANDS: tuple[tuple[str, str, str, Any, str], ...] = (
     (LEAD, "notifications", "GET /v1/messages", None, ""),
     (LEAD, "notifications", "GET /v1/messages/{id}", None, ""),
     (LEAD, "notifications", "GET /v1/deliveries", None, ""),
-    (LEAD, "notifications", "POST /v1/subscriptions", {"url": "mailto:desk@beacon.example"}, ""),
+    (LEAD, "notifications", "POST /v1/subscriptions", {"url": f"mailto:{DESK}"}, ""),
     (LEAD, "notifications", "GET /v1/subscriptions", None, ""),
     (LEAD, "notifications", "GET /v1/subscriptions/{subscription}", None, ""),
     (LEAD, "notifications", "PATCH /v1/subscriptions/{subscription}",

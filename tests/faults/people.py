@@ -11,6 +11,8 @@ from typing import Any
 from tests.support.referrals import party, referral
 
 MONTHS = 12
+# Where an agency has what concerns it sent by mail: no contact with anybody.
+DESK = "desk@beacon.example"
 VOWELS, CONSONANTS = "aeiou", "bdfgklmnprstvz"
 
 

@@ -53,11 +53,11 @@ async def one_history(one: Arena, number: int, faults: tuple[str, ...], **more: 
         async with asyncio.timeout(TOO_LONG):
             history = await Episode(one, number, faults, **more).run()
             await one.read_journals()
+        result = count(one, history, check(one, history), label(faults))
     except Skipped as why:
         return Result(label(faults), skipped=f"skipped: {why}")
     except Exception as error:  # noqa: BLE001 - it is told, and counted
         return Result(label(faults), broke_off=f"{type(error).__name__}: {error}"[:500])
-    result = count(one, history, check(one, history), label(faults))
     result.seconds = time.monotonic() - began
     return result
 
