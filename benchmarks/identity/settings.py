@@ -142,7 +142,7 @@ class Nation:
 
     @staticmethod
     def _invented(people: int, like: Sequence[Record], rng: random.Random) -> Iterable[Record]:
-        forenames, surnames, _ = public_names()
+        forenames, surnames = public_names()
         born = [record.date_of_birth for record in like if record.date_of_birth]
         homes = [record.postcodes[0] for record in like if record.postcodes]
         for _ in range(people // 10_000 + 1):

@@ -22,17 +22,29 @@ from services.intake.matching.record import Record
 
 People = Mapping[str, Sequence[Record]]
 
-PAIRS_OF_STRANGERS = 600_000
-PAIRS_OF_NAMESAKES = 200  # of each surname
+PAIRS_OF_STRANGERS = 250_000
+PAIRS_OF_NAMESAKES = 100  # of each surname
 PAIRS_OF_ONE = 25  # of each person, so that one with many records does not outweigh the others
-OWN = 0.5  # how much the trained-on people's own name frequencies count beside the public lists
+# What a name's share is made of: the trained-on people's own, the British list's, the US census's. Fitted by expectation
+# maximisation to the names of people left out.
+MIXED = {"forenames": (0.86, 0.01, 0.04), "surnames": (0.12, 0.27, 0.0)}
 LIFT = 5.0
 UNSEEN_FORM = 0.003  # of the people of a name, who are written in a form that only the public list knows
 # The rarest that a name counts for: beyond, strangers who share it are mostly kin, and kin are not so rare.
-UNSEEN_FORENAME, UNSEEN_SURNAME = 1 / 4_000, 1 / 4_000
+UNSEEN = {"forenames": 1 / 5_600, "surnames": 1 / 14_000}
+SELDOM = {"forenames": 1 / 4_000, "surnames": 1 / 6_200}  # of a name that a list has
+KNOWN = {
+    "forenames": 1.0,
+    "surnames": 0.3,
+}  # a name is known when what it has beyond the least is that many times it
+LIVING = {"forenames": 0.5, "surnames": 0.0}
+LAST_DECADE = (
+    186  # of the trained-on people: hardly any were chosen who were born later, and a store's people are
+)
 LISTED = 3e-6  # the share of a name that is no slip of another: one in 100,000 of either public list, as they round
 MOVED_FAR = -5.0
-HOUSEHOLD = -6.0
+# A family shares its surname and its home, and less often a forename as well: stated, like contact details below.
+HOUSEHOLD = {"one_surname_at_home": -6.0, "one_name_at_home": -3.0}
 ENOUGH = 10  # strangers seen at a level, to count how often it comes by chance; below, rarity alone says it
 # A father's, a brother's and a son's second forenames are often one: how often strangers share one is counted where it
 # matters, among those of one surname.
@@ -58,33 +70,50 @@ def shares(counts: Mapping[str, float]) -> dict[str, float]:
     return {name: count / total for name, count in counts.items()}
 
 
-def public_names() -> tuple[dict[str, float], dict[str, float], dict[str, set[str]]]:
-    """Forename and surname frequencies (US census, British lists of Faker) and nicknames, from their packages."""
+def listed_names() -> tuple[dict[str, tuple[dict[str, float], dict[str, float]]], dict[str, set[str]]]:
+    """For each field the shares of the British list (Faker's) and of the US census; and nicknames: all from packages."""
     from faker.providers.person.en_GB import Provider  # noqa: PLC0415 - only where a model is trained
 
     folder = resources.files("names")
-    census = {}
-    for file in ("dist.male.first", "dist.female.first", "dist.all.last"):
-        rows = [line.split() for line in (folder / file).read_text().splitlines()]
-        census[file] = shares({row[0].lower(): float(row[1]) + 0.0003 for row in rows if len(row) > 1})
-    forenames: Counter[str] = Counter()
-    for file, names in (
-        ("dist.male.first", Provider.first_names_male),
-        ("dist.female.first", Provider.first_names_female),
+    census: dict[str, Counter[str]] = {"forenames": Counter(), "surnames": Counter()}
+    for file, field, weight in (
+        ("dist.male.first", "forenames", 0.5),
+        ("dist.female.first", "forenames", 0.5),
+        ("dist.all.last", "surnames", 1.0),
     ):
-        for name, share in census[file].items():
-            forenames[name] += share / 4
+        rows = [line.split() for line in (folder / file).read_text().splitlines()]
+        for name, share in shares(
+            {row[0].lower(): float(row[1]) + 0.0003 for row in rows if len(row) > 1}
+        ).items():
+            census[field][name] += share * weight
+    given: Counter[str] = Counter()
+    for names in (Provider.first_names_male, Provider.first_names_female):
         for name in names:
-            forenames[name.lower()] += 1 / len(names) / 4
+            given[name.lower()] += 1 / len(names) / 2
     british = shares({name.lower().replace("'", ""): weight for name, weight in Provider.last_names.items()})
-    surnames: Counter[str] = Counter({name: share / 2 for name, share in census["dist.all.last"].items()})
-    for name, share in british.items():
-        surnames[name] += share / 2
     forms: dict[str, set[str]] = defaultdict(set)
     with (resources.files("nicknames") / "names.csv").open(encoding="utf-8") as file_:
         for row in csv.DictReader(file_):
             forms[row["name1"]].add(row["name2"])
-    return dict(forenames), dict(surnames), forms
+    return {
+        "forenames": (dict(given), dict(census["forenames"])),
+        "surnames": (british, dict(census["surnames"])),
+    }, forms
+
+
+def public_names() -> tuple[dict[str, float], dict[str, float]]:
+    """Forename and surname frequencies of the two lists, half each: what invented people are called."""
+    lists, _ = listed_names()
+    mixed = []
+    for british, census in lists.values():
+        mixed.append(
+            {
+                name: (british.get(name, 0.0) + census.get(name, 0.0)) / 2
+                for name in sorted({*british, *census})
+            }
+        )
+    forenames, surnames = mixed
+    return forenames, surnames
 
 
 def _of_people(
@@ -116,15 +145,23 @@ def _of_people(
 
 def name_tables(people: People, *, seen: int = 2) -> dict[str, Any]:
     """The two name tables of a model: shares, and the forms that a name takes in `seen` people or in the public list."""
-    forenames, surnames, forms = public_names()
+    lists, forms = listed_names()
     tables: dict[str, Any] = {}
-    for field, public, unseen in (
-        ("forenames", forenames, UNSEEN_FORENAME),
-        ("surnames", surnames, UNSEEN_SURNAME),
-    ):
+    for field, (british, census) in lists.items():
         own, variants, bearers, written = _of_people(people, field)
+        mine, theirs, others = MIXED[field]
+        unseen, seldom = UNSEEN[field], SELDOM[field]
+        least = {
+            name: seldom if name in british or census.get(name, 0.0) > LISTED else unseen
+            for name in {*own, *british, *census}
+        }
         mixed = {
-            name: OWN * own.get(name, 0.0) + (1 - OWN) * public.get(name, 0.0) for name in {*own, *public}
+            # Jessica and Mohammed, whom the labelled people do not have, are as common as the lists have them.
+            name: max(
+                mine * own.get(name, 0.0) + theirs * british.get(name, 0.0) + others * census.get(name, 0.0),
+                LIVING[field] * (british.get(name, 0.0) + census.get(name, 0.0)) / 2,
+            )
+            for name in least
         }
         known: dict[str, dict[str, float]] = {}
         if field == "forenames":
@@ -133,19 +170,52 @@ def name_tables(people: People, *, seen: int = 2) -> dict[str, Any]:
             }
         for (name, form), times in sorted(variants.items()):
             # Also a second forename used as the first is seen "in another form": a form must be far commoner than chance.
-            by_chance = mixed.get(form, unseen) * bearers[name]
+            by_chance = (mixed.get(form, 0.0) + unseen) * bearers[name]
             if form in known.get(name, ()) or (times >= seen and times > LIFT * by_chance):
                 share = written[name, form] / (bearers[name] + 1)
                 known.setdefault(name, {})[form] = round(max(share, UNSEEN_FORM), 4)
         tables[field] = {
             "unseen": unseen,
-            "shares": {name: round(share, 7) for name, share in sorted(mixed.items()) if share > unseen},
+            "seldom": seldom,
+            "shares": {
+                name: round(share + least[name], 7)
+                for name, share in sorted(mixed.items())
+                if share > KNOWN[field] * least[name]
+            },
             "forms": known,
+            "listed": " ".join(
+                sorted(
+                    name
+                    for name, share in mixed.items()
+                    if field == "surnames" and least[name] == seldom and share <= KNOWN[field] * seldom
+                )
+            ),
         }
-    tables["surnames"]["listed"] = " ".join(
-        sorted(name for name, share in surnames.items() if share > LISTED and mixed[name] <= UNSEEN_SURNAME)
-    )
     return tables
+
+
+def births(people: People) -> dict[str, Any]:
+    """Shares of people born in one year of each decade, and on the days that clerks and slips make common."""
+    decades: Counter[str] = Counter()
+    days: Counter[str] = Counter()
+    for records in people.values():
+        dates = [record.date_of_birth for record in records if record.date_of_birth]
+        for date in dates:
+            decades[date[:3]] += 1 / len(dates)
+            days[date[4:]] += 1 / len(dates)
+    born = days.total()
+    usual = (born - sum(count for _, count in days.most_common(10))) / born / 366
+    return {
+        "decades": {
+            decade: round((count + 1) / (born + len(decades)) / 10, 7)
+            for decade, count in sorted(decades.items())
+            if int(decade) <= LAST_DECADE
+        },
+        "days": {
+            day: round(count / born, 5) for day, count in sorted(days.items()) if count / born > 1.3 * usual
+        },
+        "day": round(usual, 6),
+    }
 
 
 def estimate(people: People, *, version: str, seed: int = 1) -> dict[str, Any]:
@@ -154,6 +224,7 @@ def estimate(people: People, *, version: str, seed: int = 1) -> dict[str, Any]:
         "version": version,
         "thresholds": {"join": 99.0, "hold": 99.0},
         **name_tables(people),
+        "births": births(people),
     }
     same, strangers, namesakes = tallies(people, raw, seed)
     raw["bits"] = {
@@ -161,7 +232,7 @@ def estimate(people: People, *, version: str, seed: int = 1) -> dict[str, Any]:
         for field in LEVELS
         if field != "household"
     }
-    raw["bits"]["household"] = {"one_surname_at_home": HOUSEHOLD}
+    raw["bits"]["household"] = HOUSEHOLD
     careful(raw["bits"])
     return raw
 
@@ -210,31 +281,42 @@ class Tally:
     def __init__(self) -> None:
         self.times: dict[str, Counter[str]] = {field: Counter() for field in LEVELS}
         self.rarity: dict[str, Counter[str]] = {field: Counter() for field in LEVELS}
+        self.odds: dict[str, Counter[str]] = {field: Counter() for field in LEVELS}
 
     def add(self, lines: Sequence[Line], weight: float) -> None:
         """One pair, compared by a model whose own weights are nought."""
         for field, level, bits in lines:
             self.times[field][level] += weight
             self.rarity[field][level] += weight * bits
+            self.odds[field][level] += weight * 2.0**bits
 
-    def mean_rarity(self, field: str) -> Counter[str]:
-        """Bits, of the names on which pairs agreed, for each level."""
-        times = self.times[field]
-        return Counter({level: bits / times[level] for level, bits in self.rarity[field].items()})
+
+def weight(field: str, level: str, m: float, strangers: Tally, u: float | None = None) -> float:
+    """Bits of a level that a share m of pairs of one human has, and u (counted, if not given) of the strangers' pairs.
+
+    Where the rarity of the name or date is added to each pair's weight, the odds that strangers get for it must come to m
+    together: that is what the mean over them of two to the rarity stands for.
+    """
+    seen, compared = strangers.times[field][level], sum(strangers.times[field][one] for one in LEVELS[field])
+    if level not in BY_RARITY.get(field, ()):
+        return log2(m / (u or (seen + 0.5) / (compared + len(LEVELS[field]) * 0.5)))
+    if seen < ENOUGH or (level.startswith("same") and field not in AMONG_NAMESAKES):
+        return log2(m)  # rarity alone says how often it comes by chance
+    return log2(m * compared / strangers.odds[field][level])
 
 
 def _bits(field: str, same: Tally, strangers: Tally) -> dict[str, float]:
-    """log2(m/u) for each level; less the mean rarity of the names where the rarity is added to each pair's weight."""
     levels = LEVELS[field]
-    ours, theirs = (
-        sum(tally.times[field][level] for level in levels) + len(levels) * 0.5 for tally in (same, strangers)
-    )
-    bits = {}
-    for level in levels:
-        m, seen = (same.times[field][level] + 0.5) / ours, strangers.times[field][level]
-        by_rarity = level in BY_RARITY.get(field, ())
-        bits[level] = log2(m * theirs / (seen + 0.5))
-        if by_rarity:
-            alone = seen < ENOUGH or (level == "same" and field not in AMONG_NAMESAKES)
-            bits[level] = log2(m) if alone else bits[level] - same.mean_rarity(field)[level]
-    return {level: round(weight, 2) for level, weight in bits.items()}
+    ours = sum(same.times[field][level] for level in levels) + len(levels) * 0.5
+    shares_ = {level: (same.times[field][level] + 0.5) / ours for level in levels}
+    return {
+        level: round(weight(field, level, m, strangers), 2) for level, m in pooled(field, shares_).items()
+    }
+
+
+def pooled(field: str, m: Mapping[str, float]) -> dict[str, float]:
+    """A date that agrees is right as often when it is the first of January: how common that day is, its rarity says."""
+    found = dict(m)
+    if field == "date_of_birth":
+        found["same"] = found["same_first_of_january"] = m["same"] + m["same_first_of_january"]
+    return found

@@ -15,10 +15,12 @@ from services.intake.matching.geography import area, kilometres
 from services.intake.matching.levels import BY_RARITY, FIELDS, NOTHING, Line
 from services.intake.matching.model import Model
 from services.intake.matching.names import edits
-from services.intake.matching.naming import compare_names
+from services.intake.matching.naming import compare_names, weighed
 from services.intake.matching.record import Record
 
 _SURNAME_AGREES = BY_RARITY["surname"]
+_NAMED = BY_RARITY["forename"] - {"swapped"}
+_BORN_BY_RARITY = BY_RARITY["date_of_birth"]
 _AT_HOME = frozenset({"same", "one_slip"})
 _LONG = 6  # letters of a mailbox, digits of a number: shorter ones (info, anna) are anybody's
 _DISTANCES = ((45, "next_area"), (75, "near"), (120, "elsewhere"))  # kilometres
@@ -42,7 +44,10 @@ def compare(a: Record, b: Record, model: Model) -> Evidence:
     forename, others, surname = compare_names(a, b, model)
     home = _best("postcode", a.postcodes, b.postcodes, _postcode, model)
     # A family shares its surname and its home: the two are less than the sum of their weights.
-    family = surname.level in _SURNAME_AGREES and home.level in _AT_HOME
+    household = NOTHING["household"]
+    if home.level in _AT_HOME and surname.level in _SURNAME_AGREES:
+        level = "one_name_at_home" if forename.level in _NAMED else "one_surname_at_home"
+        household = model.lines["household"][level]
     lines = (
         forename,
         others,
@@ -51,7 +56,7 @@ def compare(a: Record, b: Record, model: Model) -> Evidence:
         model.lines["sex"]["same" if a.sex == b.sex else "different"] if a.sex and b.sex else NOTHING["sex"],
         home,
         _best("address", a.homes, b.homes, _home, model),
-        model.lines["household"]["one_surname_at_home"] if family else NOTHING["household"],
+        household,
         _best("telephone", a.phones, b.phones, _phone, model),
         _best("email", a.emails, b.emails, _email, model),
         _identifier(a, b, model),
@@ -62,7 +67,11 @@ def compare(a: Record, b: Record, model: Model) -> Evidence:
 def _birth(a: str, b: str, model: Model) -> Line:
     if not a or not b:
         return NOTHING["date_of_birth"]
-    return model.lines["date_of_birth"][_dates(a, b)]
+    level, rarity = _dates(a, b), model.births.rarity
+    if level not in _BORN_BY_RARITY:
+        return model.lines["date_of_birth"][level]
+    # Of two that differ in a slip the commoner is the likelier to be true.
+    return weighed("date_of_birth", level, rarity(a) if a == b else min(rarity(a), rarity(b)), model)
 
 
 def _dates(a: str, b: str) -> str:  # noqa: PLR0911 - a ladder of levels, best first

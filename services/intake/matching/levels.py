@@ -52,7 +52,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
         *("next_area", "near", "elsewhere", "far"),
     ),
     "address": ("same", "similar", "different"),
-    "household": ("one_surname_at_home",),
+    "household": ("one_name_at_home", "one_surname_at_home"),
     "telephone": ("same", "one_slip", "different"),
     "email": ("same", "one_slip", "same_mailbox", "another_number", "different"),
     "identifier": ("same", "one_slip", "same_and_different", "another_number", "different"),
@@ -62,5 +62,7 @@ BY_RARITY = {
     "forename": frozenset(LEVELS["forename"]) - {"initial", "same_beginning", "odd", "different"},
     "other_forenames": frozenset({"same"}),
     "surname": frozenset(LEVELS["surname"]) - {"different_woman", "different"},
+    "date_of_birth": frozenset(LEVELS["date_of_birth"])
+    - {"two_digits", "other_year", "same_year", "different", "far_apart"},
 }
 NOTHING = {field: Line(field, ABSENT, 0.0) for field in FIELDS}

@@ -25,11 +25,13 @@ class Names:
         unseen: float,
         forms: Mapping[str, Mapping[str, float]],
         listed: str = "",
+        seldom: float | None = None,
     ) -> None:
-        """`listed`: rarer names that exist all the same, with spaces between."""
+        """`listed`: rarer names that exist all the same, with spaces between; each is borne by a share of `seldom`."""
         self._rarity = {name: -log2(max(share, _RAREST)) for name, share in shares.items()}
         self._unseen = -log2(unseen)
         self._listed = frozenset(listed.split())
+        self._seldom = -log2(seldom or unseen)
         self._forms = {
             (name, form): log2(share) for name, known in forms.items() for form, share in known.items()
         }
@@ -47,7 +49,10 @@ class Names:
 
     def rarity(self, name: str) -> float:
         """Bits: a stranger bears the name with odds of one in two to this power."""
-        return self._rarity.get(name, self._unseen)
+        known = self._rarity.get(name)
+        if known is not None:
+            return known
+        return self._seldom if name in self._listed else self._unseen
 
     def known(self, name: str) -> bool:
         """Whether the name is common enough to be in the table."""
@@ -92,6 +97,24 @@ class Names:
         return min(self.formal(self.corrected(name)), key=lambda form: (self.rarity(form), form))
 
 
+class Births:
+    """How rare each date of birth is: more people were born in some decades, and most on the first of January."""
+
+    def __init__(self, decades: Mapping[str, float], days: Mapping[str, float], day: float) -> None:
+        """Shares of people: of one year of each decade ("185"), of each common day ("0101"), of any other day."""
+        self._decades = {decade: -log2(share) for decade, share in decades.items()}
+        # A decade that none of the trained-on people was born in: taken for the commonest, and never for a rarity.
+        self._commonest = min(self._decades.values(), default=0.0)
+        self._days = {common: -log2(share) for common, share in days.items()}
+        self._day = -log2(day)
+        self.usual = self._commonest + self._day  # bits, of most dates that are not known yet
+        self.rarity = lru_cache(maxsize=65_536)(self._rarity)
+
+    def _rarity(self, date: str) -> float:
+        """Bits, for eight digits: a stranger was born on that day with odds of one in two to this power."""
+        return self._decades.get(date[:3], self._commonest) + self._days.get(date[4:], self._day)
+
+
 def _shortened(name: str) -> set[str]:
     """The name and all that is left of it when one letter is lost: two names one slip apart share one."""
     return {name, *(name[:i] + name[i + 1 :] for i in range(len(name)))}
@@ -108,6 +131,7 @@ class Model:
     lines: dict[str, dict[str, Line]]
     forenames: Names
     surnames: Names
+    births: Births
     join_at: float
     hold_at: float
 
@@ -147,6 +171,7 @@ def build(raw: Mapping[str, Any]) -> Model:
         },
         forenames=Names(**raw["forenames"]),
         surnames=Names(**raw["surnames"]),
+        births=Births(**raw["births"]),
         join_at=thresholds["join"],
         hold_at=thresholds["hold"],
     )

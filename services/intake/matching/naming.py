@@ -20,12 +20,14 @@ def compare_names(a: Record, b: Record, model: Model) -> tuple[Line, Line, Line]
             spelt = sorted((given_a[0], family_b[-1])), sorted((given_b[0], family_a[-1]))
             common = model.forenames.rarity
             given, family = sorted(spelt, key=lambda pair: (min(common(pair[0]), common(pair[1])), pair))
-            forename = _weighed("forename", "swapped", min(common(given[0]), common(given[1])), model)
+            forename = weighed("forename", "swapped", min(common(given[0]), common(given[1])), model)
             return forename, NOTHING["other_forenames"], _surname(a, b, (family[0],), (family[1],), model)
     elif not family_a and family_b:
         given_a, family_a = _alone(given_a, given_b, family_b)
     elif not family_b and family_a:
         given_b, family_b = _alone(given_b, given_a, family_a)
+    elif not (family_a or family_b) and _surnames_alone(given_a, given_b, model):
+        given_a, family_a, given_b, family_b = (), given_a, (), given_b
     return (
         _forename(given_a, given_b, a.also_called, b.also_called, model),
         _further(given_a, given_b, model),
@@ -53,8 +55,17 @@ def _alone(
     return single, ()
 
 
+def _surnames_alone(a: tuple[str, ...], b: tuple[str, ...], model: Model) -> bool:
+    """Of names that stand alone: morgan and m0rgan, rather than john and jhon."""
+    family, given = model.surnames, model.forenames
+    return len(a) == len(b) == 1 and all(
+        family.rarity(family.corrected(name)) < given.rarity(given.corrected(name)) for name in (a[0], b[0])
+    )
+
+
 @lru_cache(maxsize=65_536)
-def _weighed(field: str, level: str, rarity: float, model: Model) -> Line:
+def weighed(field: str, level: str, rarity: float, model: Model) -> Line:
+    """The line of a level that weighs more the rarer the name or date is."""
     return Line(field, level, model.lines[field][level].bits + rarity)
 
 
@@ -68,10 +79,10 @@ def _forename(
     if one == other:
         if _letter(one):
             return model.lines["forename"]["initial"]
-        return _weighed("forename", "same", names.rarity(one), model)
+        return weighed("forename", "same", names.rarity(one), model)
     shared = one if one in b or one in called_b else other if other in a or other in called_a else ""
     if shared:
-        return _weighed("forename", "another_of_theirs", names.rarity(shared), model)
+        return weighed("forename", "another_of_theirs", names.rarity(shared), model)
     return _two_forenames(one, other, model)
 
 
@@ -83,14 +94,14 @@ def _two_forenames(one: str, other: str, model: Model) -> Line:
         return model.lines["forename"]["initial" if one[0] == other[0] else "odd"]
     form = names.form(one, other)
     if form is not None:
-        return _weighed("forename", "form_of_it", form, model)
+        return weighed("forename", "form_of_it", form, model)
     level = _spelling(one, other)
     if not level and names.akin(one, other):
         level = "forms_of_one"
     if not level and (names.akin(names.corrected(one), names.corrected(other)) or sound(one) == sound(other)):
         level = "similar"
     if level:
-        return _weighed("forename", level, min(names.rarity(one), names.rarity(other)), model)
+        return weighed("forename", level, min(names.rarity(one), names.rarity(other)), model)
     if one[:3] == other[:3]:
         return model.lines["forename"]["same_beginning"]
     # A word that no list knows as a forename may be a title, or a misspelling beyond repair.
@@ -118,7 +129,7 @@ def _further(a: tuple[str, ...], b: tuple[str, ...], model: Model) -> Line:
     names, levels = model.forenames, model.lines["other_forenames"]
     shared = [name for name in a[1:] if name in b[1:] and not _letter(name)]
     if shared:
-        return _weighed("other_forenames", "same", names.rarity(shared[0]), model)
+        return weighed("other_forenames", "same", names.rarity(shared[0]), model)
     for one in a[1:]:
         for other in b[1:]:
             if one[0] == other[0] and (len(one) == 1 or len(other) == 1):
@@ -133,13 +144,13 @@ def _surname(a: Record, b: Record, mine: tuple[str, ...], theirs: tuple[str, ...
         return NOTHING["surname"]
     names = model.surnames
     if mine == theirs:
-        return _weighed("surname", "same", names.rarity(mine[-1]), model)
+        return weighed("surname", "same", names.rarity(mine[-1]), model)
     shared = [name for name in mine if name in theirs]
     if shared or "".join(mine) == "".join(theirs):
-        return _weighed("surname", "part_of_it", names.rarity((shared or mine)[0]), model)
+        return weighed("surname", "part_of_it", names.rarity((shared or mine)[0]), model)
     before = [name for name in (*mine, *a.former) if name in theirs or name in b.former]
     if before:
-        return _weighed("surname", "former_name", names.rarity(before[0]), model)
+        return weighed("surname", "former_name", names.rarity(before[0]), model)
     # A woman's surname may have changed by marriage: less of a contradiction than a man's.
     woman = "f" in (a.sex, b.sex) and "m" not in (a.sex, b.sex)
     return (
@@ -157,9 +168,9 @@ def _two_surnames(one: str, other: str, model: Model) -> Line | None:
         level = "one_letter"  # barton, burton: two names, and no slip
     form = names.form(one, other)
     if form is not None and level in {"", "one_letter"}:
-        return _weighed("surname", "form_of_it", form, model)
+        return weighed("surname", "form_of_it", form, model)
     if not level and sound(one) == sound(other):
         level = "sounds_alike"
     if not level and (one.startswith(other) or other.startswith(one)):
         level = "similar"
-    return _weighed("surname", level, min(names.rarity(one), names.rarity(other)), model) if level else None
+    return weighed("surname", level, min(names.rarity(one), names.rarity(other)), model) if level else None

@@ -67,7 +67,7 @@ class Rule(Enum):
     INITIAL = (
         "initial_alone",
         "stops",
-        "an initial that neither a birth date nor a telephone or e-mail address confirms",
+        "an initial that neither a second one nor a birth date, telephone or e-mail address confirms",
     )
     PARENT_AND_CHILD = ("parent_and_child", "parts", "one name and home, but birth dates a generation apart")
 
@@ -127,7 +127,8 @@ def _half_named(level: dict[str, str]) -> set[Rule]:
     found: set[Rule] = set()
     if level["surname"] in {"different", "different_woman"} and not (_contact(level) or _home(level)):
         found.add(Rule.SURNAMES_UNLIKE)
-    if level["forename"] == "initial" and not (_contact(level) or level["date_of_birth"] in _BORN_ALIKE):
+    confirmed = _contact(level) or level["date_of_birth"] in _BORN_ALIKE
+    if level["forename"] == "initial" and not (confirmed or level["other_forenames"] in {"same", "initial"}):
         found.add(Rule.INITIAL)  # John and Jane at one home
     return found
 

@@ -212,7 +212,8 @@ def settling(record: Record, odds: float, model: Model) -> str:
     for field, attribute in _SETTLING:
         levels = model.lines[field]
         apart = min(levels["elsewhere" if field == "postcode" else "different"].bits, 0.0)
-        joins = odds + levels["same"].bits >= model.join_at
+        same = levels["same"].bits + (model.births.usual if field == "date_of_birth" else 0.0)
+        joins = odds + same >= model.join_at
         if not getattr(record, attribute) and joins and odds + apart < model.hold_at:
             return field
     return ""

@@ -229,6 +229,31 @@ def test_an_initial_at_one_home_may_be_husband_or_wife() -> None:
     assert (decision.answer, decision.reasons) == ("hold", ("initial_alone",))
     assert met({**initial, "date_of_birth": "1984-03-17"}, ANNA).answer == "join"
     assert met({**initial, "emails": ANNA["emails"]}, ANNA).answer == "join"
+    assert "initial_alone" not in met({**initial, "forenames": "A. L."}, ANNA, people_in_store=200).reasons
+
+
+def test_one_name_at_one_home_is_less_of_a_family_than_one_surname() -> None:
+    bare: Person = {"surname": "Hargreaves", "addresses": [{"postcode": "LS6 2AB"}]}
+
+    def household(one: str, other: str) -> str:
+        a, b = (normalise({**bare, "forenames": name}) for name in (one, other))
+        return compare(a, b, load()).level("household")
+
+    assert household("Anna", "Ann") == household("Anna", "Anna") == "one_name_at_home"
+    assert (
+        household("Anna", "Peter") == household("Anna", "") == household("Anna", "A") == "one_surname_at_home"
+    )
+
+
+def test_a_name_that_stands_alone_is_read_as_what_more_people_have_it_for() -> None:
+    def agrees(one: str, other: str) -> tuple[str, str]:
+        table = compare(normalise({"forenames": one}), normalise({"forenames": other}), load())
+        return table.level("forename"), table.level("surname")
+
+    assert agrees("Hargreaves", "Hargreaves") == agrees("Smith", "Smith") == ("absent", "same")
+    assert agrees("Hargreaves", "Hargeaves") == ("absent", "one_letter")
+    assert agrees("John", "John") == ("same", "absent")
+    assert agrees("John", "Hargreaves")[0] != "absent"
 
 
 def test_dates_years_apart_and_one_number_but_for_a_slip_are_no_father_and_son() -> None:
