@@ -75,6 +75,9 @@ async def reconcile(service: Service) -> None:
             elif service.outbox is not None and _lacks(told, {event.id for event in recent}, partitions):
                 log.error("the topic lacks what was told; telling everything again", extra={"topic": topic})
                 await service.outbox.doubt(topic)
+        if forgotten and service.restored is not None:
+            # And again, now that what was forgotten is known: it may say what is to be done.
+            await service.restored(service)
     except KafkaError as error:
         raise Unavailable("the broker does not answer") from error
 

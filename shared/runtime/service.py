@@ -59,7 +59,7 @@ class Service:
 
     `consumes` are topics; `direct` are routes that are answered without FastAPI (see http.Application); `loops` run as long
     as it does; `restored` runs once its database is known to have been restored, before its journal is completed from the
-    topics and before anything is recorded; if that is cut short, it runs again.
+    topics, and again after it, before anything is recorded.
     """
 
     name: str
