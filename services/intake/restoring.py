@@ -8,6 +8,7 @@ the people stay who they were. Erasures are carried out again, because the copy 
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any, Final
 
@@ -41,6 +42,7 @@ from shared.runtime.work import Work
 
 # How often a person of whom less is held than was told is looked at again.
 AGAIN: Final = timedelta(minutes=1)
+DAY_SECONDS: Final = 86_400
 _KEEP_PLACE: Final = """
 INSERT INTO referral (id, agency, reference_tag, version, status, received_at) VALUES ($1, $2, $3, $4, 'lost', $5)
 ON CONFLICT DO NOTHING
@@ -173,6 +175,17 @@ async def erase_again(service: Service) -> None:
             await intake.transact(erasing.erase_again, intake, row["person"])
         if not rows:
             return
+
+
+async def keep_erased(service: Service) -> None:
+    """At every start, and once a day: nobody who was erased has anything here that opens.
+
+    A process may have been killed after the journal was complete again and before it had erased again: the next one finds
+    nothing missing, and would not look.
+    """
+    while True:
+        await erase_again(service)
+        await asyncio.sleep(DAY_SECONDS)
 
 
 # ------------------------------------------------------------------------------------ when everything has been put back

@@ -26,7 +26,7 @@ def build(settings: Settings) -> Intake:
         consumes=["consent", "cases", "agencies"],
         handlers=handlers,
         routers=api.routers,
-        loops=[match_loop, tell_loop, withdraw_loop, self_referral_loop],
+        loops=[match_loop, tell_loop, withdraw_loop, self_referral_loop, restoring.keep_erased],
         streaming=api.STREAMING,
         direct=api.DIRECT,
         restored=restoring.erase_again,

@@ -162,3 +162,32 @@ async def test_who_was_erased_since_the_copy_is_erased_in_it_and_holds_and_corre
         admin = await asyncpg.connect(stack.admin_url)
         await admin.execute(f'DROP DATABASE "{urlsplit(copy).path.strip("/")}" WITH (FORCE)')
         await admin.close()
+
+
+async def test_keys_that_a_copy_brought_back_are_destroyed_at_the_next_start_too(
+    new_database: Callable[[], Awaitable[str]],
+    bootstrap_servers: str,
+    topic_prefix: str,
+    key: Path,
+    police: Headers,
+) -> None:
+    """As after a kill between the journal's completion and the erasing: nothing is missing, and the keys are there."""
+    database = await new_database()
+    async with an_intake(database, bootstrap_servers, topic_prefix, key) as (first, client):
+        person, _ = await harmed(first, await posted(first, client, police, referral()))
+        rows = await first.pool.fetch("SELECT id, key, sealed FROM party WHERE person = $1", person)
+        body = {"reason": "asked", "confirmed_by": "h2"}
+        headers = {**hub(), "Idempotency-Key": '"e"'}
+        erased = await client.post(f"/v1/people/{person}/erasure", json=body, headers=headers)
+        assert erased.status_code == 202, erased.text
+        await told(first)
+        await first.pool.executemany(
+            "UPDATE party SET key = $2, sealed = $3 WHERE id = $1", [tuple(row) for row in rows]
+        )
+    async with an_intake(database, bootstrap_servers, topic_prefix, key) as (again, _):
+
+        async def gone() -> bool:
+            return not await again.pool.fetchval("SELECT count(key) FROM party WHERE person = $1", person)
+
+        assert rows
+        await until(gone, seconds=30)
