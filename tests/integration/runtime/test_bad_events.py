@@ -127,7 +127,7 @@ async def test_an_event_of_an_unknown_version_is_parked_and_no_other_key(
 
     async def parked() -> bool:
         reason = await listener[1].pool.fetchval("SELECT reason FROM quarantine WHERE key = 'k'")
-        return reason == "UnknownEvent:type"
+        return bool(reason == "UnknownEvent:type")
 
     # It is in another partition, so it may be come to later.
     await until(parked, seconds=30)
