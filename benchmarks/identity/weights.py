@@ -22,8 +22,8 @@ from services.intake.matching.record import Record
 
 People = Mapping[str, Sequence[Record]]
 
-PAIRS_OF_STRANGERS = 250_000
-PAIRS_OF_NAMESAKES = 100  # of each surname
+PAIRS_OF_STRANGERS = 600_000
+PAIRS_OF_NAMESAKES = 200  # of each surname
 PAIRS_OF_ONE = 25  # of each person, so that one with many records does not outweigh the others
 # What a name's share is made of: the trained-on people's own, the British list's, the US census's. Fitted by expectation
 # maximisation to the names of people left out.
@@ -45,7 +45,7 @@ LISTED = 3e-6  # the share of a name that is no slip of another: one in 100,000 
 MOVED_FAR = -5.0
 # A family shares its surname and its home, and less often a forename as well: stated, like contact details below.
 HOUSEHOLD = {"one_surname_at_home": -6.0, "one_name_at_home": -3.0}
-ENOUGH = 10  # strangers seen at a level, to count how often it comes by chance; below, rarity alone says it
+ENOUGH = 5  # strangers seen at a level, to count how often it comes by chance; below, rarity alone says it
 # A father's, a brother's and a son's second forenames are often one: how often strangers share one is counted where it
 # matters, among those of one surname.
 AMONG_NAMESAKES = frozenset({"other_forenames"})

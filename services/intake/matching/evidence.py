@@ -6,6 +6,7 @@ Sunter); agreement on a rare name weighs more than on a common one.
 
 from collections.abc import Callable
 from functools import lru_cache
+from math import log2
 from typing import NamedTuple
 
 from rapidfuzz.distance import Hamming
@@ -70,8 +71,10 @@ def _birth(a: str, b: str, model: Model) -> Line:
     level, rarity = _dates(a, b), model.births.rarity
     if level not in _BORN_BY_RARITY:
         return model.lines["date_of_birth"][level]
-    # Of two that differ in a slip the commoner is the likelier to be true.
-    return weighed("date_of_birth", level, rarity(a) if a == b else min(rarity(a), rarity(b)), model)
+    if a == b:
+        return weighed("date_of_birth", level, rarity(a), model)
+    # Either may be the slip of the other: how often strangers were born on the two days by chance goes by the rarer.
+    return weighed("date_of_birth", level, log2((2.0 ** rarity(a) + 2.0 ** rarity(b)) / 2.0), model)
 
 
 def _dates(a: str, b: str) -> str:  # noqa: PLR0911 - a ladder of levels, best first
