@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from shared.runtime.database import INFRASTRUCTURE
 from shared.runtime.errors import BadMessage, Unavailable, UnknownEvent
 from shared.runtime.handlers import Handlers
 from shared.runtime.inbox import Incoming, apply
+from shared.runtime.journal import KEY
 from shared.runtime.quarantine import Bad, Exits
 from shared.runtime.saving import Consumed
 from shared.runtime.telemetry import METRICS
@@ -238,6 +240,7 @@ class Consumer(ConsumerRebalanceListener):
             list(message.headers),
             message.value or b"",
             f"{type(error).__name__}:{error}",
+            None if trusted else _plausible(message.key),
         )
 
     def _offsets(self, messages: Sequence[Any]) -> list[tuple[str, int, str, int]]:
@@ -289,6 +292,12 @@ class Consumer(ConsumerRebalanceListener):
         wanted = set(self._everywhere(consumer))
         if (not wanted or wanted - consumer.assignment()) and not await self._covered(self._group, topics):
             self._astray = Unavailable("partitions belong to nobody")
+
+
+def _plausible(key: bytes | None) -> str | None:
+    """Return the key that a record bears, if it can be one of ours."""
+    text = (key or b"").decode(errors="replace")
+    return text if re.fullmatch(KEY, text) else None
 
 
 def _leave(consumer: AIOKafkaConsumer) -> None:

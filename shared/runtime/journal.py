@@ -10,6 +10,8 @@ from shared.contracts.envelope import Actor, Envelope
 from shared.runtime.wire import decode_payload
 from shared.runtime.work import Recorded
 
+# What can be the key of an event: an id, of a person, a case, an agency.
+KEY = r"^[A-Za-z0-9_.:-]{1,100}$"
 COLUMNS = """position, event_id::text AS event_id, topic, key, sequence, previous::text AS previous, type, data, agency,
 worker, command_id, causation, correlation, trace, recorded_at"""
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from shared.contracts.envelope import TOPICS
 from shared.runtime import journal
 from shared.runtime.auth import Caller, scope
+from shared.runtime.journal import KEY
 from shared.runtime.problems import Problem, not_found
 from shared.runtime.quarantine import NotNow
 from shared.runtime.service import Service, current_service
@@ -20,7 +21,6 @@ from shared.runtime.wire import headers_of
 
 router = APIRouter(prefix="/v1", tags=["operations"])
 Current = Annotated[Service, Depends(current_service)]
-KEY = r"^[A-Za-z0-9_.:-]{1,100}$"
 
 
 @router.get("/journal/{stream}/{key}")

@@ -45,7 +45,10 @@ _OPEN = (
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """A message to put aside. `key`, `sequence` and `event_id` are None where the bytes could not be trusted."""
+    """A message to put aside. `key`, `sequence` and `event_id` are None where the bytes could not be trusted.
+
+    `hint` is then the key that its record bears, if it can be one: enough to ask its source about, not to be believed.
+    """
 
     topic: str
     partition: int
@@ -56,6 +59,7 @@ class Bad:
     headers: Sequence[tuple[str, bytes]]
     value: bytes
     reason: str
+    hint: str | None = None
 
     @classmethod
     def of(cls, item: Incoming, reason: str, partition: int = -1, offset: int = -1) -> Bad:
@@ -98,8 +102,9 @@ class Exits:
     async def park(self, work: Work, bad: Bad, consumed: Consumed) -> None:
         """Quarantine a message.
 
-        With a trustworthy key its key is held and later events of it will wait; without one nothing is parked: the jump
-        that the lost event leaves is found and repaired.
+        With a trustworthy key its key is parked and later events of it will wait. Without one nothing is parked: the key
+        that the record seems to have is held until its source has been asked what is missing. (A jump that the lost event
+        leaves is found anyway, but only with the key's next event, which may never come.)
         """
         await work.execute(
             _QUARANTINE,
@@ -115,8 +120,9 @@ class Exits:
             bad.value,
             bad.reason,
         )
-        if bad.key is not None:
-            key = (await read_keys(work, [(bad.topic, bad.key)]))[bad.topic, bad.key]
+        name = bad.key or bad.hint
+        if name is not None:
+            key = (await read_keys(work, [(bad.topic, name)]))[bad.topic, name]
             key.held = True
             consumed.advances = [key]
         METRICS.quarantined.add(1, {"topic": bad.topic, "reason": bad.reason})
@@ -180,6 +186,8 @@ class Exits:
             await self.park(work, bad, consumed)
 
         await self.unit.run(body, actor=self.actor, consumed=lambda: consumed)
+        if bad.hint is not None:
+            self.held.set()
 
     async def _one(self, key: Key, item: Incoming, *, dry_run: bool = False) -> bool:
         consumed = Consumed()

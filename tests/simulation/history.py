@@ -487,7 +487,6 @@ class History:
         self.cluster.chance.fuse.clear()
         self.cluster.poisoned.clear()
         self.cluster.kafka.damaged = 0
-        await self._restart_after_damage()
         until = asyncio.get_running_loop().time() + BOUND
         for second in itertools.count():
             # Again and again: what was under way when the faults ended may begin something that has to expire.
@@ -504,19 +503,6 @@ class History:
                 return
             if asyncio.get_running_loop().time() > until:
                 self.witness.fail(Promise.N9, f"long after all faults are over: {left}")
-
-    async def _restart_after_damage(self) -> None:
-        """A record without a trustworthy key may have been its key's last: an operator restarts the services.
-
-        They compare journals with topics then. (Otherwise it is noticed with the key's next event.)
-        """
-        databases = (self.cluster.consent, self.cluster.intake)
-        if any(r["key"] is None for d in databases for r in d.tables["quarantine"].rows.values()):
-            await asyncio.sleep(5)
-            for name in ("consent", "intake"):
-                for process, _ in self.cluster.living(name):
-                    self._kill(process)
-            await asyncio.sleep(5)
 
     async def _redrive(self) -> None:
         for name in ("consent", "intake"):

@@ -116,6 +116,23 @@ async def test_a_missing_event_is_fetched_from_its_source(listener: Both, forger
     await effects(listener[1], "k", [1, 2, 3])
 
 
+async def test_a_damaged_event_is_fetched_from_its_source_though_none_comes_after_it(
+    listener: Both, forger: Forger
+) -> None:
+    one, two = await told(listener[0], "k", 2)
+    await forger.event(one)
+    await forger.send("k", [(name, v) for name, v in headers_of(two) if name != "ce_sequence"], b"{}")
+    await forger.send("nobody", [], b"{}")
+    await effects(listener[1], "k", [1, 2])
+
+    async def free() -> bool:
+        held = await listener[1].pool.fetchval("SELECT count(*) FROM inbox WHERE held")
+        seen = await listener[1].pool.fetchval("SELECT count(*) FROM quarantine WHERE key IS NULL")
+        return (held, seen) == (0, 2)
+
+    await until(free, seconds=30)
+
+
 async def test_an_event_of_an_unknown_version_is_parked_and_no_other_key(
     listener: Both, forger: Forger
 ) -> None:
