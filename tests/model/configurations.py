@@ -156,9 +156,18 @@ CONFIGURATIONS = (
     ),
     Configuration(
         "restore",
-        "consent's database restored from before a withdrawal and from before a release",
+        "consent's database restored from before a withdrawal and from before a release; all comes right",
         _contact(Agencies=names("A"), Features=names("alone", "withdraw", "restore"), MaxLog="1"),
         small={"MaxPermits": "1"},
+        live=True,
+    ),
+    Configuration(
+        "restore-linked",
+        "consent's database restored from before a link",
+        _contact(
+            Agencies=names("A"), Features=names("link", "restore"), MaxPermits="1", MaxLinks="1", MaxLog="2"
+        ),
+        small={"Features": names("alone", "restore"), "MaxLog": "1"},
     ),
     Configuration(
         "erasure",
@@ -201,11 +210,11 @@ CONFIGURATIONS = (
     ),
     Configuration(
         "convergence-restore",
-        "the same, with consent's database restored from a back-up",
+        "the same, with consent's database restored from before a link and two withdrawals",
         _contact(
             Agencies=names("A"),
             Features=names("link", "withdraw", "restore"),
-            MaxPermits="1",
+            MaxPermits="0",
             MaxLinks="1",
             MaxLog="2",
         ),
@@ -295,7 +304,7 @@ ELEMENTS = (
     Element("succession of an agency", ("succession",), ("Succeed", "Inherit")),
     Element(
         "consent's database restored from before a withdrawal",
-        ("restore", "convergence-restore"),
+        ("restore", "restore-linked", "convergence-restore"),
         ("BackUp", "StoreWithdrawal", "PutInForce", "Restore", "Reconcile"),
     ),
     Element("erasure with suppression", ("erasure", "erasure-withdrawn", "matching"), ("Erase", "Refer")),

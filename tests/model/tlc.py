@@ -70,7 +70,7 @@ def _command(job: Job, configuration: Path, scratch: Path) -> list[str]:
     coverage = ["-coverage", "999"] if job.quick else []  # counting actions doubles the time of a long run
     return [
         str(JAVA), *java, f"-Xmx{job.heap}", f"-Djava.io.tmpdir={scratch}", "-cp", str(_jar()), "tlc2.TLC",
-        "-tool", "-nowarning", "-deadlock", *coverage, "-checkpoint", "0",
+        "-tool", "-nowarning", "-deadlock", *coverage, "-checkpoint", "0", "-lncheck", "final",
         "-workers", "1", "-metadir", str(scratch / "states"),
         "-config", str(configuration), f"{job.module}.tla",
     ]  # fmt: skip
