@@ -180,6 +180,11 @@ class Witness:
         self, written: Mapping[tuple[str, Key], Row | None]
     ) -> None:
         touched: set[str] = set()
+        # First: where nothing that was published is missing, the copy is open at once, and this may be what it does first.
+        if self.restoring and self._is_reconciled():
+            self.say("(consent has reconciled, and is open)")
+            self.restoring = False
+            touched |= {name for kind, name in self.cluster.consent.tables["stream"].rows if kind == "person"}
         for (table, key), row in written.items():
             if row is None:
                 continue
@@ -197,10 +202,6 @@ class Witness:
                 self._held(self.cluster.consent, row)
             if table == "stream" and key[0] == "person":
                 touched.add(key[1])
-        if self.restoring and self._is_reconciled():
-            self.say("(consent has reconciled, and is open)")
-            self.restoring = False
-            touched |= {name for kind, name in self.cluster.consent.tables["stream"].rows if kind == "person"}
         if not self.restoring:
             for person in sorted(touched):
                 self._ledgers(person)
