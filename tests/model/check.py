@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tests.model import report, tlc
-from tests.model.configurations import CONFIGURATIONS, ELEMENTS, Configuration, Element
+from tests.model.configurations import CONFIGURATIONS, Configuration
+from tests.model.elements import ELEMENTS, Element
 from tests.model.kept import Kept
 from tests.model.mutants import MUTANTS, Mutant, text
 from tests.model.report import Outcome

@@ -197,28 +197,36 @@ CONFIGURATIONS = (
     ),
     Configuration(
         "convergence",
-        "everything that was parked, lost or delayed comes right once faults stop",
+        "whatever was parked, lost, delayed or killed comes right once faults stop",
         _contact(
             Agencies=names("A"),
-            Features=names("link", "withdraw", "park", "crash", "lost"),
+            Features=names("alone", "withdraw", "hold", "park", "crash", "lost"),
+            MaxPermits="1",
+            MaxLog="3",
+        ),
+        small={"MaxLog": "2"},
+        live=True,
+    ),
+    Configuration(
+        "convergence-linked",
+        "the same of parked keys and withdrawals of two records that are linked",
+        _contact(
+            Agencies=names("A"),
+            Features=names("link", "withdraw", "park"),
             MaxPermits="1",
             MaxLinks="1",
             MaxLog="2",
         ),
-        small={"Features": names("alone", "withdraw", "park", "crash", "lost")},
+        small={"Features": names("alone", "withdraw", "park")},
         live=True,
     ),
     Configuration(
         "convergence-restore",
-        "the same, with consent's database restored from before a link and two withdrawals",
+        "the same of two records that are linked, with consent's database restored from a back-up",
         _contact(
-            Agencies=names("A"),
-            Features=names("link", "withdraw", "restore"),
-            MaxPermits="0",
-            MaxLinks="1",
-            MaxLog="2",
+            Agencies=names("A"), Features=names("link", "restore"), MaxPermits="0", MaxLinks="1", MaxLog="2"
         ),
-        small={"Features": names("alone", "withdraw", "restore"), "MaxLog": "1"},
+        small={"Features": names("alone", "restore"), "MaxLog": "1"},
         live=True,
     ),
     Configuration(
@@ -252,72 +260,3 @@ CONFIGURATIONS = (
         live=True,
     ),
 )
-
-
-@dataclass(frozen=True)
-class Element:
-    """A part of the protocol that the model must have: where it is, and the actions without which it is not there."""
-
-    name: str
-    where: tuple[str, ...]
-    actions: tuple[str, ...]
-
-
-ELEMENTS = (
-    Element(
-        "the identity race",
-        ("identity", "matcher", "telephone", "matching"),
-        ("Refer", "Link", "Begin", "Write"),
-    ),
-    Element(
-        "a link while something is in flight",
-        ("identity", "release", "withdrawal", "handover", "returned", "succession", "parked", "convergence"),
-        ("Link", "Apply", "HandOut"),
-    ),
-    Element(
-        "an unlink while something is in flight",
-        ("identity", "matcher", "withdrawal-unlinked", "parked-unlinked"),
-        ("Unlink", "Apply", "HandOut"),
-    ),
-    Element(
-        "the causal token, with a stale consent",
-        ("identity", "release", "withdrawal"),
-        ("Note", "Refuse", "HandOut"),
-    ),
-    Element("a redemption retried after a lost answer", ("release", "convergence"), ("RedeemAgain",)),
-    Element(
-        "expiry, before and after the redemption",
-        ("identity", "release"),
-        ("Expire", "TimePasses", "Resolve"),
-    ),
-    Element(
-        "a crash before the send and after it",
-        ("release", "convergence"),
-        ("IntakeCrash", "RedeemForTheDead", "WriteRow", "SenderCrash", "ReportUnknown"),
-    ),
-    Element(
-        "a restriction behind a parked key",
-        ("parked", "parked-unlinked", "convergence"),
-        ("Park", "ApplyPastParked", "Redrive", "Hold"),
-    ),
-    Element("hand-over of the lead, and its return", ("handover", "returned"), ("HandOver", "EndLead")),
-    Element("succession of an agency", ("succession",), ("Succeed", "Inherit")),
-    Element(
-        "consent's database restored from before a withdrawal",
-        ("restore", "restore-linked", "convergence-restore"),
-        ("BackUp", "StoreWithdrawal", "PutInForce", "Restore", "Reconcile"),
-    ),
-    Element("erasure with suppression", ("erasure", "erasure-withdrawn", "matching"), ("Erase", "Refer")),
-    Element(
-        "withdrawal at any moment",
-        ("withdrawal", "withdrawal-unlinked", "telephone-withdrawn"),
-        ("StoreWithdrawal", "PutInForce", "LateNo"),
-    ),
-    Element(
-        "events lost, repeated and out of order",
-        ("delivery", "delivery-arrives"),
-        ("LoseTopic", "LoseTail", "RelayCrash", "ConsumerCrash", "Drain", "AskSource"),
-    ),
-    Element("transactions that run at once", ("locking", "matching"), ("LookAgain", "Decide", "Commit")),
-)
-"""What the model includes (every part that the protocol's description asks for), and which configurations have it."""

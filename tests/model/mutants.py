@@ -170,7 +170,7 @@ MUTANTS = (
     ),
     Mutant(
         "parked_restriction_waits", "a restriction is applied at once, though its key is parked",
-        "convergence", "N6_delivered_is_in_force", {"Features": names("link", "park", "withdraw")},
+        "convergence-linked", "N6_delivered_is_in_force", {"Features": names("link", "park", "withdraw")},
         harm="a permit is granted to contact somebody who said no: consent had been told that the two are one",
     ),
     Mutant(
@@ -190,7 +190,7 @@ MUTANTS = (
     ),
     Mutant(
         "withdrawal_tried_once", "a timer repeats a withdrawal until it is answered",
-        "convergence-restore", "N9_withdrawals_come_into_force",
+        "restore", "N9_withdrawals_come_into_force", {"MaxPermits": "0"},
         harm="the withdrawal never comes into force",
     ),
     Mutant(
@@ -200,7 +200,7 @@ MUTANTS = (
     ),
     Mutant(
         "offsets_outlive_restore", "after a restore the topics are read again from where the database was",
-        "convergence-restore", "N9_all_agree", {"Features": names("alone", "restore")},
+        "restore", "N9_all_agree", {"MaxPermits": "0", "Features": names("alone", "restore")},
         harm="consent never hears of the person again, and never agrees with intake",
     ),
     Mutant(

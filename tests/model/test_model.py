@@ -13,12 +13,12 @@ import pytest
 from tests.model import check, report, tlc
 from tests.model.configurations import (
     CONFIGURATIONS,
-    ELEMENTS,
     INVARIANTS,
     LIVENESS,
     STEPS,
     Configuration,
 )
+from tests.model.elements import ELEMENTS
 from tests.model.kept import Kept
 from tests.model.mutants import MUTANTS, Mutant
 
