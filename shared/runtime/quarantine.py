@@ -38,6 +38,12 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (topic, key, sequence) W
 _WAITING = (
     "SELECT sequence, headers, value FROM waiting WHERE topic = $1 AND key = $2 ORDER BY sequence LIMIT 200"
 )
+_UNREADABLE = "SELECT count(*) FROM quarantine WHERE topic = $1 AND key IS NULL"
+_BUSY = """
+SELECT EXISTS (SELECT FROM waiting WHERE topic = $1 AND key = $2)
+  OR EXISTS (SELECT FROM quarantine WHERE topic = $1 AND key = $2 AND resolved IS NULL)
+  OR (SELECT count(*) FROM quarantine WHERE topic = $1 AND key IS NULL) > $3
+"""
 _OPEN = (
     "SELECT * FROM quarantine WHERE topic = $1 AND key = $2 AND resolved IS NULL ORDER BY sequence LIMIT 1"
 )
@@ -147,13 +153,18 @@ class Exits:
             "SELECT min(sequence) FROM waiting WHERE topic = $1 AND key = $2", topic, name
         )
         missing: Sequence[Incoming] = ()
+        unreadable = 0
         if first is None or first > after + 1:
+            unreadable = await self.unit.pool.fetchval(_UNREADABLE, topic)
             missing = await self.source(topic, name, after)
             METRICS.repaired.add(len(missing), {"topic": topic})
-        return await self._resume(key, missing)
+        return await self._resume(key, missing, unreadable)
 
-    async def _resume(self, key: Key, fetched: Sequence[Incoming]) -> int:
-        """Apply, one event a transaction, what was fetched and what waits of one key, in order."""
+    async def _resume(self, key: Key, fetched: Sequence[Incoming], unreadable: int) -> int:
+        """Apply, one event a transaction, what was fetched and what waits of one key, in order.
+
+        `unreadable` counts the messages of the topic that could not be read when the source was asked.
+        """
         topic, name = key
         rows = await self.unit.pool.fetch(_WAITING, topic, name)
         items = {item.envelope.sequence: item for item in fetched}
@@ -175,7 +186,7 @@ class Exits:
                 await self.put_aside(Bad.of(items[sequence], type(error).__name__))
                 break
             applied += 1
-        await self._release(key)
+        await self._release(key, unreadable)
         return applied
 
     async def put_aside(self, bad: Bad, offsets: Sequence[tuple[str, int, str, int]] = ()) -> None:
@@ -208,18 +219,17 @@ class Exits:
 
         return await self.unit.run(body, actor=item.envelope.actor, consumed=lambda: consumed)
 
-    async def _release(self, key: Key) -> None:
-        """Let go of a key that has nothing waiting and nothing parked any more."""
+    async def _release(self, key: Key, unreadable: int) -> None:
+        """Let go of a key that has nothing waiting and nothing parked any more.
+
+        Unless a message of the topic could not be read since its source was asked: it may have been the key's.
+        """
         consumed = Consumed()
 
         async def body(work: Work) -> None:
             # The inbox row is locked first: an event that begins to wait at this moment sets `held` again after us.
             await work.execute("SELECT 1 FROM inbox WHERE topic = $1 AND key = $2 FOR UPDATE", *key)
-            busy = await work.fetchval(
-                "SELECT EXISTS (SELECT 1 FROM waiting WHERE topic = $1 AND key = $2)"
-                " OR EXISTS (SELECT 1 FROM quarantine WHERE topic = $1 AND key = $2 AND resolved IS NULL)",
-                *key,
-            )
+            busy = await work.fetchval(_BUSY, *key, unreadable)
             if not busy:
                 state = (await read_keys(work, [key]))[key]
                 state.held = False

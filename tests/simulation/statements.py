@@ -318,13 +318,19 @@ async def lock_inbox(t: Transaction, topic: str, key: str) -> list[Row]:
     return [{"one": 1}]
 
 
-@knows(
-    RUNTIME,
-    "SELECT EXISTS (SELECT 1 FROM waiting WHERE topic = $1 AND key = $2)"
-    " OR EXISTS (SELECT 1 FROM quarantine WHERE topic = $1 AND key = $2 AND resolved IS NULL)",
-)
-async def is_busy(t: Transaction, topic: str, key: str) -> list[Row]:
-    return [{"busy": bool(_waiting(t, topic, key) or _open(t, topic, key))}]
+def _unreadable(t: Transaction, topic: str) -> int:
+    return sum((r["topic"], r["key"]) == (topic, None) for r in t.rows("quarantine"))
+
+
+@knows(RUNTIME, quarantine._UNREADABLE)
+async def unreadable(t: Transaction, topic: str) -> list[Row]:
+    return [{"count": _unreadable(t, topic)}]
+
+
+@knows(RUNTIME, quarantine._BUSY)
+async def is_busy(t: Transaction, topic: str, key: str, known: int) -> list[Row]:
+    more = _unreadable(t, topic) > known
+    return [{"busy": bool(_waiting(t, topic, key) or _open(t, topic, key) or more)}]
 
 
 @knows(
