@@ -30,17 +30,16 @@ PAIRS_OF_ONE = 25  # of each person, so that one with many records does not outw
 MIXED = {"forenames": (0.86, 0.01, 0.04), "surnames": (0.12, 0.27, 0.0)}
 LIFT = 5.0
 UNSEEN_FORM = 0.003  # of the people of a name, who are written in a form that only the public list knows
-# The rarest that a name counts for: beyond, strangers who share it are mostly kin, and kin are not so rare.
+# How often strangers share a name that no table has, and one that only a list has: counted among people left out, kin
+# included, who are the likelier strangers to share a rare name.
 UNSEEN = {"forenames": 1 / 5_600, "surnames": 1 / 14_000}
-SELDOM = {"forenames": 1 / 4_000, "surnames": 1 / 6_200}  # of a name that a list has
-KNOWN = {
-    "forenames": 1.0,
-    "surnames": 0.3,
-}  # a name is known when what it has beyond the least is that many times it
+SELDOM = {"forenames": 1 / 4_000, "surnames": 1 / 6_200}
+# A name has a share of its own when what it has beyond the least is so many times that.
+KNOWN = {"forenames": 1.0, "surnames": 0.3}
+# The part of the public lists' shares below which a name never falls: names of the living, which the labelled do not have.
 LIVING = {"forenames": 0.5, "surnames": 0.0}
-LAST_DECADE = (
-    186  # of the trained-on people: hardly any were chosen who were born later, and a store's people are
-)
+# The last decade whose rarity counts: hardly anybody labelled was born later, and everybody in a store was.
+LAST_DECADE = 186
 LISTED = 3e-6  # the share of a name that is no slip of another: one in 100,000 of either public list, as they round
 MOVED_FAR = -5.0
 # A family shares its surname and its home, and less often a forename as well: stated, like contact details below.
