@@ -12,7 +12,8 @@ _SURNAME_AGREES = BY_RARITY["surname"]
 _BORN_ALIKE = frozenset(
     {"same", "same_first_of_january", "day_and_month_swapped", "one_digit", "impossible_digit"}
 )
-_NEARBY = frozenset({"same", "one_slip", "same_sector", "same_district"})
+_NEIGHBOURS = frozenset({"same", "one_slip", "same_sector"})
+_NEARBY = _NEIGHBOURS | {"same_district"}
 
 
 @total_ordering
@@ -143,7 +144,9 @@ def _home(level: dict[str, str]) -> bool:
 
 def _alone(level: dict[str, str], *, named: bool) -> set[Rule]:
     """What agrees is not enough by its kind, whatever it weighs."""
-    near = level["postcode"] in _NEARBY or level["address"] in {"same", "similar"}
+    born = level["date_of_birth"] not in {ABSENT, "different", "far_apart", "same_year"}
+    # A postal district has some ten thousand homes, and in some of them many people of one name, however rare elsewhere.
+    near = level["postcode"] in (_NEARBY if born else _NEIGHBOURS) or level["address"] in {"same", "similar"}
     reached = level["telephone"] in {"same", "one_slip"} or level["email"] in {
         "same",
         "one_slip",
@@ -154,7 +157,6 @@ def _alone(level: dict[str, str], *, named: bool) -> set[Rule]:
         return {Rule.NO_NAME}
     if near or reached:
         return set()
-    born = level["date_of_birth"] not in {ABSENT, "different", "far_apart", "same_year"}
     return {Rule.NAME_AND_BIRTH_DATE if born else Rule.NAME_ALONE}
 
 

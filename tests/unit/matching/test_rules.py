@@ -77,6 +77,16 @@ def test_a_name_alone_never_joins_and_the_agency_is_asked() -> None:
     assert met(bare).reasons == ("identity_incomplete",)
 
 
+def test_a_name_and_a_postal_district_alone_never_join() -> None:
+    one: Person = {"forenames": "Mohammed", "surname": "Abdullahi", "addresses": [{"postcode": "LS6 2AB"}]}
+    other: Person = {**one, "addresses": [{"postcode": "LS6 4XY"}]}
+    for people_in_store in (1_000, 100_000, 1_000_000):
+        decision = met(one, other, people_in_store=people_in_store)
+        assert (decision.answer, decision.reasons) == ("hold", ("name_alone",))
+    born = {"date_of_birth": "1984-03-17"}
+    assert met({**one, **born}, {**other, **born}).answer == "join"  # type: ignore[typeddict-item]
+
+
 def test_twins_are_two_people() -> None:
     twin = person(forenames="Beatrice", phones=None, emails=None, identifiers=None)
     decision = met(twin, ANNA)
@@ -401,13 +411,13 @@ def test_one_missing_field_would_settle_it_and_the_agency_is_asked() -> None:
         "forenames": "Ann",
         "surname": "Hargreaves",
         "sex": "f",
-        "addresses": [{"postcode": "LS6 3XY"}],
+        "addresses": [{"postcode": "LS6 2XY"}],
     }
-    decision = met(moved, ANNA, people_in_store=20_000)
+    decision = met(moved, ANNA, people_in_store=150_000)
     assert (decision.answer, decision.reasons) == ("hold", ("one_field_would_settle",))
     assert decision.ask == "date_of_birth"
-    assert met({**moved, "date_of_birth": "1984-03-17"}, ANNA, people_in_store=20_000).answer == "join"
-    assert met({**moved, "date_of_birth": "1962-10-08"}, ANNA, people_in_store=20_000).answer == "different"
+    assert met({**moved, "date_of_birth": "1984-03-17"}, ANNA, people_in_store=150_000).answer == "join"
+    assert met({**moved, "date_of_birth": "1962-10-08"}, ANNA, people_in_store=150_000).answer == "different"
 
 
 def test_neither_the_sentence_nor_the_table_reveals_a_value() -> None:
