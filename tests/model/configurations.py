@@ -222,11 +222,15 @@ CONFIGURATIONS = (
     ),
     Configuration(
         "convergence-restore",
-        "the same of two records that are linked, with consent's database restored from a back-up",
+        "the same of two linked records and withdrawals, with consent's database restored from a back-up",
         _contact(
-            Agencies=names("A"), Features=names("link", "restore"), MaxPermits="0", MaxLinks="1", MaxLog="2"
+            Agencies=names("A"),
+            Features=names("link", "withdraw", "restore"),
+            MaxPermits="0",
+            MaxLinks="1",
+            MaxLog="2",
         ),
-        small={"Features": names("alone", "restore"), "MaxLog": "1"},
+        small={"Features": names("alone", "withdraw", "restore"), "MaxLog": "1"},
         live=True,
     ),
     Configuration(
