@@ -97,7 +97,13 @@ class Case:
             raise AssertionError(f"not {reasons}: {answers[0].text}") from None
 
     async def release(self, agency: str, permit: dict[str, Any]) -> dict[str, Any]:
-        """Redeem a permit; return the details handed out. `behind` and a 503 mean: ask again in a moment."""
+        """Redeem a permit; return the details handed out."""
+        answer = await self._redeem(agency, permit)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    async def _redeem(self, agency: str, permit: dict[str, Any]) -> httpx.Response:
+        """Ask for the details. `behind` and a 503 mean: ask again in a moment."""
         body = {"permit": permit["permit"], "fence": permit["fence"]}
         answers: list[httpx.Response] = []
 
@@ -106,8 +112,7 @@ class Case:
             return answers[0].status_code != 503 and why(answers[0]) != "behind"
 
         await until(not_behind, seconds=SECONDS, every=0.2)
-        assert answers[0].status_code == 200, answers[0].text
-        return dict(answers[0].json())
+        return answers[0]
 
     async def outcome(self, agency: str, permit: dict[str, Any], outcome: str, **more: Any) -> None:
         """Record what became of an attempt."""
@@ -120,9 +125,14 @@ class Case:
         """Permit, release, outcome: one attempt. `more`: of the permit, but for what belongs to the outcome."""
         told = {name: more.pop(name) for name in ("agreement", "not_before", "scope") if name in more}
         permit = await self.permit(agency, person, **more)
-        details = await self.release(agency, permit)
+        released = await self._redeem(agency, permit)
+        while why(released) == "changed":
+            # Something about the person was still on its way when the permit was given: as told, a new one is asked for.
+            permit = await self.permit(agency, person, **more)
+            released = await self._redeem(agency, permit)
+        assert released.status_code == 200, released.text
         await self.outcome(agency, permit, outcome, **told)
-        return details
+        return dict(released.json())
 
     async def read(self, agency: str, *scopes: str) -> httpx.Response:
         """Read the case at allocation, as an agency."""

@@ -114,7 +114,7 @@ class Nursery:
     def end(self) -> None:
         """End it; its children are for others to end."""
         self._process.kill()
-        self._process.wait()
+        self._process.communicate()  # waits for it, and closes both pipes
 
 
 def _fork(asked: Mapping[str, Any]) -> int:
