@@ -137,6 +137,18 @@ CONFIGURATIONS = (
         small={"MaxLinks": "0", "Features": names("alone", "hold", "park")},
     ),
     Configuration(
+        "parked-withdrawn",
+        "events that consent cannot handle, with a withdrawal and a link behind them",
+        _contact(
+            Agencies=names("A"),
+            Features=names("link", "park", "withdraw"),
+            MaxPermits="1",
+            MaxLinks="1",
+            MaxLog="2",
+        ),
+        small={"Features": names("alone", "park", "withdraw")},
+    ),
+    Configuration(
         "handover",
         "a lead handed over to another agency, with a link",
         _contact(Features=names("link", "handover"), MaxLinks="1", MaxLog="2"),
@@ -213,7 +225,7 @@ CONFIGURATIONS = (
         _contact(
             Agencies=names("A"),
             Features=names("link", "withdraw", "park"),
-            MaxPermits="1",
+            MaxPermits="0",
             MaxLinks="1",
             MaxLog="2",
         ),

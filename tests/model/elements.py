@@ -55,7 +55,7 @@ ELEMENTS = (
     ),
     Element(
         "a restriction behind a parked key",
-        ("parked", "parked-unlinked", "convergence", "convergence-linked"),
+        ("parked", "parked-unlinked", "parked-withdrawn", "convergence", "convergence-linked"),
         ("Park", "ApplyPastParked", "Redrive", "Hold"),
     ),
     Element("hand-over of the lead, and its return", ("handover", "returned"), ("HandOver", "EndLead")),

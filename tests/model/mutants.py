@@ -170,7 +170,7 @@ MUTANTS = (
     ),
     Mutant(
         "parked_restriction_waits", "a restriction is applied at once, though its key is parked",
-        "convergence-linked", "N6_delivered_is_in_force", {"Features": names("link", "park", "withdraw")},
+        "parked-withdrawn", "N6_delivered_is_in_force", {"Features": names("link", "park", "withdraw")},
         harm="a permit is granted to contact somebody who said no: consent had been told that the two are one",
     ),
     Mutant(
