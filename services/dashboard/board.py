@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 
 PAUSE_SECONDS = 0.3  # a batch of events is one change to whoever looks
-QUIET_SECONDS = 15.0  # then a sign of life, so that nothing on the way takes the connection for dead
+QUIET_SECONDS = 1.0  # then whoever watches is asked whether the service is to stop
 
 
 class Board:
@@ -17,7 +17,6 @@ class Board:
         self._changes: Counter[str] = Counter()
         self._bell = asyncio.Condition()
         self._ringing: set[asyncio.Task[None]] = set()
-        self.closing = False
 
     def changed(self, subject: str) -> None:
         """Say that a subject has changed. Called after a commit."""
@@ -26,27 +25,21 @@ class Board:
         self._ringing.add(task)
         task.add_done_callback(self._ringing.discard)
 
-    def close(self) -> None:
-        """Let every watcher end: the service stops."""
-        self.closing = True
-        self.changed("closing")
-
     async def _ring(self) -> None:
         async with self._bell:
             self._bell.notify_all()
 
     async def watch(self, subject: str) -> AsyncIterator[int | None]:
-        """Give a number for each change of a subject from now on; None as a sign of life. Ends when the service stops."""
+        """Give a number for each change of a subject from now on; None now and then, if there was none."""
         seen = self._changes[subject]
-        while not self.closing:
+        while True:
             try:
                 async with asyncio.timeout(QUIET_SECONDS), self._bell:
-                    while self._changes[subject] == seen and not self.closing:
+                    while self._changes[subject] == seen:
                         await self._bell.wait()
             except TimeoutError:
                 yield None
                 continue
-            if self._changes[subject] != seen:
-                await asyncio.sleep(PAUSE_SECONDS)
-                seen = self._changes[subject]
-                yield seen
+            await asyncio.sleep(PAUSE_SECONDS)
+            seen = self._changes[subject]
+            yield seen

@@ -76,6 +76,6 @@ async def _entries(service: Service, agency: str, after: int, limit: int, wait: 
             grown.clear()
             rows = await store.read_feed(service.pool, agency, after, limit)
             left = end - loop.time()
-            if rows or left <= 0:
+            if rows or left <= 0 or service.stopping.is_set():
                 return rows
             await store.rung(grown, min(left, POLL_SECONDS))

@@ -83,6 +83,8 @@ class Service:
     timers: Timers | None = field(init=False, default=None)
     reconciled: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     failure: BaseException | None = field(init=False, default=None)
+    # Set when the service is told to stop: whoever waits for news answers then with what there is.
+    stopping: asyncio.Event = field(init=False, default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         """Prepare what needs no connection."""
@@ -361,6 +363,8 @@ async def serve(service: Service, parts: Sequence[Part] = PARTS) -> None:
         while not serving.done():
             if service.failure is not None:
                 server.should_exit = True
+            if server.should_exit:
+                service.stopping.set()
             await asyncio.wait({serving}, timeout=0.5)
         await serving
 

@@ -17,6 +17,9 @@ router = APIRouter(include_in_schema=False)
 async def _events(service: Dashboard, subject: str) -> AsyncIterator[str]:
     yield "retry: 1000\n\n"
     async for number in service.board.watch(subject):
+        if service.stopping.is_set():
+            return
+        # A sign of life where there is no news, so that nothing on the way takes the connection for dead.
         yield ": nothing new\n\n" if number is None else f"event: {subject}\ndata: {number}\n\n"
 
 

@@ -80,6 +80,18 @@ async def test_a_long_poll_ends_empty_when_nothing_comes(world: World) -> None:
     assert 0.9 < time.monotonic() - began < 3
 
 
+async def test_a_long_poll_does_not_keep_a_service_from_stopping(world: World) -> None:
+    waiting = asyncio.create_task(world.feed("beacon", wait=20))
+    await asyncio.sleep(0.5)
+    began = time.monotonic()
+    world.service.stopping.set()
+    try:
+        assert (await waiting)["entries"] == []
+    finally:
+        world.service.stopping.clear()
+    assert time.monotonic() - began < 5
+
+
 async def test_a_withdrawal_reaches_leads_hub_and_only_the_referrers_whose_agreement_says_so(
     world: World,
 ) -> None:
