@@ -36,7 +36,7 @@ from tests.support.browser import a_browser, shoot, violations
 from tests.support.running import running, settings, until
 from tests.support.stack import ROLE
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
 POLICE, CARE, HUB, ELSEWHERE = (
     "hertfordshire-constabulary",
     "beacon",

@@ -26,7 +26,7 @@ from tests.support.stack import outside_place
 POLICE, LEAD = "hertfordshire-constabulary", "beacon"
 RECOVERY = 30
 # Four processes and two servers take their time to start on a machine that does other things as well.
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
 _numbers = itertools.count(1)
 _draw = random.Random(4)
 

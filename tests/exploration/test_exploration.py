@@ -7,7 +7,7 @@ from tests.exploration.alphabets import ALPHABETS, Alphabet, steps_of
 from tests.exploration.mutants import MUTANTS, Mutant
 from tests.exploration.rules import Patch, wrong
 
-pytestmark = pytest.mark.timeout(300)  # on a busy machine
+pytestmark = pytest.mark.timeout(900)  # on a busy machine
 
 QUICK = {
     "no_third_step",

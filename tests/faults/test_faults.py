@@ -12,7 +12,7 @@ from tests.faults.tally import Tally
 from tests.support.promise import Promise
 
 
-@pytest.mark.timeout(600)  # on a machine that does other things as well, a stack takes its time to start
+@pytest.mark.timeout(1500)  # on a machine that does other things as well, a stack takes its time to start
 async def test_the_promise_holds_while_consent_is_killed_and_its_database_cut(tmp_path: Path) -> None:
     tally = Tally()
     plans = [("kill consent",), ("drop consent-database", "kill intake")]

@@ -37,7 +37,7 @@ def _named(name: str) -> Configuration:
 
 
 pytestmark = pytest.mark.timeout(
-    300
+    900
 )  # seconds on an idle machine; the checker's own start is what a busy one delays
 
 

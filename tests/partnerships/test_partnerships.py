@@ -13,7 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 IN_ORDER = sorted(scenarios(), key=lambda scenario: scenario.alone)
 
 
-@pytest.mark.timeout(400)  # the first one waits for its turn among all, on a machine that may be busy
+@pytest.mark.timeout(1200)  # the first one waits for its turn among all, on a machine that may be busy
 @pytest.mark.parametrize("scenario", IN_ORDER, ids=lambda scenario: scenario.id)
 async def test_scenario(scenario: Scenario, playing: Mapping[str, Awaitable[None]]) -> None:
     await playing[scenario.id]

@@ -31,7 +31,7 @@ from tests.simulation import statements_of_services as known
 from tests.simulation.database import BEGIN, Database, Pool, Transaction
 from tests.simulation.loop import CURRENT, Chance, Process
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 TABLES = {
     "stream": "kind, key, version, base, state",
     "journal": "topic, key, sequence, type, data",

@@ -188,7 +188,7 @@ async def fleet(
             )
             opened.callback(process.stop)
             process.start()
-        http = await opened.enter_async_context(httpx.AsyncClient(timeout=20))
+        http = await opened.enter_async_context(httpx.AsyncClient(timeout=60))
         one = Fleet(servers, processes, ways, {name: databases[name] for name in SERVICES}, http)
         await one.ready()
         await one.at_ten_on_a_tuesday()

@@ -163,7 +163,7 @@ async def world(database: str, bootstrap_servers: str, own_topics: str) -> Async
     service = build(settings(Settings, database, bootstrap_servers, own_topics))
     async with (
         running(service) as url,
-        httpx.AsyncClient(base_url=url, timeout=15) as http,
+        httpx.AsyncClient(base_url=url, timeout=60) as http,
         AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all") as producer,
     ):
         yield World(producer, own_topics, service, http)
@@ -199,7 +199,7 @@ class Together:
     async def ask(self, method: str, path: str, agency: str, *scopes: str, **body: object) -> httpx.Response:
         kind = "service" if "internal" in scopes else "agency"
         headers = {**bearer(agency, *scopes, kind=kind), "Idempotency-Key": f'"{new_id()}"'}
-        async with httpx.AsyncClient(base_url=self.url, timeout=15) as http:
+        async with httpx.AsyncClient(base_url=self.url, timeout=60) as http:
             return await http.request(method, path, headers=headers, json=body)
 
     async def last(self, case: str, name: str) -> None:
@@ -223,7 +223,7 @@ async def together(
     async with (
         running(service) as own_url,
         running(consent),
-        httpx.AsyncClient(base_url=own_url, timeout=15) as http,
+        httpx.AsyncClient(base_url=own_url, timeout=60) as http,
         AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all") as producer,
     ):
         yield Together(World(producer, own_topics, service, http), consent, url)

@@ -123,7 +123,7 @@ async def test_twenty_one_agencies_end_in_one_night_and_everybody_has_exactly_on
     await until(all_moved, seconds=60, every=0.25)
     assert (datetime.now(UTC) - night).total_seconds() < 60
     # Of every tenth, consent itself is asked: the successor may, and who led before may not.
-    async with httpx.AsyncClient(base_url=together.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=together.url, timeout=60) as http:
         for person, crc in list(leads.items())[::10]:
             answers = {}
             for agency in (crc, SUCCESSOR[crc]):

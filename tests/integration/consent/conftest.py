@@ -204,7 +204,7 @@ async def a_world(database: str, bootstrap_servers: str, prefix: str, **more: ob
     service = build(settings(Settings, database, bootstrap_servers, prefix, **more))
     async with (
         running(service) as url,
-        httpx.AsyncClient(base_url=url, timeout=30) as http,
+        httpx.AsyncClient(base_url=url, timeout=120) as http,
         AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all") as producer,
     ):
         await until(lambda: heard(service), seconds=30)

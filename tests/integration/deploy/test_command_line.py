@@ -20,7 +20,7 @@ from deploy.local.postgres import Postgres
 from deploy.local.processes import alive
 from deploy.local.supervisor import supervisor_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("command line")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("command line")]
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ async def intake(
 @pytest.fixture
 async def client(intake: Intake) -> AsyncIterator[httpx.AsyncClient]:
     """Give an HTTP client of intake without a token."""
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{intake.settings.port}", timeout=30) as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{intake.settings.port}", timeout=120) as http:
         yield http
 
 

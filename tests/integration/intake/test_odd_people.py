@@ -89,7 +89,7 @@ async def post_all(
     return {who: person[number] for who, number in posted.items()}
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_odd_names_never_make_one_human_of_two(intake: Intake, client: httpx.AsyncClient) -> None:
     parties = {
         (shape, number): {"name": name, **_own(life, offset * len(LIVES) + number)}

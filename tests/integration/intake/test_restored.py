@@ -37,7 +37,7 @@ async def an_intake(
     more = {"master_key_file": key, "consent_url": "http://consent.test"}
     service = build(settings(Settings, database, broker, prefix, **more))
     url = f"http://127.0.0.1:{service.settings.port}"
-    async with running(service), httpx.AsyncClient(base_url=url, timeout=30) as client:
+    async with running(service), httpx.AsyncClient(base_url=url, timeout=120) as client:
         yield service, client
 
 

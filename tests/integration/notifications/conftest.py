@@ -141,7 +141,7 @@ async def notifications(
     fields = {"state_folder": tmp_path_factory.mktemp("state"), **more_settings}
     service = build(settings(Settings, module_database, stack.broker, prefix, **fields))
     producer = AIOKafkaProducer(bootstrap_servers=stack.broker)
-    async with running(service) as url, httpx.AsyncClient(base_url=url, timeout=40) as http:
+    async with running(service) as url, httpx.AsyncClient(base_url=url, timeout=90) as http:
         await producer.start()
         try:
             yield World(service, http, Teller(producer, prefix))

@@ -26,7 +26,7 @@ class Pair:
 
     async def tell(self, count: int, *, keys: int = 7) -> None:
         """Tell `count` events, each until it is answered, starting whoever has died."""
-        async with httpx.AsyncClient(timeout=5) as client:
+        async with httpx.AsyncClient(timeout=30) as client:
             for n in range(self.told, self.told + count):
 
                 async def told(number: int = n) -> bool:

@@ -65,7 +65,7 @@ async def test_two_versions_share_a_database_while_events_flow_and_one_is_killed
         asyncpg.create_pool(source, min_size=1, max_size=1) as one,
         asyncpg.create_pool(target, min_size=1, max_size=1) as two,
         started(new_teller, new_listener),
-        httpx.AsyncClient(timeout=5) as client,
+        httpx.AsyncClient(timeout=30) as client,
     ):
         for number in range(EVENTS):
             if number == EVENTS // 3:
