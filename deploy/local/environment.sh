@@ -33,3 +33,6 @@ fi
 uv=$(command -v uv || echo .venv/bin/uv)
 echo "Installing $list."
 "$uv" pip install --quiet --python .venv/bin/python --require-hashes -r "$list"
+# Compiled now, once: where Python is told not to write bytecode, every process would compile everything anew. What a
+# package has in files for other versions of Python does not compile, and need not.
+.venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
