@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from aiokafka.helpers import create_ssl_context
@@ -23,6 +23,7 @@ from shared.runtime.errors import Unavailable
 log = logging.getLogger(__name__)
 
 TRIES = 25
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +106,29 @@ class Topics:
             self._client = AdminClient(self.broker.for_librdkafka(), logger=_SILENT)
         return self._client
 
+    async def _ask(self, function: Callable[..., T], *args: object) -> T:
+        def asked() -> T:
+            try:
+                return function(*args)
+            except KafkaException:
+                # One that met a broker just starting has been seen to time out for ever: the next try has one of its own.
+                self._client = None
+                raise
+
+        return await asyncio.to_thread(asked)
+
     async def ids(self, names: Sequence[str], *, create: Sequence[str] = ()) -> dict[str, str]:
         """Return the Kafka id of each existing topic, by our name; `create` are made if missing (and retained for ever).
 
         Raises KafkaException, OSError or Unavailable while the broker is away.
         """
-        found = await asyncio.to_thread(self._describe, names)
+        found = await self._ask(self._describe, names)
         missing = [name for name in create if name not in found]
         if missing:
-            await asyncio.to_thread(self._create, missing)
+            await self._ask(self._create, missing)
         # A broker can have made a topic and not yet know it where it is asked.
         for _ in range(TRIES if missing else 0):
-            found |= await asyncio.to_thread(self._describe, missing)
+            found |= await self._ask(self._describe, missing)
             if all(name in found for name in missing):
                 return found
             await asyncio.sleep(0.2)
@@ -132,7 +144,7 @@ class Topics:
             futures = self._admin().describe_topics(collection, request_timeout=5)
             return [p.id for f in futures.values() for p in f.result(timeout=6).partitions]
 
-        return sorted(await asyncio.to_thread(count))
+        return sorted(await self._ask(count))
 
     async def covered(self, group: str, names: Sequence[str]) -> bool:
         """Say whether every partition of topics (the broker's names) is some member's; yes while that is being worked out.
@@ -153,7 +165,7 @@ class Topics:
                 for partition in future.result(timeout=6).partitions
             )
 
-        return await asyncio.to_thread(ask)
+        return await self._ask(ask)
 
     def _describe(self, names: Sequence[str]) -> dict[str, str]:
         collection = TopicCollection([self.broker.topic(name) for name in names])
