@@ -179,20 +179,19 @@ class Consumer(ConsumerRebalanceListener):
         incoming, bad = [], []
         for message in messages:
             try:
-                envelope = decode(message.key, message.headers, message.value, self._handlers.events)
-                incoming.append(Incoming(self._broker.own(message.topic), envelope, message.value or b""))
+                incoming.append(self._read(message))
             except (BadMessage, UnknownEvent):
                 bad.append(message)
         return incoming, bad
 
+    def _read(self, message: Any) -> Incoming:  # noqa: ANN401 - aiokafka's record has no types
+        envelope = decode(message.key, message.headers, message.value, self._handlers.events)
+        return Incoming(self._broker.own(message.topic), envelope, message.value or b"")
+
     async def _consume_one(self, message: Any) -> None:  # noqa: ANN401 - aiokafka's record has no types
         offsets = self._offsets([message])
         try:
-            item = Incoming(
-                self._broker.own(message.topic),
-                decode(message.key, message.headers, message.value, self._handlers.events),
-                message.value or b"",
-            )
+            item = self._read(message)
         except (BadMessage, UnknownEvent) as error:
             await self._exits.put_aside(self._bad(message, error), offsets)
             return

@@ -80,7 +80,6 @@ class Service:
     exits: Exits = field(init=False)
     consumer: Consumer | None = field(init=False, default=None)
     outbox: Outbox | None = field(init=False, default=None)
-    timers: Timers | None = field(init=False, default=None)
     reconciled: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     failure: BaseException | None = field(init=False, default=None)
     # Set when the service is told to stop: whoever waits for news answers then with what there is.
@@ -240,9 +239,9 @@ class Service:
             if self.consumes:
                 tasks.append(self._supervise("consumer", self._consume))
                 tasks.append(self._supervise("repair", partial(repair_held_keys, self.exits)))
-            self.timers = Timers(self.unit, self.handlers, self.name)
-            self.unit.timer_set = self.timers.wake
-            tasks.append(self._supervise("timers", self.timers.run))
+            timers = Timers(self.unit, self.handlers, self.name)
+            self.unit.timer_set = timers.wake
+            tasks.append(self._supervise("timers", timers.run))
             tasks.extend(self._supervise(loop.__name__, partial(loop, self)) for loop in self.loops)
 
     async def _until_compared(self) -> None:

@@ -47,8 +47,9 @@ def _grown(before: PartyFact, now: PartyFact, *, same_version: bool) -> bool:
 def _claim(story: Story, case: str, party: str) -> None:
     story.tell(OfAge(party))
     known, proposal = story.state.parties[party], story.state.proposal
-    led = known.place in ("led", "elsewhere", "claimed") and known.agency is not None
-    if story.state.closed or proposal is None or not led or known.agency is None:
+    if known.place not in ("led", "elsewhere", "claimed") or known.agency is None:
+        return
+    if story.state.closed or proposal is None:
         return
     lead = ProposedLead(
         party=party, person=party, role=known.role, agency=known.agency, worker=known.worker, of_age=True

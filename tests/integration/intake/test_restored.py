@@ -54,6 +54,13 @@ async def told(service: Intake) -> None:
     await until(done, seconds=30)
 
 
+async def erase(client: httpx.AsyncClient, person: str) -> None:
+    body = {"reason": "asked", "confirmed_by": "h2"}
+    headers = {**hub(), "Idempotency-Key": '"e"'}
+    erased = await client.post(f"/v1/people/{person}/erasure", json=body, headers=headers)
+    assert erased.status_code == 202, erased.text
+
+
 async def test_what_was_accepted_since_the_copy_is_asked_for_again_and_the_people_stay_who_they_were(
     new_database: Callable[[], Awaitable[str]],
     bootstrap_servers: str,
@@ -127,10 +134,7 @@ async def test_who_was_erased_since_the_copy_is_erased_in_it_and_holds_and_corre
     copy = await copy_of(stack, database)
     try:
         async with an_intake(database, bootstrap_servers, topic_prefix, key) as (first, client):
-            body = {"reason": "asked", "confirmed_by": "h2"}
-            headers = {**hub(), "Idempotency-Key": '"e"'}
-            erased = await client.post(f"/v1/people/{person}/erasure", json=body, headers=headers)
-            assert erased.status_code == 202, erased.text
+            await erase(client, person)
             held = await client.post(
                 f"/v1/referrals/{number}/holds",
                 json={"reason": "safeguarding"},
@@ -176,10 +180,7 @@ async def test_keys_that_a_copy_brought_back_are_destroyed_at_the_next_start_too
     async with an_intake(database, bootstrap_servers, topic_prefix, key) as (first, client):
         person, _ = await harmed(first, await posted(first, client, police, referral()))
         rows = await first.pool.fetch("SELECT id, key, sealed FROM party WHERE person = $1", person)
-        body = {"reason": "asked", "confirmed_by": "h2"}
-        headers = {**hub(), "Idempotency-Key": '"e"'}
-        erased = await client.post(f"/v1/people/{person}/erasure", json=body, headers=headers)
-        assert erased.status_code == 202, erased.text
+        await erase(client, person)
         await told(first)
         await first.pool.executemany(
             "UPDATE party SET key = $2, sealed = $3 WHERE id = $1", [tuple(row) for row in rows]
