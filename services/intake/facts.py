@@ -15,7 +15,7 @@ from services.intake.matching.record import birth_date
 from services.intake.referral import Agreement, ContactPerson, Human, Name, Party, Prior, Referral
 from services.intake.remedies import Fault
 from shared.contracts.people import AgreementFact, PriorContact
-from shared.contracts.referrals import AgeBand, Deadlines, PartyFact, ReferralFacts
+from shared.contracts.referrals import YOUNG, AgeBand, Deadlines, PartyFact, ReferralFacts
 
 _OLDEST: Final = 125  # years: nobody has been older
 ADULT: Final = 18
@@ -261,12 +261,11 @@ def of_age(facts: ReferralFacts, person: str) -> ReferralFacts:
 
     Whoever was to be spoken to for the child is so no longer, in referrals too that do not tell the age.
     """
-    young = ("under_10", "10_to_17")
     parties = tuple(
         msgspec.structs.replace(
-            party, contact_persons=(), age_band="18_to_24" if party.age_band in young else party.age_band
+            party, contact_persons=(), age_band="unknown" if party.age_band == "unknown" else "18_to_24"
         )
-        if party.person == person and party.age_band in (*young, None)
+        if party.person == person and party.age_band in (*YOUNG, "unknown")
         else party
         for party in facts.parties
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -10,6 +10,7 @@ from shared.contracts.envelope import Payload, Role, date, datetime, event
 from shared.contracts.people import PriorAnswer
 
 AgeBand = Literal["under_10", "10_to_17", "18_to_24", "25_or_over", "unknown"]
+YOUNG: Final = ("under_10", "10_to_17")
 Risk = Literal["low", "medium", "high", "unknown"]
 Initiator = Literal["harmed", "responsible", "agency", "court"]
 Need = Literal["enduring_mental_health", "learning_disability", "substance_use", "other"]

@@ -7,10 +7,9 @@ from typing import Final
 from services.allocation.domain.evolve import OfAge, Story
 from services.allocation.domain.route import claim
 from shared.contracts.cases import ProposedLead
-from shared.contracts.referrals import PartyFact, ReferralFacts
+from shared.contracts.referrals import YOUNG, PartyFact, ReferralFacts
 
 OF_AGE: Final = "came_of_age"
-_YOUNG: Final = frozenset({"under_10", "10_to_17"})
 
 
 def follow(story: Story, case: str, before: ReferralFacts | None, facts: ReferralFacts) -> None:
@@ -37,10 +36,10 @@ def _grown(before: PartyFact, now: PartyFact, *, same_version: bool) -> bool:
 
     Intake tells more of a version that is known when the day has come. A later version says it by another date of birth.
     """
-    if now.contact_persons or now.age_band in _YOUNG:
+    if now.contact_persons or now.age_band in YOUNG:
         return False
     return bool(before.contact_persons) and (
-        same_version or (before.age_band in _YOUNG and now.age_band is not None)
+        same_version or (before.age_band in YOUNG and now.age_band != "unknown")
     )
 
 

@@ -104,7 +104,7 @@ def test_only_one_who_was_a_child_comes_of_age() -> None:
     state = led_through_her_mother()
     dropped = tells(state, child(2, contact_persons=()))
     assert dropped.state.parties[ANNA].person == MONA, "a child without a contact person is still a child"
-    unknown = tells(state, child(2, contact_persons=(), age_band=None))
+    unknown = tells(state, child(2, contact_persons=(), age_band="unknown"))
     assert unknown.state.parties[ANNA].person == MONA
     corrected = tells(state, child(2, **GROWN))
     assert corrected.state.parties[ANNA].person == ANNA

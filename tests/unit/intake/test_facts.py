@@ -11,6 +11,7 @@ from services.intake import facts, safe_contact
 from services.intake.facts import Posted
 from services.intake.referral import Referral
 from shared.contracts.people import Safety
+from shared.contracts.referrals import AgeBand, PartyFact, ReferralFacts
 from tests.support.referrals import offender, party, referral
 
 TODAY = date(2026, 11, 21)
@@ -87,6 +88,23 @@ def test_who_was_born_on_a_leap_day_comes_of_age_on_the_first_of_march() -> None
 def test_of_a_coming_of_age_only_the_month_is_told() -> None:
     assert facts.coming_of_age(["2009-04-23", "1971-03-09", None, "2012-01-05"], TODAY) == date(2027, 4, 1)
     assert facts.coming_of_age(["1971-03-09", "2008-11-21"], TODAY) is None
+
+
+@pytest.mark.parametrize(
+    ("band", "spoken_to", "then"),
+    [("10_to_17", (), "18_to_24"), ("unknown", (), "unknown"), ("25_or_over", ("mona",), "25_or_over")],
+)
+def test_who_comes_of_age_is_spoken_to_themselves_in_referrals_too_that_do_not_tell_the_age(
+    band: AgeBand, spoken_to: tuple[str, ...], then: AgeBand
+) -> None:
+    anna = PartyFact(person="anna", role="harmed", age_band=band, contact_persons=("mona",))
+    ben = PartyFact(person="ben", role="harmed", age_band="10_to_17", contact_persons=("mona",))
+    known = ReferralFacts(
+        referral="r1", agency="police", version=1, incident="i1", received_at=datetime(2026, 11, 21, tzinfo=UTC),
+        offence_class="burglary", stage="custody", initiated_by="agency", parties=(anna, ben),
+    )  # fmt: skip
+    now = facts.of_age(known, "anna")
+    assert now.parties == (msgspec.structs.replace(anna, age_band=then, contact_persons=spoken_to), ben)
 
 
 def test_codes_that_policies_ask_about_are_told() -> None:
