@@ -41,7 +41,7 @@ check: .venv/.develop ## Format, lint, types, import contracts
 
 .PHONY: test
 test: .venv/.develop ## Every test, on a real database and broker
-	$(PYTHON) -m pytest -n 2 --dist loadfile --max-worker-restart 0 $(TESTS) $(ARGS)
+	$(PYTHON) -m pytest -n 2 --dist loadfile --max-worker-restart 4 $(TESTS) $(ARGS)
 
 .PHONY: model model-small
 model-small: .venv/.develop ## Model-check the contact protocol in small bounds, and every wrong variant

@@ -33,7 +33,7 @@ from services.dashboard.settings import Settings
 from tests.e2e.conftest import Onefriend
 from tests.e2e.steps import HERTFORDSHIRE, referral
 from tests.support.browser import a_browser, shoot, violations
-from tests.support.running import running, settings, until
+from tests.support.running import running, settings, slack, until
 from tests.support.stack import ROLE
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
@@ -227,7 +227,7 @@ def token_in(page: str) -> str:
 
 
 async def test_nobody_sees_a_page_without_signing_in(desk: Desk) -> None:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         for path in ("/", "/reviews", "/reviews/agreement", "/live/reviews"):
             answer = await http.get(desk.url + path)
             assert (answer.status_code, answer.headers["location"].split("?")[0]) == (303, "/sign-in"), path
@@ -235,7 +235,7 @@ async def test_nobody_sees_a_page_without_signing_in(desk: Desk) -> None:
 
 
 async def test_a_session_is_a_cookie_that_no_script_and_no_other_site_can_use(desk: Desk) -> None:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         begun = await http.get(f"{desk.url}/sign-in?onward=//evil.example")
         for part in ("HttpOnly", "SameSite=lax"):
             assert part in begun.headers["set-cookie"]
@@ -249,14 +249,14 @@ async def test_a_session_is_a_cookie_that_no_script_and_no_other_site_can_use(de
         assert "<script>" not in page.text
         assert "style=" not in page.text
         tampered = {"onefriend_session": http.cookies["onefriend_session"][:-4] + "AAAA"}
-        async with httpx.AsyncClient(cookies=tampered) as other:
+        async with httpx.AsyncClient(cookies=tampered, timeout=60) as other:
             assert (await other.get(f"{desk.url}/reviews")).status_code == 303
 
 
 async def test_a_form_from_elsewhere_decides_nothing(desk: Desk) -> None:
     _, newer, _ = await desk.doubt()
     review = await desk.review_of(newer)
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         await sign_in(desk, http, "anna")
         page = await http.get(f"{desk.url}/reviews/{review}")
         fields = {"version": "1", "answer": "different", "reason": "other"}
@@ -276,7 +276,7 @@ async def test_a_form_from_elsewhere_decides_nothing(desk: Desk) -> None:
 
 
 async def test_a_code_opens_one_session_and_only_with_the_right_verifier(desk: Desk) -> None:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         begun = await http.get(f"{desk.url}/sign-in")
         asked = {
             name: values[0] for name, values in parse_qs(urlsplit(begun.headers["location"]).query).items()
@@ -304,7 +304,7 @@ async def test_what_an_agency_of_another_partnership_sent_is_not_shown(desk: Des
     _, newer, known = await desk.doubt()
     review = await desk.review_of(newer)
     for worker in ("sue", "olive"):
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=60) as http:
             await sign_in(desk, http, worker)
             page = (await http.get(f"{desk.url}/reviews/{review}")).text
             assert known["name"]["surname"] not in page
@@ -314,18 +314,18 @@ async def test_what_an_agency_of_another_partnership_sent_is_not_shown(desk: Des
 
 
 async def test_signing_out_ends_the_session_everywhere(desk: Desk) -> None:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         await sign_in(desk, http, "ben")
         csrf = token_in((await http.get(f"{desk.url}/reviews")).text)
         kept = dict(http.cookies)
         assert (await http.post(f"{desk.url}/sign-out", data={"csrf": csrf})).status_code == 303
         desk.service.sessions._tokens.clear()
-        async with httpx.AsyncClient(cookies=kept) as other:
+        async with httpx.AsyncClient(cookies=kept, timeout=60) as other:
             assert (await other.get(f"{desk.url}/reviews")).status_code == 303
 
 
 async def test_errors_are_pages_and_say_nothing_of_the_inside(desk: Desk) -> None:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         await sign_in(desk, http, "anna")
         for path in ("/nowhere", "/reviews/01a1fdea-d751-70e2-a378-3a7bf5476cfb", "/reviews?state=odd"):
             answer = await http.get(desk.url + path)
@@ -397,7 +397,7 @@ async def test_a_decision_by_keyboard_is_in_force_within_a_second_and_can_be_und
         taken.append((time.monotonic() - decided, decided - began))
         await page.get_by_role("alert").wait_for()
     print(f"\nseconds from intake's commit to consent's, and before it: {sorted(taken)}")  # noqa: T201 - the figure
-    assert min(taken)[0] < 1.0, f"seconds from intake's commit to consent's, and before it: {taken}"
+    assert min(taken)[0] < 1.0 * slack(), f"seconds from intake's commit to consent's, and before it: {taken}"
     await page.keyboard.press("u")
     assert await page.evaluate("document.activeElement.textContent") == "Undo"
     await page.keyboard.press("Enter")

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.nursery import Child, Nursery
-from tests.support.running import free_port, until
+from tests.support.running import free_port, slack, until
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,8 +39,7 @@ class Process:
     def start(self, **more: str) -> None:
         """Start it; `more` are further environment variables, for this start only."""
         self.wanted = True
-        if self._process is not None:
-            self._process.wait(timeout=15)
+        self.reap()
         environment = {**os.environ, **self.environment, **more}
         if self.nursery is not None:
             self._process = self.nursery.start(self.arguments, environment, self.log)
@@ -91,10 +90,14 @@ class Process:
     def stop(self) -> None:
         """End it, politely and then not."""
         self.stop_asking()
+        self.reap()
+
+    def reap(self) -> None:
+        """Wait for its end, a while; then make an end of it."""
         if self._process is None:
             return
         try:
-            self._process.wait(timeout=15)
+            self._process.wait(timeout=15 * slack())
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

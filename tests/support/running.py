@@ -77,6 +77,11 @@ async def running(
             await serving
 
 
+# A wait that ends too soon fails a test of what works; a long one costs time only where something is broken.
+PATIENCE = 4
+LONGEST = 240.0  # seconds: well within the time that a whole test may take
+
+
 def slack() -> float:
     """Return how many times longer things may take, by how many programs wait for a core: at least 1."""
     return max(1.0, 2 * os.getloadavg()[0] / (os.cpu_count() or 1))
@@ -85,8 +90,11 @@ def slack() -> float:
 async def until(
     condition: Callable[[], bool | Awaitable[bool]], *, seconds: float = 15, every: float = 0.02
 ) -> None:
-    """Wait until a condition holds. Raises AssertionError when it does not in time: later where the machine is busy."""
-    seconds *= slack()
+    """Wait until a condition holds. `seconds`: what it takes at most on a quiet machine; it is given several times as long.
+
+    Raises AssertionError when it does not hold in time.
+    """
+    seconds = min(LONGEST, seconds * PATIENCE * slack())
     deadline = time.monotonic() + seconds
     while True:
         outcome = condition()

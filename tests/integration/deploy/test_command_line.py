@@ -77,8 +77,11 @@ def _ready_again(place: Place, service: str, patience: float = 60) -> None:
 def test_a_token_opens_a_service_and_its_absence_does_not(up: Place) -> None:
     token = _onefriend(up, "token", "beacon", "--worker", "ada").stdout.strip()
     url = f"{services.url(up, 'intake')}/v1/referrals?reference=none"
-    assert httpx.get(url, headers={"Authorization": f"Bearer {token}"}).status_code not in {401, 403}
-    assert httpx.get(url).status_code == 401
+    assert httpx.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=60).status_code not in {
+        401,
+        403,
+    }
+    assert httpx.get(url, timeout=60).status_code == 401
 
 
 def test_an_agency_that_is_added_can_sign_in_until_it_is_revoked(up: Place) -> None:
@@ -90,19 +93,19 @@ def test_an_agency_that_is_added_can_sign_in_until_it_is_revoked(up: Place) -> N
     auth = (credentials["client_id"], credentials["client_secret"])
     endpoint = f"{services.url(up, 'issuer')}/token"
     grant = {"grant_type": "client_credentials"}
-    assert httpx.post(endpoint, auth=auth, data=grant).status_code == 200
+    assert httpx.post(endpoint, auth=auth, data=grant, timeout=60).status_code == 200
     rotated = _onefriend(up, "agency", "rotate", "new-provider").stdout
-    assert httpx.post(endpoint, auth=auth, data=grant).status_code == 401
+    assert httpx.post(endpoint, auth=auth, data=grant, timeout=60).status_code == 401
     another = rotated.split("client_secret=")[1].strip()
-    assert httpx.post(endpoint, auth=("new-provider", another), data=grant).status_code == 200
+    assert httpx.post(endpoint, auth=("new-provider", another), data=grant, timeout=60).status_code == 200
     _onefriend(up, "agency", "revoke", "new-provider")
-    assert httpx.post(endpoint, auth=("new-provider", another), data=grant).status_code == 401
+    assert httpx.post(endpoint, auth=("new-provider", another), data=grant, timeout=60).status_code == 401
 
 
 def test_the_shipped_agencies_are_known_to_allocation(up: Place) -> None:
     operator = _onefriend(up, "token", "operator").stdout.strip()
     url = f"{services.url(up, 'allocation')}/v1/agencies/beacon"
-    answer = httpx.get(url, headers={"Authorization": f"Bearer {operator}"})
+    answer = httpx.get(url, headers={"Authorization": f"Bearer {operator}"}, timeout=60)
     assert answer.is_success
     assert answer.json()["kind"] == "victim_care"
 
@@ -111,7 +114,9 @@ def test_a_few_agencies_have_workers_to_begin_with_and_none_is_assigned_by_rule(
     operator = _onefriend(up, "token", "operator").stdout.strip()
     headers = {"Authorization": f"Bearer {operator}"}
     for worker, wanted in EXAMPLES.items():
-        found = httpx.get(f"{services.url(up, 'allocation')}/v1/workers/{worker}", headers=headers)
+        found = httpx.get(
+            f"{services.url(up, 'allocation')}/v1/workers/{worker}", headers=headers, timeout=60
+        )
         assert found.is_success, found.text
         assert (found.json()["agency"], found.json()["capacity"]) == (wanted["agency"], 0)
 
