@@ -55,6 +55,8 @@ class Kafka:
         """How many of the next records lose what their reader needs: as by a bug in a proxy, or a foreign writer."""
         self.damaged_topic = ""
         """Only records of this topic; "": of any."""
+        self.refused = ""
+        """A topic to which nothing can be written; "": none."""
         self._made = 0
 
     def make(self, name: str) -> Topic:
@@ -69,6 +71,11 @@ class Kafka:
     def lose(self, name: str) -> None:
         """Lose a topic with everything in it."""
         self.topics.pop(name, None)
+
+    def size(self, name: str) -> int:
+        """Return how many records a topic has."""
+        topic = self.topics.get(name)
+        return sum(len(log) for log in topic.partitions) if topic else 0
 
     def write(self, topic: str, partition: int, records: Sequence[tuple[bytes, bytes, Any]]) -> None:
         """Append records."""
@@ -144,7 +151,8 @@ class Producer:
     async def _send(self, batch: Builder, topic: str, partition: int) -> None:
         chance = self.kafka.chance
         await chance.wait(LATENCY)
-        if self._broken or topic not in self.kafka.topics or chance.happens("a record refused", 0.01):
+        away = self._broken or topic not in self.kafka.topics or topic == self.kafka.refused
+        if away or chance.happens("a record refused", 0.01):
             raise KafkaConnectionError
         self.kafka.write(topic, partition, batch.records)
         await chance.wait(LATENCY)
@@ -200,9 +208,6 @@ class Consumer:
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         self._positions[partition] = offset
-
-    async def seek_to_beginning(self, partition: TopicPartition) -> None:
-        self._positions[partition] = 0
 
     def pause(self, partition: TopicPartition) -> None:
         self._paused.add(partition)

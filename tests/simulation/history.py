@@ -13,9 +13,8 @@ import gc
 import itertools
 import time
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from contextvars import Context
 from datetime import timedelta
 from typing import Any
 
@@ -37,17 +36,19 @@ from shared.runtime.work import Work
 from tests.simulation.broker import PARTITIONS
 from tests.simulation.cluster import Cluster, agency_caller, instead_of_the_world, service_caller
 from tests.simulation.database import UnknownStatement
-from tests.simulation.loop import Loop, Process, Stuck
+from tests.simulation.faults import Faults
+from tests.simulation.loop import Loop, Stuck
 from tests.simulation.tally import Outcome
 from tests.simulation.witness import ATTEMPTS, PEOPLE, Witness
 from tests.support.promise import Promise, Violation
 
 AGENCIES = ("X", "Y")
-UNTOLD = {"permit.granted.v1", "permit.redeemed.v1", "permit.refused.v1"}
 ALL_DAY = Hours(start=Hours().start.replace(hour=0), until=Hours().until.replace(hour=23, minute=59))
 LIMITS = Limits(attempts=ATTEMPTS, gap_days=0, hours=ALL_DAY)
 ACTIVE, BOUND = 10.0, 150.0
 """Seconds in which things happen; seconds within which everybody must then agree."""
+LONGER, RECOVERY, AFTERWARDS = 0.6, 15.0, 3.0
+"""How many of the histories in which consent is restored go on, for how many seconds until it is open, and then."""
 
 
 class Allocation:
@@ -118,149 +119,7 @@ class History:
         self.allocation = Allocation(self.cluster)
         self.seed = seed
         self.granted = self.refused = 0
-        self._down: set[str] = set()
-        self.cluster.chance.kill = self._kill
-
-    # --- the machine
-
-    def _strike(self, kind: str, line: str) -> None:
-        """Count a fault and tell it."""
-        self.cluster.chance.met[kind] += 1
-        self.witness.say(f"({line})")
-
-    def _kill(self, process: Process) -> None:
-        self._strike("a process killed", f"kill -9 {process.name}")
-        process.kill()
-        if process.name not in self._down:
-            self._down.add(process.name)
-            # Not as a task of the process that has just died.
-            asyncio.get_running_loop().create_task(self._back(process.name), context=Context())
-
-    async def _back(self, name: str) -> None:
-        await asyncio.sleep(self.random.uniform(0.1, 4))
-        self._down.discard(name)
-        self.witness.say(f"({name} starts again)")
-        self.cluster.start(name)
-
-    async def faults(self) -> None:
-        """Let things go wrong."""
-        kinds: list[Callable[[], Awaitable[None]]] = [
-            *[self._kill_soon] * 3,
-            self._lose_a_topic,
-            self._rebalance,
-            self._poison,
-            self._jump,
-            self._damage,
-            self._poison_a_gap,
-            self._restore,
-        ]
-        for _ in range(self.random.randrange(6)):
-            await asyncio.sleep(self.random.uniform(0.1, 3))
-            await self.random.choice(kinds)()
-
-    async def _kill_soon(self) -> None:
-        self.cluster.chance.fuse[self.random.choice(["consent", "intake"])] = self.random.randrange(150)
-
-    async def _lose_a_topic(self) -> None:
-        name = self.random.choice(["people", "consent", "cases"])
-        if name == "consent" and self.witness.restoring:
-            return  # database and topic lost at once: nothing is promised then
-        self._strike("a topic lost", f"the topic {name} is lost")
-        self.cluster.kafka.lose(name)
-
-    async def _rebalance(self) -> None:
-        """A second process of a service comes and goes; the first is a zombie meanwhile, or shares with it."""
-        name = self.random.choice(["consent", "intake"])
-        self._strike("a second process", f"a second {name} joins")
-        second = self.cluster.start(name)
-        await asyncio.sleep(self.random.uniform(0.5, 4))
-        members = self.cluster.kafka.groups.get(name, [])
-        if members and self.random.random() < 0.5:
-            self._strike("a zombie", f"a {name} is given up while it works")
-            self.cluster.kafka.rebalance(name, without=members[0])
-        await asyncio.sleep(self.random.uniform(0.5, 2))
-        if self.cluster.living(name)[1:]:
-            self.witness.say(f"(the second {name} is killed)")
-            second.kill()
-
-    async def _poison(self) -> None:
-        event = self.random.choice(
-            ["person.linked.v1", "person.unlinked.v1", "person.held.v1", "person.hold_lifted.v1"]
-        )
-        self._strike("an event that cannot be handled", f"consent cannot handle {event} for a while")
-        self.cluster.poisoned.add(event)
-        await asyncio.sleep(self.random.uniform(1, 6))
-        self.cluster.poisoned.discard(event)
-
-    async def _damage(self) -> None:
-        self._strike("damaged records", "the next records arrive damaged")
-        self.cluster.kafka.damaged += self.random.choice([1, 2])
-
-    async def _poison_a_gap(self) -> None:
-        """What is fetched to close a gap cannot be handled either."""
-        self.cluster.kafka.damaged, self.cluster.kafka.damaged_topic = 1, "people"
-        self._strike("damaged records", "the next record about people arrives damaged")
-        events = {"person.linked.v1", "person.unlinked.v1", "person.held.v1", "person.hold_lifted.v1"}
-        self._strike("an event that cannot be handled", "consent can handle nothing about people for a while")
-        self.cluster.poisoned |= events
-        await asyncio.sleep(self.random.uniform(2, 6))
-        self.cluster.poisoned -= events
-        self.cluster.kafka.damaged_topic = ""
-
-    async def _restore(self) -> None:
-        """Consent's disk is lost, and a copy is put in its place.
-
-        Only what was published survives: where more than that is lost, nothing is promised (the synchronous standby is there
-        for that), so then the disk is not lost here.
-        """
-        consent = self.cluster.consent
-        copy = consent.copy()
-        await asyncio.sleep(self.random.uniform(0.5, 4))
-        self._down.add("consent")
-        for process, _ in list(self.cluster.running["consent"]):
-            process.kill()
-        self._strike("a process killed", "kill -9 consent")
-        # No wait from here on: whoever ends this task must find consent either whole or on its way back.
-        if not self.witness.restoring and self._survives(copy[0]["journal"]):
-            self.cluster.adopted |= {key[0] for key in consent.tables["permit"].rows}
-            consent.restore(copy)
-            self.witness.restoring = True
-            self._strike("consent restored", "consent's disk is lost: an older copy is put in its place")
-            if self.random.random() < 0.4:
-                # Killed again while it recovers.
-                self.cluster.chance.fuse["consent"] = self.random.randrange(80)
-        asyncio.get_running_loop().create_task(self._back("consent"), context=Context())
-
-    def _survives(self, copied: dict[Any, Any]) -> bool:
-        """Say whether what the copy lacks of consent's journal can be read in its topic, or may be lost.
-
-        Lost may be, at the end of a person's journal, grants, redemptions and refusals that nobody has heard of. An event
-        whose record in the topic is damaged, or went with the topic, is lost with the disk: both copies at once.
-        """
-        topic = self.cluster.kafka.topics.get("consent")
-        records = [m for log in topic.partitions for m in log] if topic else []
-        readable = {dict(m.headers)["ce_id"].decode() for m in records if "ce_sequence" in dict(m.headers)}
-        heard = {
-            row["key"]: row["sequence"]
-            for table in ("inbox", "waiting")
-            for row in self.cluster.intake.tables[table].rows.values()
-            if row["topic"] == "consent"
-        }
-        lost: set[str] = set()
-        rows = [row for key, row in self.cluster.consent.tables["journal"].rows.items() if key not in copied]
-        for row in sorted(rows, key=lambda row: row["sequence"]):
-            if row["event_id"] not in readable:
-                lost.add(row["key"])
-                if row["type"] not in UNTOLD or row["sequence"] <= heard.get(row["key"], 0):
-                    return False
-            elif row["key"] in lost:
-                return False
-        return True
-
-    async def _jump(self) -> None:
-        minutes = self.random.choice([3, 20, 45, 2880])
-        self._strike("the clock jumps", f"{minutes} minutes pass")
-        self.cluster.pass_time(timedelta(minutes=minutes))
+        self.faults = Faults(self.cluster, self.witness)
 
     # --- intake's people
 
@@ -342,6 +201,15 @@ class History:
         while True:
             await asyncio.sleep(self.random.expovariate(1 / 0.5))
             person = self.random.choice(sorted(PEOPLE))
+            with suppress(httpx.HTTPError):
+                await self._approach(name, person)
+
+    async def eager(self) -> None:
+        """Ask for somebody again and again, as an agency does where a restored consent does not show what it was given."""
+        await self.faults.unheard.wait()
+        name, person = self.faults.approached
+        while True:
+            await asyncio.sleep(self.random.expovariate(1 / 0.3))
             with suppress(httpx.HTTPError):
                 await self._approach(name, person)
 
@@ -461,12 +329,14 @@ class History:
         first = [loop.create_task(self._refer_soon(person, agency)) for person, agency in PEOPLE.items()]
         busy = [loop.create_task(self.person(person)) for person in PEOPLE]
         busy += [loop.create_task(self.agency(name)) for name in AGENCIES]
-        busy += [loop.create_task(self.hub()), loop.create_task(self.faults())]
-        while loop.time() < ACTIVE and self.witness.broken is None:
-            await asyncio.sleep(0.25)
-            for task in (*busy, *first):
-                if task.done() and not task.cancelled() and task.exception() is not None:
-                    raise task.exception()  # type: ignore[misc]
+        busy += [loop.create_task(work) for work in (self.eager(), self.hub(), self.faults.run())]
+        await self._while(lambda: loop.time() < ACTIVE, (*busy, *first))
+        if self.faults.unheard.is_set() and self.random.random() < LONGER:
+            # What a restored consent allows when it is open again shows only while somebody asks.
+            closed = loop.time() + RECOVERY
+            await self._while(lambda: self.witness.restoring and loop.time() < closed, busy)
+            opened = loop.time() + AFTERWARDS
+            await self._while(lambda: loop.time() < opened, busy)
         for task in busy:
             task.cancel()
         await asyncio.gather(*busy, return_exceptions=True)
@@ -476,6 +346,14 @@ class History:
         for task in lasting:
             task.cancel()
 
+    async def _while(self, goes_on: Callable[[], bool], tasks: Iterable[asyncio.Task[None]]) -> None:
+        """Let things happen as long as nothing is broken. Raises what a task raised: a mistake in the simulation."""
+        while goes_on() and self.witness.broken is None:
+            await asyncio.sleep(0.25)
+            for task in tasks:
+                if task.done() and not task.cancelled() and task.exception() is not None:
+                    raise task.exception()  # type: ignore[misc]
+
     async def _refer_soon(self, person: str, agency: str) -> None:
         await asyncio.sleep(self.random.uniform(0.02, 0.8))
         await self.refer(person, agency)
@@ -483,10 +361,7 @@ class History:
     async def _settle(self) -> None:
         """End all faults. Within a bound everybody must agree."""
         self.witness.say("(all faults are over)")
-        self.cluster.chance.quiet = True
-        self.cluster.chance.fuse.clear()
-        self.cluster.poisoned.clear()
-        self.cluster.kafka.damaged = 0
+        self.faults.end()
         until = asyncio.get_running_loop().time() + BOUND
         for second in itertools.count():
             # Again and again: what was under way when the faults ended may begin something that has to expire.

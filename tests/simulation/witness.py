@@ -62,7 +62,10 @@ class Witness:
         self.broken: Violation | None = None
         self.asked = {person: asyncio.Event() for person in PEOPLE}
         """Set at the moment at which intake begins to release somebody's details."""
-        self.restoring = False
+        self.release, self.redemption = asyncio.Event(), asyncio.Event()
+        """Set at the moment at which intake begins to release anybody's, and at which consent redeems `permit`."""
+        self.permit = ""
+        self.restored = self.restoring = False
         """Consent's database came back from a copy, and is not reconciled yet: its ledgers say nothing until then."""
         self._seen: set[str] = set()
         self._recorded: dict[str, str] = {}
@@ -116,6 +119,8 @@ class Witness:
             elif table == "release" and row["state"] == "asked":
                 self.asked[row["person"]].set()
                 self.asked[row["person"]] = asyncio.Event()
+                self.release.set()
+                self.release = asyncio.Event()
             elif table == "withdrawal" and row["state"] == "in_force":
                 self._answered(row)
             elif table == "journal":
@@ -211,6 +216,9 @@ class Witness:
         permit = data.get("permit", "")
         self.say(f"consent records {row['type']} of {row['key']}" + (f" ({permit[-4:]})" if permit else ""))
         if row["type"] == "permit.redeemed.v1":
+            self.permit = permit
+            self.redemption.set()
+            self.redemption = asyncio.Event()
             self.redeemed[permit] = self.redeemed.get(permit, 0) + 1
             if self.redeemed[permit] > 1:
                 self.fail(Promise.N3, f"{permit[-4:]} is redeemed a second time")
@@ -228,6 +236,10 @@ class Witness:
                     Promise.N8, f"{row['id'][-4:]} is granted by a restored consent that has not reconciled"
                 )
             return
+        for h in self.handed.values():
+            if not self._knows_of(h.permit):
+                what = f"{row['id'][-4:]} is granted by a consent that has forgotten the release of {h.permit[-4:]}"
+                self.fail(Promise.N8, what)
         for person in sorted(self.linked_at_consent(row["person"])):
             # Of somebody linked nothing may have arrived yet: a delay like any other, which the redemption finds out.
             if self._is_parked(person):
@@ -236,6 +248,11 @@ class Witness:
                 )
         if not self.ledger(row["person"]).known:
             self.fail(Promise.N8, f"a permit is granted for {row['person']}, of whom nothing is known")
+
+    def _knows_of(self, permit: str) -> bool:
+        """Say whether consent holds a permit under which details were handed out to be in flight, or to have ended so."""
+        row = self.cluster.consent.tables["permit"].rows.get((permit,))
+        return row is not None and (row["status"] == "redeemed" or row["how"] in {"attempted", "not_made"})
 
     def _is_reconciled(self) -> bool:
         living = self.cluster.living("consent")

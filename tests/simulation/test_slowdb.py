@@ -1,0 +1,349 @@
+"""The database in memory does what PostgreSQL does: the same transactions, interleaved in the same way, on both.
+
+Three sessions lock, save and commit in an order that a seed draws, through the runtime's own `Work` and `save`. At each step
+both databases must give the same answer, the same error, or let the session wait; in the end they must hold the same rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+
+from services.consent import store as consent_store
+from services.consent.handlers import PERSON as LEDGER
+from services.intake.store import releases, withdrawals
+from shared.contracts.consent import LeadEnded, PermitGranted
+from shared.contracts.envelope import Actor
+from shared.runtime.identifiers import new_id
+from shared.runtime.saving import Consumed, InboxAdvance, save
+from shared.runtime.schema import bring_up_to_date, folder_of
+from shared.runtime.unit_of_work import _REMEMBER
+from shared.runtime.work import Work
+from tests.simulation import statements_of_services as known
+from tests.simulation.database import BEGIN, Database, Pool, Transaction
+from tests.simulation.loop import CURRENT, Chance, Process
+
+pytestmark = pytest.mark.timeout(600)
+TABLES = {
+    "stream": "kind, key, version, base, state",
+    "journal": "topic, key, sequence, type, data",
+    "outbox": "topic, key, failed",
+    "inbox": "topic, key, sequence, base, held",
+    "consumer_offset": "topic, partition, topic_id, next_offset",
+    "timer": "name, key, due_at, data, attempts",
+    "command": "id, fingerprint, answer",
+    "permit": "id, person, status, how, outcome, fence",
+    "lead": "person, agency",
+}
+KEYS = ("a", "b", "c")
+
+
+def in_memory(name: str) -> Pool:
+    """Return a pool of an empty database in memory, where nothing goes wrong by itself."""
+    chance = Chance(0)
+    chance.quiet = True
+    tables, statements = (
+        (known.consent_tables(), known.of_consent())
+        if name == "consent"
+        else (known.intake_tables(), known.of_intake())
+    )
+    return Pool(Database(name, tables, statements, chance), Process("test"))
+
+
+async def on_a_server(url: str, name: str) -> asyncpg.Pool[asyncpg.Record]:
+    """Return a pool of a real database with a service's tables."""
+    await bring_up_to_date(folder_of(name), url)
+    return await asyncpg.create_pool(url, min_size=1, max_size=5)
+
+
+class Side:
+    """One of the two, with three sessions."""
+
+    def __init__(self, pool: Any, watch: asyncpg.Connection[asyncpg.Record] | None) -> None:
+        self.pool = pool
+        self._watch = watch
+        self.sessions: dict[int, Any] = {}
+        self.blocks: dict[int, Any] = {}
+        self.works: dict[int, Work] = {}
+        self.waiting: dict[int, asyncio.Task[Any]] = {}
+
+    async def begin(self, n: int) -> None:
+        connection = await self.pool.acquire().__aenter__()
+        self.sessions[n], self.blocks[n] = connection, connection.transaction()
+        await self.blocks[n].__aenter__()
+        self.works[n] = Work(connection, source="test", actor=Actor("test"), command_id=None, wanted={})
+
+    async def step(self, n: int, function: Callable[[Work], Awaitable[Any]]) -> Any:
+        """Run one step of a session: its answer, the name of its error, or "waits"."""
+        self.waiting[n] = asyncio.ensure_future(function(self.works[n]))
+        return await self.look(n)
+
+    async def look(self, n: int) -> Any:
+        """Return how the last step of a session stands."""
+        task, blocked = self.waiting[n], 0
+        for _ in range(3000):
+            if task.done():
+                break
+            # Seen three times: who has just been let go of may be about to go on.
+            blocked = blocked + 1 if await self._is_blocked() else 0
+            if blocked == 3:
+                return "waits"
+            await asyncio.sleep(0.01)
+        error = task.exception()
+        return type(error).__name__ if error else task.result()
+
+    async def _is_blocked(self) -> bool:
+        """Say whether everybody who has something to do waits for a lock."""
+        busy = [task for task in self.waiting.values() if not task.done()]
+        if self._watch is not None:
+            waiting = await self._watch.fetchval(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"
+            )
+            return bool(waiting == len(busy))
+        queues = self.pool._database.locks._waiting.values()
+        return sum(not turn.done() for queue in queues for _, turn in queue) == len(busy)
+
+    async def end(self, n: int, *, commit: bool) -> None:
+        kind = None if commit else ValueError
+        with suppress(ValueError):
+            await self.blocks[n].__aexit__(kind, None, None)
+        await _give_back(self.pool, self.sessions.pop(n))
+        del self.works[n], self.waiting[n]
+
+
+async def _give_back(pool: Any, session: Any) -> None:
+    if isinstance(pool, Pool):
+        pool.give_back(session)
+    else:
+        await pool.release(session)
+
+
+def _lock(keys: tuple[str, ...]) -> Callable[[Work], Awaitable[Any]]:
+    async def function(work: Work) -> Any:
+        await work.lock(*((LEDGER, key) for key in keys))
+        return sorted((key, work.version(LEDGER, key)) for key in keys)
+
+    return function
+
+
+def _save(seed: int, keys: tuple[str, ...]) -> Callable[[Work], Awaitable[Any]]:
+    """Stage much of what a transaction can write, as the seed draws it, and save it."""
+    random = Random(seed)
+
+    async def function(work: Work) -> Any:
+        for key in keys:
+            work.record(LEDGER, key, LeadEnded(agency=f"agency-{random.randrange(3)}", reason="test"))
+            if random.random() < 0.15:
+                permit = f"permit-{random.randrange(3)}"
+                granted = PermitGranted(
+                    permit=permit, fence=seed, case="case", party=key, agency="X", purpose="approach", channel="phone",
+                    expires=BEGIN + timedelta(minutes=seed),
+                )  # fmt: skip
+                work.record(LEDGER, key, granted)
+                consent_store.stage(work, key, granted, BEGIN)
+            if random.random() < 0.3:
+                work.write(consent_store.save_leads, (key, random.choice(["X", "Y", None])))
+        work.timer("timer", random.choice(keys), BEGIN + timedelta(seconds=seed), {"n": seed})
+        if random.random() < 0.5:
+            work.cancel_timer("timer", random.choice(KEYS))
+        sequence = random.randrange(3)
+        advance = InboxAdvance(
+            "people", random.choice(KEYS), sequence + 1, sequence, new_id(), random.random() < 0.5
+        )
+        offset = ("people", random.randrange(2), random.choice(["t1", "t2"]), random.randrange(5))
+        consumed = Consumed([advance], [offset]) if random.random() < 0.6 else None
+        if random.random() < 0.3:
+            await work.execute(_REMEMBER, f"command-{random.randrange(3)}", "print", "answer")
+        await save(work.connection, work, consumed, ())
+        return [recorded.position > 0 for recorded in work.recorded]
+
+    return function
+
+
+async def _play(side: Side, seed: int) -> list[Any]:
+    """Interleave transactions of three sessions as the seed draws; return everything that could be seen."""
+    random = Random(seed)
+    seen: list[Any] = []
+    phase: dict[int, int] = {}
+    keys: dict[int, tuple[str, ...]] = {}
+    for step in range(28):
+        able = [n for n in range(3) if n not in side.waiting or side.waiting[n].done()]
+        n = random.choice(able) if able else -1
+        if n < 0:
+            break
+        failed = n in side.waiting and side.waiting[n].done() and side.waiting[n].exception() is not None
+        if n not in side.works:
+            await side.begin(n)
+            keys[n], phase[n] = tuple(sorted(random.sample(KEYS, random.choice([1, 1, 2])))), 0
+        elif failed or phase[n] == 2:
+            commit = not failed and random.random() < 0.8
+            await side.end(n, commit=commit)
+            seen.append((n, "commit" if commit else "rollback"))
+            seen += [(other, "then", await side.look(other)) for other in sorted(side.waiting)]
+            continue
+        if side._watch is not None:
+            await asyncio.sleep(0.3)
+        function = _lock(keys[n]) if phase[n] == 0 else _save(seed * 100 + step, keys[n])
+        phase[n] += 1
+        seen.append((n, phase[n], await side.step(n, function)))
+    while side.works:
+        for n in [n for n in sorted(side.works) if side.waiting[n].done()]:
+            await side.end(n, commit=False)
+        await asyncio.sleep(0.01)
+    return seen
+
+
+async def _rows(pool: Any, tables: dict[str, str]) -> dict[str, list[Any]]:
+    """Return every row of some tables, without what differs by nature (ids, times of day)."""
+    found = {}
+    for table, columns in tables.items():
+        names = columns.split(", ")
+        if isinstance(pool, Pool):
+            rows = [[row[name] for name in names] for row in pool._database.tables[table].rows.values()]
+        else:
+            rows = [list(row.values()) for row in await pool.fetch(f"SELECT {columns} FROM {table}")]  # noqa: S608
+        found[table] = sorted((list(map(_plain, row)) for row in rows), key=repr)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str) and value[:1] in "[{":
+        with suppress(msgspec.DecodeError):
+            return msgspec.json.decode(value)
+    return value
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+async def test_interleaved_transactions_see_and_leave_the_same(
+    seed: int, new_database: Callable[[], Awaitable[str]]
+) -> None:
+    url = await new_database()
+    real = await on_a_server(url, "consent")
+    watch = await asyncpg.connect(url)
+    memory = in_memory("consent")
+    token = CURRENT.set(memory._process)
+    try:
+        there, here = await _play(Side(real, watch), seed), await _play(Side(memory, None), seed)
+        assert here == there, "\n".join(f"{i} {a} {b}" for i, (a, b) in enumerate(zip(here, there)))
+        assert any(step[-1] == "waits" for step in there) or seed > 3, "this seed shows nothing of waiting"
+        assert await _rows(memory, TABLES) == await _rows(real, TABLES)
+    finally:
+        CURRENT.reset(token)
+        await watch.close()
+        await real.close()
+
+
+# --- intake's rows, one statement after the other
+
+
+INTAKE_TABLES = {
+    "release": "permit, fence, person, agency, worker, state, reason, told, number",
+    "contact_claim": "tag, person, permit",
+    "withdrawal": "state, scope, case_id, person, in_flight",
+    "withdrawal_candidate": "person, case_id",
+}
+
+
+async def _calls(pool: Any, seed: int) -> list[Any]:  # noqa: C901 - one arm for each function
+    """Call the functions of intake's stores as the seed draws; return their answers."""
+    random = Random(seed)
+    answers: list[Any] = []
+    stored: list[str] = []
+    for n in range(60):
+        permit, person = f"permit-{random.randrange(3)}", random.choice(KEYS)
+        tags, kind = {bytes([random.randrange(3)]) * 8}, random.randrange(12)
+        async with pool.acquire() as connection, connection.transaction():
+            work = Work(connection, source="test", actor=Actor("test"), command_id=None, wanted={})
+            await work.lock()
+            match kind:
+                case 0 | 1:
+                    row = {"permit": permit, "fence": n, "person": person, "party": person, "case": "case",
+                           "agency": "X", "worker": None}  # fmt: skip
+                    answers.append(await releases.ask(work, row, {person: n}))
+                case 2:
+                    answers.append(await releases.hand_out(work, permit, {"permit": permit}))
+                case 3:
+                    answers.append(await releases.give_up(work, permit, "changed", random.random() < 0.5))
+                case 4:
+                    await releases.refused(work, permit, "behind")
+                case 5:
+                    await releases.told(work, permit)
+                case 6:
+                    await releases.claim(work, tags, person, permit)
+                case 7:
+                    answers.append(await releases.somebody_else(work, tags, [person], permit))
+                case 8:
+                    answers.append(await releases.withdrawn(work, [person], "case"))
+                    answers.append(await releases.unheard(work, [person], "case"))
+                case 9:
+                    number = new_id()
+                    one = withdrawals.Withdrawal(
+                        number, random.choice(["recorded", "needs_person"]), random.choice(["case", "everything"]),
+                        random.choice(["case", "another", None]), "person", "X", person, (), work.now, None,
+                    )  # fmt: skip
+                    await withdrawals.record(
+                        work, one, [person, random.choice(KEYS)], via="person", worker=None
+                    )
+                    stored.append(number)
+                case 10 if stored:
+                    await withdrawals.in_force(work, stored[0], [{"permit": permit}])
+                    found = await withdrawals.read(work, stored[0])
+                    answers.append((found.state, found.in_flight) if found else None)
+                case _:
+                    answers.append(len(await withdrawals.due(work)))
+                    answers.append([await withdrawals.bound(work, number) for number in stored])
+                    answers.append(sorted(await releases.in_doubt(work, timedelta(minutes=-1))))
+    return answers
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+async def test_the_statements_of_a_release_and_a_withdrawal_answer_and_leave_the_same(
+    seed: int, new_database: Callable[[], Awaitable[str]]
+) -> None:
+    real = await on_a_server(await new_database(), "intake")
+    memory = in_memory("intake")
+    token = CURRENT.set(memory._process)
+    try:
+        assert await _calls(memory, seed) == await _calls(real, seed)
+        assert await _rows(memory, INTAKE_TABLES) == await _rows(real, INTAKE_TABLES)
+    finally:
+        CURRENT.reset(token)
+        await real.close()
+
+
+# --- what must not be mistaken
+
+
+def test_a_statement_that_is_not_known_is_an_error() -> None:
+    async def ask() -> None:
+        CURRENT.set((pool := in_memory("consent"))._process)
+        await pool.fetch("SELECT something_new")
+
+    with pytest.raises(Exception, match="something_new"):
+        asyncio.run(ask())
+
+
+def test_two_that_wait_for_each_other_are_told() -> None:
+    async def lock_both() -> list[Any]:
+        pool = in_memory("consent")
+        CURRENT.set(pool._process)
+        one, other = (Transaction(pool._database, pool.take()) for _ in range(2))
+        await one.hold("first")
+        await other.hold("second")
+        waits = asyncio.ensure_future(one.hold("second"))
+        await asyncio.sleep(0)
+        outcome = (await asyncio.gather(other.hold("first"), return_exceptions=True))[0]
+        other.end()
+        await waits
+        return [type(outcome)]
+
+    assert asyncio.run(lock_both()) == [asyncpg.DeadlockDetectedError]
