@@ -150,10 +150,11 @@ class Consumer(ConsumerRebalanceListener):
         for partition in assigned:
             topic = self._broker.own(partition.topic)
             row = known.get((topic, partition.partition))
-            if row is not None and row["topic_id"] == self._topic_ids.get(topic):
-                consumer.seek(partition, row["next_offset"])
-            else:
-                await consumer.seek_to_beginning(partition)
+            same = row is not None and row["topic_id"] == self._topic_ids.get(topic)
+            start = row["next_offset"] if row is not None and same else 0
+            # Nothing is asked of the broker here: that waits behind a fetch under way, a second for each partition.
+            # Topics are kept whole, from 0 on; were one cut short, auto_offset_reset finds where it begins.
+            consumer.seek(partition, start)
 
     # --- working
 

@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from deploy.local.stack import Stack
+from shared.runtime.database import INFRASTRUCTURE
 from shared.runtime.errors import Unavailable
 from shared.runtime.service import Service
 from shared.runtime.settings import RuntimeSettings
@@ -48,7 +49,7 @@ class Toys:
                 await tell(self.source, key, command_id=command)
             except AlreadyDone:
                 return True
-            except (Unavailable, OSError, asyncpg.PostgresError):
+            except (Unavailable, asyncpg.PostgresError, *INFRASTRUCTURE):
                 return False
             return True
 
@@ -58,7 +59,7 @@ class Toys:
         async def done() -> bool:
             try:
                 return bool(await self.target.pool.fetchval("SELECT count(*) FROM effect") == count)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except (asyncpg.PostgresError, *INFRASTRUCTURE):
                 return False
 
         await until(done, seconds=RECOVERY, every=0.1)
@@ -70,6 +71,7 @@ async def urls(servers: Stack, *names: str) -> list[str]:
 
 @pytest.fixture
 async def toys(own_stack: Stack) -> AsyncIterator[Toys]:
+    await asyncio.to_thread(own_stack.start)  # whatever the test before left of it
     tag = secrets.token_hex(3)
     one, two = await urls(own_stack, f"one{tag}", f"two{tag}")
     kafka, prefix = own_stack.kafka.bootstrap_servers, f"t{tag}."  # type: ignore[union-attr]
@@ -119,6 +121,7 @@ async def test_a_lost_topic_is_told_again_by_itself(toys: Toys) -> None:
 
 
 async def test_a_restored_database_is_completed_from_its_topic(own_stack: Stack) -> None:
+    await asyncio.to_thread(own_stack.start)  # whatever the test before left of it
     tag = secrets.token_hex(3)
     one, two = await urls(own_stack, f"one{tag}", f"two{tag}")
     assert own_stack.kafka is not None
@@ -151,6 +154,7 @@ async def test_a_restored_database_is_completed_from_its_topic(own_stack: Stack)
 
 async def test_a_topic_that_lacks_its_last_events_is_told_again(own_stack: Stack) -> None:
     """A broker that lost what it had acknowledged, under the same topic id: nothing else would ever notice."""
+    await asyncio.to_thread(own_stack.start)  # whatever the test before left of it
     tag = secrets.token_hex(3)
     one, two = await urls(own_stack, f"one{tag}", f"two{tag}")
     assert own_stack.kafka is not None
@@ -173,6 +177,7 @@ async def test_a_topic_that_lacks_its_last_events_is_told_again(own_stack: Stack
 
 
 async def test_nothing_is_recorded_before_the_topics_could_be_compared(own_stack: Stack) -> None:
+    await asyncio.to_thread(own_stack.start)  # whatever the test before left of it
     tag = secrets.token_hex(3)
     (one,) = await urls(own_stack, f"one{tag}")
     source = teller(settings(RuntimeSettings, one, "127.0.0.1:1", f"t{tag}."))
