@@ -208,8 +208,15 @@ class Witness:
             if table == "stream" and key[0] == "person":
                 touched.add(key[1])
         if not self.restoring:
-            for person in sorted(touched):
-                self._ledgers(person)
+            self._look_at(touched)
+
+    def _look_at(self, touched: set[str]) -> None:
+        for person in sorted(touched):
+            self._ledgers(person)
+        # What was delivered stays in force: what comes before it is applied later, and must not undo it.
+        for row in self.cluster.consent.tables["waiting"].rows.values():
+            if row["key"] in touched:
+                self._delivered(row)
 
     def _told(self, row: Row) -> None:
         data = msgspec.json.decode(row["data"])
@@ -222,6 +229,9 @@ class Witness:
             self.redeemed[permit] = self.redeemed.get(permit, 0) + 1
             if self.redeemed[permit] > 1:
                 self.fail(Promise.N3, f"{permit[-4:]} is redeemed a second time")
+        elif row["type"] == "permit.ended.v1":
+            if permit in self.handed and data["how"] != "not_made" and not self.restoring:
+                self.fail(Promise.N8, f"{permit[-4:]} is {data['how']}, and details were handed out under it")
         elif row["type"] == "lead.handed_over.v1":
             self.passed.add((data["source"], data["target"]))
             for h in self.handed.values():
