@@ -214,8 +214,10 @@ class Witness:
         for person in sorted(touched):
             self._ledgers(person)
         # What was delivered stays in force: what comes before it is applied later, and must not undo it.
-        for row in self.cluster.consent.tables["waiting"].rows.values():
-            if row["key"] in touched:
+        tables = self.cluster.consent.tables
+        for row in tables["waiting"].rows.values():
+            there = tables["inbox"].rows.get((row["topic"], row["key"]))
+            if row["key"] in touched and (there is None or row["sequence"] > there["sequence"]):
                 self._delivered(row)
 
     def _told(self, row: Row) -> None:
