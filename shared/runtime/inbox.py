@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import msgspec
 
 from shared.contracts.envelope import REGISTER, Envelope
+from shared.runtime.errors import StartOver
 from shared.runtime.handlers import Handlers
 from shared.runtime.saving import Consumed, InboxAdvance
 from shared.runtime.stream import Ref
@@ -121,7 +122,10 @@ async def apply(
 
 
 async def _run(work: Work, handlers: Handlers, events: Sequence[Envelope]) -> None:
-    """Run the handlers of these events in order, all their keys locked first and at once."""
+    """Run the handlers of these events in order, all their keys locked first and at once.
+
+    Raises StartOver if a handler wants keys that only what it reads could tell: with those of all the events.
+    """
     refs: dict[tuple[str, str], Ref] = {}
     matched = []
     for event in events:
@@ -130,8 +134,20 @@ async def _run(work: Work, handlers: Handlers, events: Sequence[Envelope]) -> No
             matched.append((handler, event))
             refs |= {(stream.kind, key): (stream, key) for stream, key in handler.locks(event)}
     await work.lock(*refs.values())
+    wanted: dict[tuple[str, str], Ref] = {}
     for handler, event in matched:
         work.cause = event
-        with event_span(event):
-            await handler.function(work, event)
+        try:
+            with event_span(event):
+                await handler.function(work, event)
+        except StartOver as more:
+            # This transaction will be run again. What comes after may want keys too, and is asked now: a batch that learnt
+            # of them one at a time would be begun anew once for each of its events.
+            wanted |= more.args[0]
+        except Exception:
+            if not wanted:
+                raise
+            break  # of a transaction that an event is missing from: it will be seen whether this happens again
+    if wanted:
+        raise StartOver(wanted)
     work.cause = None

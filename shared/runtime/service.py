@@ -274,9 +274,10 @@ class Service:
                 except Exception as error:
                     end_if_cancelled()
                     expected = isinstance(error, (Unavailable, *INFRASTRUCTURE))
-                    log.warning(
-                        "%s begins again", name, extra={"error": type(error).__name__}, exc_info=not expected
-                    )
+                    # What Unavailable says is in our own words; others may quote what they met.
+                    why = f": {error}" if isinstance(error, Unavailable) else ""
+                    extra = {"error": type(error).__name__}
+                    log.warning("%s begins again%s", name, why, extra=extra, exc_info=not expected)
                 healthy = asyncio.get_running_loop().time() - began > 30  # noqa: PLR2004 - seconds
                 delay = 0.2 if healthy else min(5.0, delay * 2)
                 await asyncio.sleep(delay)

@@ -124,7 +124,8 @@ class UnitOfWork:
     ) -> T:
         wanted: dict[tuple[str, str], Ref] = {}
         committing = False
-        for attempt in range(ATTEMPTS):
+        attempt = 0
+        while attempt < ATTEMPTS:
             try:
                 async with self.pool.acquire(timeout=10) as connection:
                     committing = False
@@ -164,12 +165,15 @@ class UnitOfWork:
                     self.timer_set()
                 return answer
             except StartOver as more:
+                # No contention: it has learnt which keys it needs, and begins with all of them. There is an end to keys.
+                attempt += more.args[0].keys() <= wanted.keys()
                 wanted |= more.args[0]
             except (Conflict, *TRANSIENT) as error:
                 if exclusive and isinstance(error, Conflict) and error.args[:1] == (IN_FLIGHT,):
                     raise
                 METRICS.retries.add(1, {"why": type(error).__name__})
                 await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311 - jitter, not a secret
+                attempt += 1
             except asyncpg.UniqueViolationError as error:
                 if command_id is None or error.constraint_name != "command_pkey":
                     raise
@@ -182,6 +186,7 @@ class UnitOfWork:
                     raise Unavailable("the database does not answer") from error
                 METRICS.retries.add(1, {"why": "database"})
                 await asyncio.sleep(0.05)
+                attempt += 1
         message = "a transaction could not be completed: too much contention on its keys"
         raise Unavailable(message)
 

@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from shared.contracts.envelope import Envelope
 from shared.runtime.service import Service
 from shared.runtime.settings import RuntimeSettings
 from shared.runtime.unit_of_work import AlreadyDone
+from shared.runtime.work import Work
 from tests.support.running import running, settings, until
-from tests.support.toy import Listener, tell, teller
+from tests.support.toy import PERSON, Listener, tell, teller
 
 Trio = tuple[Service, Service, Listener]
 
@@ -68,6 +70,38 @@ async def test_a_thousand_events_of_fifty_keys_each_have_one_effect_in_order(pai
         return {(row["sequence"], row["held"]) for row in rows} == {(20, False)}
 
     await until(nothing_held)
+
+
+class WithFriends(Listener):
+    """Whose handler learns from what it has read that it needs another key."""
+
+    runs = 0
+
+    async def changed(self, work: Work, e: Envelope) -> None:
+        self.runs += 1
+        await work.lock((PERSON, f"friend-of-{e.subject}"))
+        await super().changed(work, e)
+
+
+async def test_a_batch_in_which_every_event_wants_a_key_more_is_begun_anew_once(
+    new_database: Callable[[], Awaitable[str]], bootstrap_servers: str, topic_prefix: str
+) -> None:
+    """As consent does with the people of a hundred cases that are closed at once, after it was away."""
+    source = teller(settings(RuntimeSettings, await new_database(), bootstrap_servers, topic_prefix))
+    listener, count = WithFriends(), 100
+    url = f"http://127.0.0.1:{source.settings.port}"
+    target = listener.service(
+        settings(RuntimeSettings, await new_database(), bootstrap_servers, topic_prefix, allocation_url=url)
+    )
+    async with running(source):
+        await asyncio.gather(*(tell(source, f"agency-{n}") for n in range(count)))
+        async with running(target):
+
+            async def all_there() -> bool:
+                return await effects(target) == count
+
+            await until(all_there)
+            assert listener.runs <= 3 * count
 
 
 async def test_the_same_command_twice_happens_once(pair: Trio) -> None:
