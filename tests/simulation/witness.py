@@ -213,11 +213,13 @@ class Witness:
     def _look_at(self, touched: set[str]) -> None:
         for person in sorted(touched):
             self._ledgers(person)
-        # What was delivered stays in force: what comes before it is applied later, and must not undo it.
+        # A link that was delivered stays in force: what comes before it is applied later, and must not undo it. (A hold that
+        # was lifted and set again under one id has a gap between the two; until its turn the key is held: no grants.)
         tables = self.cluster.consent.tables
         for row in tables["waiting"].rows.values():
             there = tables["inbox"].rows.get((row["topic"], row["key"]))
-            if row["key"] in touched and (there is None or row["sequence"] > there["sequence"]):
+            waits = row["key"] in touched and (there is None or row["sequence"] > there["sequence"])
+            if waits and dict(msgspec.json.decode(row["headers"]))["ce_type"] == "person.linked.v1":
                 self._delivered(row)
 
     def _told(self, row: Row) -> None:
