@@ -1,7 +1,7 @@
 """At every start journal and topics are compared, both ways, before anything is recorded; what one lacks it gets.
 
 A database restored from a backup has forgotten its last events, and with them perhaps a withdrawal. The topics have not. At
-every start the last record of each partition is looked up in the journal. If it is not there, the whole topic is read and
+every start the last records of each partition are looked up in the journal. If one is not there, the whole topic is read and
 every event that is missing is put back: journal, state, and by the service's `restore` handlers its rows. Until then, and
 without a broker, the unit of work records nothing, so no new event can take the place of a forgotten one.
 
@@ -62,8 +62,9 @@ async def reconcile(service: Service) -> None:
             # Before the topic is read: what is told meanwhile, by another process, would seem to be lacking.
             told = await service.pool.fetch(_TOLD, topic, LOOK_BACK)
             recent = [event async for event in _read(service, topic, last=WINDOW)]
-            last = {_partition(event.subject, partitions): event.id for event in recent}
-            if not await _all_known(service, topic, last.values()):
+            # The very last is not enough: an older event may have been told after a newer one, or told once more.
+            ids = {event.id for event in recent}
+            if not await _all_known(service, topic, ids):
                 if not forgotten and service.restored is not None:
                     # First of all: killed once the journal is complete again, nobody would know that it had been restored.
                     await service.restored(service)
@@ -72,7 +73,7 @@ async def reconcile(service: Service) -> None:
                     "the journal lacks what its topic has: the database was restored", extra={"topic": topic}
                 )
                 await _adopt_topic(service, topic)
-            elif service.outbox is not None and _lacks(told, {event.id for event in recent}, partitions):
+            elif service.outbox is not None and _lacks(told, ids, partitions):
                 log.error("the topic lacks what was told; telling everything again", extra={"topic": topic})
                 await service.outbox.doubt(topic)
         if forgotten and service.restored is not None:
