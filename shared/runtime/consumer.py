@@ -42,6 +42,7 @@ LINGER_PER_EVENT = 0.002
 LINGER_MOST = 0.06
 TRIES = 3
 COMMIT_SECONDS = 5.0
+STILL_SECONDS = 9.0
 
 
 class Consumer(ConsumerRebalanceListener):
@@ -79,6 +80,8 @@ class Consumer(ConsumerRebalanceListener):
         # another member begins with the partition.
         self._busy = asyncio.Lock()
         self._astray: Exception | None = None
+        # Partitions of ours in which there is something to read: where we are, and since when.
+        self._still: dict[TopicPartition, tuple[int, float]] = {}
         self.connected = False
         self.lag: dict[str, int] = {}
 
@@ -268,16 +271,17 @@ class Consumer(ConsumerRebalanceListener):
                     TopicPartition(self._broker.topic(r["topic"]), r["partition"]): r["next_offset"]
                     for r in rows
                 }
-                mine = {tp: offset for tp, offset in done.items() if tp in consumer.assignment()}
-                if mine:
-                    await consumer.commit(mine)
-                await self._none_is_left_out(consumer)
                 # Of every partition, whoever has it: whether a restored service has caught up is no question of one's share.
                 ends = await consumer.end_offsets(self._everywhere(consumer))
                 self.lag = {}
                 for tp, end in ends.items():
                     topic = self._broker.own(tp.topic)
                     self.lag[topic] = self.lag.get(topic, 0) + max(0, end - done.get(tp, 0))
+                self._none_stands_still(consumer, ends, done)
+                mine = {tp: offset for tp, offset in done.items() if tp in consumer.assignment()}
+                if mine:
+                    await consumer.commit(mine)
+                await self._none_is_left_out(consumer)
             except (KafkaError, KafkaException, asyncpg.PostgresError, *INFRASTRUCTURE):
                 continue
 
@@ -285,6 +289,28 @@ class Consumer(ConsumerRebalanceListener):
         """Return every partition of what is consumed."""
         topics = [self._broker.topic(t) for t in self._topics]
         return [TopicPartition(t, p) for t in topics for p in sorted(consumer.partitions_for_topic(t) or ())]
+
+    def _none_stands_still(
+        self,
+        consumer: AIOKafkaConsumer,
+        ends: Mapping[TopicPartition, int],
+        done: Mapping[TopicPartition, int],
+    ) -> None:
+        """Begin anew if there are events in our partitions and none of them comes.
+
+        aiokafka fetches nothing from a broker while it waits for an answer about committed offsets, and that answer may have
+        been lost with a connection: it then beats on, and commits, and never fetches again.
+        """
+        now = asyncio.get_running_loop().time()
+        at = {tp: done.get(tp, 0) for tp in consumer.assignment()}
+        lacking = {tp: offset for tp, offset in at.items() if ends.get(tp, 0) > offset}
+        before = {} if self._busy.locked() else self._still
+        self._still = {
+            tp: before[tp] if tp in before and before[tp][0] == offset else (offset, now)
+            for tp, offset in lacking.items()
+        }
+        if any(now - since > STILL_SECONDS for _, since in self._still.values()):
+            self._astray = Unavailable("there are events, and none of them comes")
 
     async def _none_is_left_out(self, consumer: AIOKafkaConsumer) -> None:
         """Begin anew, as a new member, if partitions belong to nobody: their events would wait for ever."""

@@ -44,10 +44,19 @@ class Evidence:
         for event in sorted(self.of("person.linked", "person.unlinked"), key=lambda e: e.at):
             (self.linked.add if ".linked" in event.type else self.linked.discard)(event.key)
         self.granted = {e.data["permit"]: e for e in self.of("permit.granted")}
-        # Open cases as allocation last told of them: of a closed one nobody leads any more, and the person may be led anew.
-        self.allocated = {e.key: e for e in self.of("case.allocated")}
-        for event in self.of("case.closed"):
-            self.allocated.pop(event.key, None)
+        # Every case that a human has ever been in: one that was joined or taken apart is no referral's any more.
+        self.cases: dict[str, set[Human]] = defaultdict(set)
+        for event in self.of("person.referred"):
+            if event.key in self.human_of:
+                self.cases[event.data["case"]].add(self.human_of[event.key])
+        # Open cases as allocation last told of them. Of a closed one nobody leads any more, and the person may be led anew;
+        # likewise where the hub was asked what is to become of it, because the person turned out to be led elsewhere.
+        self.allocated: dict[str, Event] = {}
+        for event in self.of("case.allocated", "case.needs_decision", "case.closed"):
+            if ".allocated" in event.type:
+                self.allocated[event.key] = event
+            elif ".closed" in event.type or event.data["reason"] == "linked":
+                self.allocated.pop(event.key, None)
         self.redeemed: dict[str, list[Event]] = defaultdict(list)
         for event in self.of("permit.redeemed"):
             self.redeemed[event.data["permit"]].append(event)
@@ -100,7 +109,7 @@ class Evidence:
         """Whether an agency's feed told it that this human takes part no longer."""
         for told in self.arena.records.of("feed"):
             entry = told.body
-            if told.agency == agency and human in self.arena.pairs.get(entry.get("case", ""), ()):
+            if told.agency == agency and human in self.cases.get(entry.get("case", ""), ()):
                 reason = (entry.get("data") or {}).get("reason")
                 if entry["kind"] == "consent.withdrawn" or reason == "withdrawn":
                     return True

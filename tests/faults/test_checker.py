@@ -200,13 +200,20 @@ def test_whoever_leads_is_not_told_of_a_no(made: Made) -> None:
     assert made.found() == set(), "it never knew that it led"
     made.note(29, "led", "anna", 200)
     assert made.found() == {Promise.N9}
+    made.tell(28, "person.referred", service="intake", case="joined", role="harmed")
+    made.note(31, "feed", "anna", 200, kind="consent.withdrawn", case="joined")
+    assert made.found() == set(), "in a case of hers, whichever referral it is of by now"
 
 
 def test_allocation_and_consent_name_different_leads(made: Made) -> None:
     parties = [{"person": "anna", "agency": "northumbria-crc"}]
     made.tell(10, "case.allocated", key="case", service="allocation", parties=parties)
     assert made.found() == {Promise.N9}
-    made.tell(11, "case.closed", key="case", service="allocation")
+    made.tell(11, "case.needs_decision", key="case", service="allocation", reason="linked")
+    assert made.found() == set(), "whom another agency leads is nobody's here until the hub has decided"
+    made.tell(12, "case.allocated", key="case", service="allocation", parties=parties)
+    assert made.found() == {Promise.N9}
+    made.tell(13, "case.closed", key="case", service="allocation")
     assert made.found() == set()
 
 

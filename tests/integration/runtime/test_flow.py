@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import pytest
 
@@ -70,6 +71,31 @@ async def test_a_thousand_events_of_fifty_keys_each_have_one_effect_in_order(pai
         return {(row["sequence"], row["held"]) for row in rows} == {(20, False)}
 
     await until(nothing_held)
+
+
+class Everything(set[object]):
+    """A set that seems to hold whatever it is asked for."""
+
+    def __contains__(self, item: object) -> bool:
+        return True
+
+
+async def test_a_consumer_that_is_given_nothing_more_begins_anew(pair: Trio) -> None:
+    """As aiokafka does when an answer about committed offsets is lost: to it, a request to the broker is still under way."""
+    source, target, _ = pair
+    await tell(source, "one")
+
+    async def there(count: int) -> bool:
+        return await effects(target) == count
+
+    await until(partial(there, 1))
+    first = target.consumer
+    assert first is not None
+    first._consumer._fetcher._in_flight = Everything()  # type: ignore[union-attr]
+    await asyncio.sleep(1.5)  # what is under way is answered
+    await tell(source, "one")
+    await until(partial(there, 2), seconds=30)
+    assert target.consumer is not first
 
 
 class WithFriends(Listener):
