@@ -153,7 +153,8 @@ def linked(at: Situation, person: str, other: str, number: int, context: Context
     joined = other in sides[0]
     d.note(person, Linked(other, number))
     d.note(other, Linked(person, number))
-    if joined:
+    # Known to be one human, and yet led twice: after a restore, a lead that a later unlink gave back is known before it.
+    if joined and not _led_twice(d, d.group(person), context):
         return d
     d.revoke(d.group(person), "linked")
     _report_double_reach(d, person, other, sides, context)
@@ -173,12 +174,16 @@ def _report_double_reach(
         d.tell(other, DoubleReachFound(other=person, agencies=agencies))
 
 
+def _led_twice(d: Decision, ids: tuple[str, ...], context: Context) -> bool:
+    leads = (d.person(key).lead for key in ids)
+    return len({current(lead.agency, context.successors) for lead in leads if lead}) > 1
+
+
 def _settle(d: Decision, ids: tuple[str, ...], context: Context) -> None:
     """Leave one lead: who has reached the person, then who redeemed first, then who claimed first. The others are told."""
-    leads = [(key, lead) for key in ids if (lead := d.person(key).lead)]
-    agencies = {current(lead.agency, context.successors) for _, lead in leads}
-    if len(agencies) <= 1:
+    if not _led_twice(d, ids, context):
         return
+    leads = [(key, lead) for key in ids if (lead := d.person(key).lead)]
     _, winner = min(leads, key=lambda pair: _rank(d.person(pair[0]), pair[1], context))
     keeps = current(winner.agency, context.successors)
     for key, lead in leads:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from services.consent.domain.evolve import evolve
 from shared.contracts.consent import (
     AgreementRecorded,
     ConsentWithdrawn,
@@ -180,6 +181,21 @@ def test_a_late_copy_of_an_older_decision_undoes_nothing(world: World) -> None:
     assert leads(world) == {"vera": "beacon", "veronica": "mercia"}
     world.link("vera", "veronica", told_by="vera", number=3)
     world.unlink("vera", "veronica", told_by="veronica", number=2)
+    assert leads(world) == {"vera": "beacon"}
+
+
+def test_who_is_found_led_twice_when_linked_again_has_one_lead_left(world: World) -> None:
+    """A restored ledger has the lead that an unlink gave back, and learns of the next link before that unlink."""
+    world.link("vera", "veronica", number=1)
+    linked = dict(world.people)
+    world.unlink("vera", "veronica", told_by="vera", number=2)
+    assert world.last is not None
+    again = told(world.last, LeadAssigned, "veronica")[0]
+    world.people |= {**linked, "veronica": evolve(linked["veronica"], again)}
+    assert leads(world) == {"vera": "beacon", "veronica": "mercia"}
+    world.link("vera", "veronica", number=3)
+    assert leads(world) == {"vera": "beacon"}
+    world.unlink("vera", "veronica", number=2)
     assert leads(world) == {"vera": "beacon"}
 
 
