@@ -25,6 +25,7 @@ from benchmarks.identity.weights import (
     HOUSEHOLD,
     STATED,
     Tally,
+    beside,
     careful,
     estimate,
     pooled,
@@ -37,7 +38,7 @@ from services.intake.matching.model import build
 from services.intake.matching.record import Record
 
 WEIGHTS = Path(__file__).parents[2] / "services" / "intake" / "matching" / "data" / "weights.json"
-VERSION = "2026-11-21.7"
+VERSION = "2026-11-21.8"
 # Chosen on the benchmark's curve of setting (a), where each score comes from a model that had not seen either person.
 THRESHOLDS = {"join": 6.5, "hold": 1.0}
 TRAINED = [field for field in LEVELS if field not in {"household", *STATED, *AMONG_NAMESAKES}]
@@ -102,8 +103,11 @@ def splink_estimate(
             for level in LEVELS[field]
         }
         known = pooled(field, {level: m for level, (m, _) in shares.items()})
+        by_chance = {
+            level: u / sum(shares[one][1] for one in beside(field, level)) for level, (_, u) in shares.items()
+        }
         trained[field] = {
-            level: (m, u, weight(field, level, known[level], strangers, u))
+            level: (m, u, weight(field, level, known[level], strangers, by_chance[level]))
             for level, (m, u) in shares.items()
         }
     return trained, several

@@ -8,7 +8,7 @@ times without the people it measures.
 import csv
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from itertools import combinations
 from math import log2
@@ -29,6 +29,9 @@ PAIRS_OF_ONE = 25  # of each person, so that one with many records does not outw
 # maximisation to the names of people left out.
 MIXED = {"forenames": (0.86, 0.01, 0.04), "surnames": (0.12, 0.27, 0.0)}
 LIFT = 5.0
+# Of the people of a name, who are written in one form that the public list knows, where nobody labelled bears the name; and
+# how many labelled bearers outweigh that. Counted on people left out.
+USUAL_FORM, ODD_SPELLING, LIKE_OTHERS = 0.03, 0.005, 6.0
 UNSEEN_FORM = 0.003  # of the people of a name, who are written in a form that only the public list knows
 # How often strangers share a name that no table has, and one that only a list has: counted among people left out, kin
 # included, who are the likelier strangers to share a rare name.
@@ -44,6 +47,10 @@ LISTED = 3e-6  # the share of a name that is no slip of another: one in 100,000 
 MOVED_FAR = -5.0
 # A family shares its surname and its home, and less often a forename as well: stated, like contact details below.
 HOUSEHOLD = {"one_surname_at_home": -6.0, "one_name_at_home": -3.0}
+# Levels of two kinds of pairs: what the kind itself is worth is another field's weight, here the forename's.
+APART = {"sex": (("same", "different"), ("same_as_forename", "different_despite_forename"))}
+# How often these come by chance, rarity alone says: every stranger has a surname and a date that can be the same.
+BY_CHANCE = {("surname", "same"), ("date_of_birth", "same"), ("date_of_birth", "same_first_of_january")}
 ENOUGH = 5  # strangers seen at a level, to count how often it comes by chance; below, rarity alone says it
 # A father's, a brother's and a son's second forenames are often one: how often strangers share one is counted where it
 # matters, among those of one surname.
@@ -165,14 +172,18 @@ def name_tables(people: People, *, seen: int = 2) -> dict[str, Any]:
         known: dict[str, dict[str, float]] = {}
         if field == "forenames":
             known = {
-                name: dict.fromkeys(sorted(others), UNSEEN_FORM) for name, others in sorted(forms.items())
+                name: {
+                    form: (written[name, form] + LIKE_OTHERS * share) / (bearers[name] + LIKE_OTHERS)
+                    for form, share in _spelt(others).items()
+                }
+                for name, others in sorted(forms.items())
             }
         for (name, form), times in sorted(variants.items()):
             # Also a second forename used as the first is seen "in another form": a form must be far commoner than chance.
             by_chance = (mixed.get(form, 0.0) + unseen) * bearers[name]
             if form in known.get(name, ()) or (times >= seen and times > LIFT * by_chance):
                 share = written[name, form] / (bearers[name] + 1)
-                known.setdefault(name, {})[form] = round(max(share, UNSEEN_FORM), 4)
+                known.setdefault(name, {}).setdefault(form, share)
         tables[field] = {
             "unseen": unseen,
             "seldom": seldom,
@@ -181,7 +192,10 @@ def name_tables(people: People, *, seen: int = 2) -> dict[str, Any]:
                 for name, share in sorted(mixed.items())
                 if share > KNOWN[field] * least[name]
             },
-            "forms": known,
+            "forms": {
+                name: {form: round(max(share, UNSEEN_FORM), 4) for form, share in others.items()}
+                for name, others in known.items()
+            },
             "listed": " ".join(
                 sorted(
                     name
@@ -191,6 +205,18 @@ def name_tables(people: People, *, seen: int = 2) -> dict[str, Any]:
             ),
         }
     return tables
+
+
+def _spelt(forms: Iterable[str]) -> dict[str, float]:
+    """The forms of a name, and the other ways to spell their endings: lennie, lenny, lenney, lenni."""
+    shares_ = {
+        form[: -len(ending)] + other: ODD_SPELLING
+        for form in forms
+        for ending in ("ie", "ey", "y")
+        if form.endswith(ending)
+        for other in ("ie", "ey", "y", "i")
+    }
+    return dict(sorted({**shares_, **dict.fromkeys(forms, USUAL_FORM)}.items()))
 
 
 def births(people: People) -> dict[str, Any]:
@@ -296,10 +322,11 @@ def weight(field: str, level: str, m: float, strangers: Tally, u: float | None =
     Where the rarity of the name or date is added to each pair's weight, the odds that strangers get for it must come to m
     together: that is what the mean over them of two to the rarity stands for.
     """
-    seen, compared = strangers.times[field][level], sum(strangers.times[field][one] for one in LEVELS[field])
+    levels = beside(field, level)
+    seen, compared = strangers.times[field][level], sum(strangers.times[field][one] for one in levels)
     if level not in BY_RARITY.get(field, ()):
-        return log2(m / (u or (seen + 0.5) / (compared + len(LEVELS[field]) * 0.5)))
-    if seen < ENOUGH or (level.startswith("same") and field not in AMONG_NAMESAKES):
+        return log2(m / (u or (seen + 0.5) / (compared + len(levels) * 0.5)))
+    if seen < ENOUGH or (field, level) in BY_CHANCE:
         return log2(m)  # rarity alone says how often it comes by chance
     return log2(m * compared / strangers.odds[field][level])
 
@@ -318,4 +345,13 @@ def pooled(field: str, m: Mapping[str, float]) -> dict[str, float]:
     found = dict(m)
     if field == "date_of_birth":
         found["same"] = found["same_first_of_january"] = m["same"] + m["same_first_of_january"]
+    for level, share in m.items():
+        levels = beside(field, level)
+        if levels != LEVELS[field]:
+            found[level] = share / sum(m[one] for one in levels)
     return found
+
+
+def beside(field: str, level: str) -> tuple[str, ...]:
+    """The levels that a level's share is a share of: all of the field, but where two kinds of pairs are told apart."""
+    return next((levels for levels in APART.get(field, ()) if level in levels), LEVELS[field])

@@ -25,6 +25,15 @@ _BORN_BY_RARITY = BY_RARITY["date_of_birth"]
 _AT_HOME = frozenset({"same", "one_slip"})
 _LONG = 6  # letters of a mailbox, digits of a number: shorter ones (info, anna) are anybody's
 _DISTANCES = ((45, "next_area"), (75, "near"), (120, "elsewhere"))  # kilometres
+# Digits that are taken for each other: beside one another on a number pad, or alike to the eye.
+_TAKEN_FOR = frozenset(
+    digits[::way]
+    for digits in (
+        *("78", "89", "45", "56", "12", "23", "47", "58", "69", "14", "25", "36", "01", "02"),
+        *("08", "17", "38", "68"),
+    )
+    for way in (1, -1)
+)
 _NO_DIGITS = str.maketrans("", "", "0123456789")
 _FAR_APART = 10  # years: no slip of one digit, and too many for a child and its parent to be one human
 
@@ -54,7 +63,7 @@ def compare(a: Record, b: Record, model: Model) -> Evidence:
         others,
         surname,
         _birth(a.date_of_birth, b.date_of_birth, model),
-        model.lines["sex"]["same" if a.sex == b.sex else "different"] if a.sex and b.sex else NOTHING["sex"],
+        _sex(a.sex, b.sex, forename, model),
         home,
         _best("address", a.homes, b.homes, _home, model),
         household,
@@ -63,6 +72,15 @@ def compare(a: Record, b: Record, model: Model) -> Evidence:
         _identifier(a, b, model),
     )
     return Evidence(lines, sum([line.bits for line in lines]))
+
+
+def _sex(a: str, b: str, forename: Line, model: Model) -> Line:
+    """Two strangers of one forename are of one sex too: there it tells hardly anything more."""
+    if not a or not b:
+        return NOTHING["sex"]
+    if forename.level in {"same", "same_short_form"}:
+        return model.lines["sex"]["same_as_forename" if a == b else "different_despite_forename"]
+    return model.lines["sex"]["same" if a == b else "different"]
 
 
 def _birth(a: str, b: str, model: Model) -> Line:
@@ -86,16 +104,25 @@ def _dates(a: str, b: str) -> str:  # noqa: PLR0911 - a ladder of levels, best f
         return "day_and_month_swapped"
     differing = Hamming.distance(a, b)
     if differing == 1 or (differing == 2 and edits(a, b) == 1):  # noqa: PLR2004 - two neighbours swapped
+        if differing == 1 and not _slips(a, b):
+            return "another_digit"
         if vague:
             return "one_digit_first_of_january"
         return "one_digit" if _possible(a) and _possible(b) else "impossible_digit"
     if a[4:] == b[4:] and not vague:
         return "other_year"  # one birthday in 365 by chance: a year that was mistyped or guessed
     if differing == 2:  # noqa: PLR2004
+        if not vague and _slips(a, b):
+            return "two_slips_first_of_january" if "0101" in (a[4:], b[4:]) else "two_slips"
         return "two_digits"
     if a[:4] == b[:4]:
         return "same_year"
     return "far_apart" if abs(int(a[:4]) - int(b[:4])) >= _FAR_APART else "different"
+
+
+def _slips(a: str, b: str) -> bool:
+    """Whether each digit that differs is one that is taken for the other."""
+    return all(one + other in _TAKEN_FOR for one, other in zip(a, b, strict=True) if one != other)
 
 
 def _possible(day: str) -> bool:

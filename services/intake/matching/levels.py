@@ -18,12 +18,15 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "forename": (
         *(
             "same",
+            "same_short_form",
             "another_of_theirs",
+            "form_of_another",
             "form_of_it",
             "forms_of_one",
             "initial",
             "typing_slip",
             "one_letter",
+            "misspelt_form",
             "similar",
         ),
         *("same_beginning", "swapped", "odd", "different"),
@@ -34,8 +37,11 @@ LEVELS: dict[str, tuple[str, ...]] = {
             "same",
             "part_of_it",
             "former_name",
+            "among_forenames",
             "typing_slip",
             "one_letter",
+            "two_slips",
+            "another_letter",
             "form_of_it",
             "sounds_alike",
             "similar",
@@ -44,9 +50,10 @@ LEVELS: dict[str, tuple[str, ...]] = {
     ),
     "date_of_birth": (
         *("same", "same_first_of_january", "day_and_month_swapped", "impossible_digit", "one_digit"),
+        *("two_slips", "two_slips_first_of_january", "another_digit"),
         *("one_digit_first_of_january", "other_year", "two_digits", "same_year", "different", "far_apart"),
     ),
-    "sex": ("same", "different"),
+    "sex": ("same", "different", "same_as_forename", "different_despite_forename"),
     "postcode": (
         *("same", "one_slip", "same_sector", "same_district", "same_area"),
         *("next_area", "near", "elsewhere", "far"),
@@ -63,6 +70,6 @@ BY_RARITY = {
     "other_forenames": frozenset({"same"}),
     "surname": frozenset(LEVELS["surname"]) - {"different_woman", "different"},
     "date_of_birth": frozenset(LEVELS["date_of_birth"])
-    - {"two_digits", "other_year", "same_year", "different", "far_apart"},
+    - {"two_slips_first_of_january", "two_digits", "other_year", "same_year", "different", "far_apart"},
 }
 NOTHING = {field: Line(field, ABSENT, 0.0) for field in FIELDS}

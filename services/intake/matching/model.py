@@ -76,6 +76,24 @@ class Names:
             _NEVER if back is None else back + self.rarity(a),
         )
 
+    def forms_of_one(self, a: str, b: str) -> float | None:
+        """Bits for two names being written for a third, of which both are forms, over strangers' bearing them."""
+        common = self.formal(a) & self.formal(b) - {a, b}
+        odds = [
+            self._forms[name, a] + self._forms[name, b] - self.rarity(name)
+            for name in common
+            if (name, a) in self._forms and (name, b) in self._forms
+        ]
+        return log2(sum(2.0**bits for bits in odds)) + self.rarity(a) + self.rarity(b) if odds else None
+
+    def meant(self, a: str, b: str) -> float | None:
+        """Bits for two misspelt names that were meant for one name, or for two forms of one; None if they were not."""
+        one, other = self.corrected(a), self.corrected(b)
+        if one == other:
+            return self.rarity(one)
+        form = self.form(one, other)
+        return self.forms_of_one(one, other) if form is None else form
+
     def akin(self, a: str, b: str) -> bool:
         """Whether the two can be forms of one name."""
         return not self.formal(a).isdisjoint(self.formal(b))

@@ -75,6 +75,11 @@ _TITLES = frozenset(
             "baroness",
             "venerable",
             "archdeacon",
+            "commodore",
+            "brigadier",
+            "brig",
+            "marquis",
+            "rear",
         ),
     )
 )
@@ -103,6 +108,10 @@ _PARTICLES = frozenset(
         "st",
         "saint",
     )
+)
+# What is left of a title when the surname stands elsewhere; "Earl", "Major" and "Al" are forenames as well.
+NO_FORENAMES = frozenset(
+    ("lord", "bishop", "canon", "of", "the", "de", "du", "von", "der", "den", "st", "and", "last")
 )
 _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)")
 _APOSTROPHES = str.maketrans("", "", "'\u2019\u2018`\u00b4\u02bc")
@@ -183,15 +192,15 @@ _PLACE = {key: (row, column + row / 4) for row, keys in enumerate(_ROWS) for col
 
 
 @lru_cache(maxsize=65_536)
-def neighbours(a: str, b: str) -> bool:
-    """Whether two names of one length differ in one letter for which the key beside it was hit: seqell, sewell."""
+def neighbours(a: str, b: str, slips: int = 1) -> bool:
+    """Whether two names of one length differ in so many letters for which the key beside was hit: seqell, sewell."""
     if len(a) != len(b):
         return False
     differing = [(x, y) for x, y in zip(a, b, strict=True) if x != y]
-    if len(differing) != 1:
+    if len(differing) != slips:
         return False
-    one, other = _PLACE.get(differing[0][0]), _PLACE.get(differing[0][1])
-    return one is not None and other is not None and _touching(one, other)
+    places = [(_PLACE.get(x), _PLACE.get(y)) for x, y in differing]
+    return all(one is not None and other is not None and _touching(one, other) for one, other in places)
 
 
 def _touching(one: tuple[int, float], other: tuple[int, float]) -> bool:

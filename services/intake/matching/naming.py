@@ -3,12 +3,16 @@
 from functools import lru_cache
 
 from services.intake.matching.levels import NOTHING, Line
-from services.intake.matching.model import Model
+from services.intake.matching.model import Model, Names
 from services.intake.matching.names import edits, neighbours, sound
 from services.intake.matching.record import Record
 
 _SHORT = 4  # letters: below, one slip makes another name (ann, jan)
 _LONG = 6
+_UNLIKE = frozenset({"odd", "different"})
+_NO_FORM = -99.0  # bits
+_FORMS = frozenset({"form_of_it", "forms_of_one", "typing_slip", "one_letter"})
+_NO_VOWELS = str.maketrans("", "", "aeiouyhw")
 
 
 def compare_names(a: Record, b: Record, model: Model) -> tuple[Line, Line, Line]:
@@ -31,7 +35,7 @@ def compare_names(a: Record, b: Record, model: Model) -> tuple[Line, Line, Line]
     return (
         _forename(given_a, given_b, a.also_called, b.also_called, model),
         _further(given_a, given_b, model),
-        _surname(a, b, family_a, family_b, model),
+        _surname(a, b, family_a, family_b, model, given_a, given_b),
     )
 
 
@@ -79,11 +83,28 @@ def _forename(
     if one == other:
         if _letter(one):
             return model.lines["forename"]["initial"]
-        return weighed("forename", "same", names.rarity(one), model)
-    shared = one if one in b or one in called_b else other if other in a or other in called_a else ""
+        # Who is Willie in one place is more often William in another than the other way round.
+        level = "same" if names.root(one) == one else "same_short_form"
+        return weighed("forename", level, names.rarity(one), model)
+    # Of two that both have, one is taken, whichever record comes first.
+    shared = max(one if one in b or one in called_b else "", other if other in a or other in called_a else "")
     if shared:
         return weighed("forename", "another_of_theirs", names.rarity(shared), model)
-    return _two_forenames(one, other, model)
+    line = _two_forenames(one, other, model)
+    if line.level in _UNLIKE and (called_a or called_b or len(a) > 1 or len(b) > 1):
+        # A second forename that is the one in use, in another form: "Arthur Dalrymple" and "Art".
+        forms = [_form(one, name, model) for name in (*b[1:4], *called_b)]
+        forms += [_form(other, name, model) for name in (*a[1:4], *called_a)]
+        best = max(forms)
+        return line if best == _NO_FORM else weighed("forename", "form_of_another", best, model)
+    return line
+
+
+@lru_cache(maxsize=65_536)
+def _form(one: str, other: str, model: Model) -> float:
+    """Bits for two forenames being forms or slips of one; _NO_FORM if they are not."""
+    level, rarity = ("", 0.0) if _letter(one) or _letter(other) else _alike(one, other, model.forenames)
+    return rarity if level in _FORMS else _NO_FORM
 
 
 # Half of all people share a few hundred names: most pairs of names have been compared before.
@@ -92,20 +113,51 @@ def _two_forenames(one: str, other: str, model: Model) -> Line:
     names = model.forenames
     if len(one) == 1 or len(other) == 1:
         return model.lines["forename"]["initial" if one[0] == other[0] else "odd"]
-    form = names.form(one, other)
-    if form is not None:
-        return weighed("forename", "form_of_it", form, model)
-    level = _spelling(one, other)
-    if not level and names.akin(one, other):
-        level = "forms_of_one"
-    if not level and (names.akin(names.corrected(one), names.corrected(other)) or sound(one) == sound(other)):
-        level = "similar"
+    level, rarity = _alike(one, other, names)
     if level:
-        return weighed("forename", level, min(names.rarity(one), names.rarity(other)), model)
-    if one[:3] == other[:3]:
+        return weighed("forename", level, rarity, model)
+    if one[:3] == other[:3] or _shortened(one, other) or _shortened(other, one):
         return model.lines["forename"]["same_beginning"]
     # A word that no list knows as a forename may be a title, or a misspelling beyond repair.
     return model.lines["forename"]["different" if names.known(one) and names.known(other) else "odd"]
+
+
+def _alike(one: str, other: str, names: Names) -> tuple[str, float]:
+    """How two forenames can be one, and how rare that one is; "" if they cannot."""
+    form = names.form(one, other)
+    if form is not None:
+        return "form_of_it", form
+    siblings = names.forms_of_one(one, other) if edits(one, other) > 1 else None
+    if siblings is not None:
+        return "forms_of_one", siblings
+    level = _spelling(one, other)
+    if not level:
+        meant = names.meant(one, other)
+        if meant is not None:
+            return "misspelt_form", meant
+        level = "similar" if sound(one) == sound(other) else ""
+    return level, _rarity(one, other, names) if level else 0.0
+
+
+def _shortened(one: str, other: str) -> bool:
+    """Cy for Cyril, Mo for Moses, Ally for Alice: what is left of a short name without its ending begins the other."""
+    if len(one) > _SHORT:
+        return False
+    stem = one.removesuffix("ie").removesuffix("y").removesuffix("i")
+    if stem[-1:] == stem[-2:-1]:
+        stem = stem[:-1]
+    return other.startswith(stem if len(stem) > 1 else one)
+
+
+def _rarity(one: str, other: str, names: Names) -> float:
+    """How rare the name is that both were meant for. A slip is rarer than the name, and no evidence for it."""
+    rarest = min(names.rarity(one), names.rarity(other))
+    meant = names.corrected(one)
+    return (
+        min(rarest, names.rarity(meant))
+        if meant == names.corrected(other) and edits(one, other) > 1
+        else rarest
+    )
 
 
 def _letter(name: str) -> bool:
@@ -122,16 +174,27 @@ def _spelling(one: str, other: str) -> str:
     return "similar" if slips == 2 and shorter >= _LONG else ""  # noqa: PLR2004
 
 
+def _others(a: tuple[str, ...], b: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The forenames of both beside the one that both have, or else beside the first."""
+    both = max(a[0] if a[0] in b else "", b[0] if b[0] in a else "")
+    if both:
+        return tuple(name for name in a if name != both), tuple(name for name in b if name != both)
+    return a[1:], b[1:]
+
+
 def _further(a: tuple[str, ...], b: tuple[str, ...], model: Model) -> Line:
     """Second and later forenames: they part fathers from sons, and make a common name rare."""
     if len(a) < 2 or len(b) < 2:  # noqa: PLR2004 - no second forename
         return NOTHING["other_forenames"]
+    a, b = _others(a, b)
+    if not a or not b:
+        return NOTHING["other_forenames"]
     names, levels = model.forenames, model.lines["other_forenames"]
-    shared = [name for name in a[1:] if name in b[1:] and not _letter(name)]
+    shared = [name for name in a if name in b and not _letter(name)]
     if shared:
         return weighed("other_forenames", "same", names.rarity(shared[0]), model)
-    for one in a[1:]:
-        for other in b[1:]:
+    for one in a:
+        for other in b:
             if one[0] == other[0] and (len(one) == 1 or len(other) == 1):
                 return levels["initial"]
             if names.akin(one, other) or _spelling(one, other):
@@ -139,7 +202,15 @@ def _further(a: tuple[str, ...], b: tuple[str, ...], model: Model) -> Line:
     return levels["different"]
 
 
-def _surname(a: Record, b: Record, mine: tuple[str, ...], theirs: tuple[str, ...], model: Model) -> Line:
+def _surname(
+    a: Record,
+    b: Record,
+    mine: tuple[str, ...],
+    theirs: tuple[str, ...],
+    model: Model,
+    given_a: tuple[str, ...] = (),
+    given_b: tuple[str, ...] = (),
+) -> Line:
     if not mine or not theirs:
         return NOTHING["surname"]
     names = model.surnames
@@ -151,11 +222,35 @@ def _surname(a: Record, b: Record, mine: tuple[str, ...], theirs: tuple[str, ...
     before = [name for name in (*mine, *a.former) if name in theirs or name in b.former]
     if before:
         return weighed("surname", "former_name", names.rarity(before[0]), model)
+    near = _two_surnames(mine[-1], theirs[-1], model) or _swallowed(mine, theirs, given_a, given_b, model)
     # A woman's surname may have changed by marriage: less of a contradiction than a man's.
     woman = "f" in (a.sex, b.sex) and "m" not in (a.sex, b.sex)
+    return near or model.lines["surname"]["different_woman" if woman else "different"]
+
+
+def _swallowed(
+    mine: tuple[str, ...],
+    theirs: tuple[str, ...],
+    given_a: tuple[str, ...],
+    given_b: tuple[str, ...],
+    model: Model,
+) -> Line | None:
+    """The surname of one is a forename of the other alone: Edward Thomas, and Edward Thomas Dyer."""
+    found = [name for name in mine if name in given_b and name not in given_a]
+    found += [name for name in theirs if name in given_a and name not in given_b]
+    if not found:
+        return None
+    rarity = max(min(model.forenames.rarity(name), model.surnames.rarity(name)) for name in found)
+    return weighed("surname", "among_forenames", rarity, model)
+
+
+def _spelt_alike(one: str, other: str) -> bool:
+    """Whether the letter that differs is one that spelling leaves open: greene, lindsey, stephens; not bright."""
     return (
-        _two_surnames(mine[-1], theirs[-1], model)
-        or model.lines["surname"]["different_woman" if woman else "different"]
+        sound(one) == sound(other)
+        or one.translate(_NO_VOWELS) == other.translate(_NO_VOWELS)
+        or one.startswith(other)
+        or other.startswith(one)
     )
 
 
@@ -166,11 +261,15 @@ def _two_surnames(one: str, other: str, model: Model) -> Line | None:
     level = _spelling(one, other)
     if level == "typing_slip" and names.exists(one) and names.exists(other):
         level = "one_letter"  # barton, burton: two names, and no slip
+    if level == "one_letter" and not _spelt_alike(one, other):
+        level = "another_letter"  # wright, bright
+    elif level == "similar" and (sound(one) == sound(other) or neighbours(one, other, 2)):
+        level = "two_slips"
     form = names.form(one, other)
-    if form is not None and level in {"", "one_letter"}:
+    if form is not None and level in {"", "one_letter", "another_letter"}:
         return weighed("surname", "form_of_it", form, model)
     if not level and sound(one) == sound(other):
         level = "sounds_alike"
     if not level and (one.startswith(other) or other.startswith(one)):
         level = "similar"
-    return weighed("surname", level, min(names.rarity(one), names.rarity(other)), model) if level else None
+    return weighed("surname", level, _rarity(one, other, names), model) if level else None

@@ -109,6 +109,8 @@ def _names(person: Person) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]
             parts = names.tokens(whole)
             return parts[:-1] or parts, parts[-1:] if parts[1:] else (), list(names.tokens(before))
     forenames, surnames = names.tokens(given), names.tokens(now)
+    if surnames and not set(forenames) - names.NO_FORENAMES:
+        forenames = ()  # "Lord Kerr", "Bishop de Salis"
     # "Caffieri, R. P." typed the other way round: one letter is an initial wherever it stands.
     initials = tuple(name for name in surnames if len(name) == 1 and name.isascii())
     if initials and forenames:
