@@ -303,7 +303,7 @@ class Session:
         self.kept = Transaction(database, self)
         """Holds the session's advisory locks."""
         self.gone = False
-        process.sessions.add(self)
+        process.sessions[self] = None
 
     def drop(self) -> None:
         """The server sees that the client is gone: it rolls back and lets go."""
@@ -311,7 +311,7 @@ class Session:
         if self.current is not None:
             self.current.end()
         self.kept.end()
-        self.process.sessions.discard(self)
+        self.process.sessions.pop(self, None)
 
     def terminate(self) -> None:
         """Close without waiting."""

@@ -78,8 +78,8 @@ class Loop(asyncio.BaseEventLoop):
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=str(name or ""), context=context)
         process = context.get(CURRENT) if context is not None else CURRENT.get()
         if process is not None:
-            process.tasks.add(task)
-            task.add_done_callback(process.tasks.discard)
+            process.tasks[task] = None
+            task.add_done_callback(process.forget)
             if not process.alive:
                 task.cancel()
         return task
@@ -118,8 +118,10 @@ class Process:
     def __init__(self, name: str) -> None:
         self.name = name
         self.alive = True
-        self.tasks: set[asyncio.Task[Any]] = set()
-        self.sessions: set[Any] = set()
+        # In the order in which they began, which is that of their death: a set's is that of their addresses, and with those
+        # it changed from run to run who woke first.
+        self.tasks: dict[asyncio.Task[Any], None] = {}
+        self.sessions: dict[Any, None] = {}
         self.on_death: list[Callable[[], None]] = []
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -129,6 +131,10 @@ class Process:
             return asyncio.get_running_loop().create_task(work)
         finally:
             CURRENT.reset(token)
+
+    def forget(self, task: asyncio.Task[Any]) -> None:
+        """A task has ended."""
+        self.tasks.pop(task, None)
 
     def kill(self) -> None:
         """As by SIGKILL: the server drops its sessions, and whatever its tasks still try has no effect."""
