@@ -8,7 +8,7 @@ and made again, empty, with another id. A member of a group may be given up whil
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from tests.simulation.loop import Chance, Process
 
 PARTITIONS = 3
 LATENCY = 0.002
+Headers = Sequence[tuple[str, bytes]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Message:
     offset: int
     key: bytes
     value: bytes
-    headers: Sequence[tuple[str, bytes]]
+    headers: Headers
 
 
 @dataclass
@@ -55,6 +56,8 @@ class Kafka:
         """How many of the next records lose what their reader needs: as by a bug in a proxy, or a foreign writer."""
         self.damaged_topic = ""
         """Only records of this topic; "": of any."""
+        self.destroy: Callable[[str, Headers], bytes | None] | None = None
+        """Says what a record of a topic is overwritten with, key and all, as by a disk that goes bad; None: with nothing."""
         self.refused = ""
         """A topic to which nothing can be written; "": none."""
         self._made = 0
@@ -80,11 +83,14 @@ class Kafka:
     def write(self, topic: str, partition: int, records: Sequence[tuple[bytes, bytes, Any]]) -> None:
         """Append records."""
         log = self.topics[topic].partitions[partition]
-        for key, value, whole in records:
-            headers = whole
-            if self.damaged and self.damaged_topic in {"", topic}:
+        for intact, text, whole in records:
+            key, value, headers = intact, text, whole
+            junk = self.destroy(topic, whole) if self.destroy else None
+            if junk is not None:
+                key, value, headers = junk, junk, []
+            elif self.damaged and self.damaged_topic in {"", topic}:
                 self.damaged -= 1
-                headers = [(name, text) for name, text in whole if name != "ce_sequence"]
+                headers = [one for one in whole if one[0] != "ce_sequence"]
             log.append(Message(topic, partition, len(log), key, value, headers))
         self._stir()
 

@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from tests.simulation.cluster import Cluster
 from tests.simulation.database import Key, Row
+from tests.simulation.destruction import Destruction
 from tests.simulation.loop import Process
 from tests.simulation.witness import Witness
 
@@ -24,7 +25,7 @@ Copy = tuple[dict[str, dict[Key, Row]], dict[str, int]]
 class Faults:
     """The faults of one history."""
 
-    def __init__(self, cluster: Cluster, witness: Witness) -> None:
+    def __init__(self, seed: int, cluster: Cluster, witness: Witness) -> None:
         self.cluster = cluster
         self.witness = witness
         self.random = cluster.chance.random
@@ -33,6 +34,7 @@ class Faults:
         self._down: set[str] = set()
         self._forgotten: set[str] = set()
         """What a restored consent has yet to put back, if it is to be killed when that is done."""
+        self.destruction = Destruction(seed, cluster, self._strike)
         cluster.chance.kill = self._kill
         cluster.consent.watchers.append(self._put_back)
 
@@ -43,6 +45,7 @@ class Faults:
         self.cluster.poisoned.clear()
         self.cluster.kafka.damaged = 0
         self.cluster.kafka.refused = ""
+        self.destruction.end()
         self._forgotten.clear()
 
     def _strike(self, kind: str, line: str) -> None:

@@ -34,7 +34,7 @@ from shared.runtime.identifiers import new_id
 from shared.runtime.wire import headers_of
 from shared.runtime.work import Work
 from tests.simulation.broker import PARTITIONS
-from tests.simulation.cluster import Cluster, agency_caller, instead_of_the_world, service_caller
+from tests.simulation.cluster import Answer, Cluster, agency_caller, instead_of_the_world, service_caller
 from tests.simulation.database import UnknownStatement
 from tests.simulation.faults import Faults
 from tests.simulation.loop import Loop, Stuck
@@ -119,7 +119,7 @@ class History:
         self.allocation = Allocation(self.cluster)
         self.seed = seed
         self.granted = self.refused = 0
-        self.faults = Faults(self.cluster, self.witness)
+        self.faults = Faults(seed, self.cluster, self.witness)
 
     # --- intake's people
 
@@ -213,8 +213,8 @@ class History:
             with suppress(httpx.HTTPError):
                 await self._approach(name, person)
 
-    async def _approach(self, name: str, person: str) -> None:
-        caller = agency_caller(name)
+    async def _request(self, name: str, person: str) -> Answer:
+        """Ask for a permit."""
         body = {
             "person": person,
             "case": f"case-{person}",
@@ -223,9 +223,12 @@ class History:
             "worker": "worker",
         }
         headers = {"Idempotency-Key": new_id()}
-        answer = await self.cluster.ask(
-            "consent", "POST", "/v1/permits", caller=caller, json=body, headers=headers
+        return await self.cluster.ask(
+            "consent", "POST", "/v1/permits", caller=agency_caller(name), json=body, headers=headers
         )
+
+    async def _approach(self, name: str, person: str) -> None:
+        answer = await self._request(name, person)
         if answer.status_code != 201:
             self.refused += 1
             return
@@ -372,12 +375,23 @@ class History:
                 return
             await self._redrive()
             await self.resolve()
+            await self._follow()
             left = self.witness.unsettled()
             if left is None:
                 self.witness.last_look()
                 return
             if asyncio.get_running_loop().time() > until:
                 self.witness.fail(Promise.N9, f"long after all faults are over: {left}")
+
+    async def _follow(self) -> None:
+        """Let one more event come of each key whose last record was destroyed: nothing else tells that it is missing."""
+        for topic, key in self.faults.destruction.last():
+            if topic == "people":
+                await self.at_intake(_hold, key, "another")
+                continue
+            # Granted or refused, it is an event; what is granted expires.
+            with suppress(httpx.HTTPError):
+                await self._request("X", key)
 
     async def _redrive(self) -> None:
         for name in ("consent", "intake"):
@@ -415,12 +429,10 @@ async def _unlink(work: Work, one: str, other: str) -> None:
     work.record(PERSON, other, *domain.unlink(work.state(PERSON, other), one, "two"))
 
 
-async def _hold(work: Work, person: str) -> None:
+async def _hold(work: Work, person: str, hold: str = "doubt") -> None:
     await work.lock((PERSON, person))
     if work.version(PERSON, person):
-        work.record(
-            PERSON, person, *domain.hold_person(work.state(PERSON, person), "doubt", "identity_doubt")
-        )
+        work.record(PERSON, person, *domain.hold_person(work.state(PERSON, person), hold, "identity_doubt"))
 
 
 async def _lift(work: Work, person: str) -> None:

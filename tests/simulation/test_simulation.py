@@ -16,7 +16,7 @@ from tests.simulation.tally import Outcome, Tally
 
 ROOT = Path(__file__).parents[2]
 HISTORIES = 100
-QUICK = ("duplicates_are_applied", "restrictions_wait")
+QUICK = ("duplicates_are_applied", "restrictions_wait", "jumps_are_applied")
 
 pytestmark = pytest.mark.timeout(1500)  # on a busy machine
 
@@ -72,6 +72,28 @@ def test_every_planted_bug_still_fits_the_source() -> None:
     for bug in BUGS:
         for module, source in bug.sources().items():
             compile(source, module, "exec")
+
+
+def test_tasks_of_a_killed_process_end_in_the_order_in_which_they_began() -> None:
+    loop, process = Loop(), Process("service")
+    ended: list[int] = []
+
+    async def work(number: int) -> None:
+        try:
+            await asyncio.sleep(50)
+        finally:
+            ended.append(number)
+
+    async def history() -> None:
+        for number in range(100):
+            process.start(work(number))
+        await asyncio.sleep(1)
+        process.kill()
+        await asyncio.sleep(1)
+
+    loop.run_until_complete(history())
+    loop.close()
+    assert ended == list(range(100))
 
 
 def test_nothing_that_a_dead_process_does_has_an_effect() -> None:
