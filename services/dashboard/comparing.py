@@ -16,10 +16,13 @@ _CLOSE: Final = 0.6  # of two texts: nearer ones have their differing letters ma
 _NEARLY: Final = frozenset(
     {"initial", "typing_slip", "one_letter", "similar", "same_beginning", "swapped", "sounds_alike"}
     | {"day_and_month_swapped", "impossible_digit", "one_digit", "one_digit_first_of_january", "two_digits"}
-    | {"one_slip", "same_sector", "same_district", "same_mailbox", "odd", "different_woman", "another_number"}
+    | {"form_of_another", "misspelt_form", "among_forenames", "two_slips", "two_slips_first_of_january"}
+    | {"another_letter", "another_digit", "one_slip", "same_sector", "same_district", "same_mailbox", "odd"}
+    | {"different_woman", "another_number", "other_year", "next_area", "near"}
 )
 _DIFFERS: Final = frozenset(
-    {"different", "far_apart", "elsewhere", "same_year", "same_area", "same_and_different"}
+    {"different", "different_despite_forename", "far_apart", "elsewhere", "same_year", "same_area"}
+    | {"same_and_different", "far"}
 )
 _WORST: Final[tuple[Kind, ...]] = ("differs", "nearly", "agrees", "unknown")
 WORDS: Final[Mapping[Kind, str]] = {
