@@ -323,7 +323,7 @@ class Witness:
         group = sorted(self.linked_at_consent(person))
         ledgers = {one: self.ledger(one) for one in group}
         leads = {lead.agency for ledger in ledgers.values() if (lead := ledger.lead)}
-        if len(leads) > 1:
+        if len(leads) > 1 and not self._unlink_waits(group):
             self.fail(
                 Promise.N7, f"{', '.join(group)} are one human with two leads: {', '.join(sorted(leads))}"
             )
@@ -342,6 +342,16 @@ class Witness:
                 self.fail(
                     Promise.N4, f"the answered withdrawal {number[-4:]} of {person} is not in force any more"
                 )
+
+    def _unlink_waits(self, group: list[str]) -> bool:
+        """Say whether a restored consent has yet to apply that some of these are two.
+
+        Of its own events it has been given back that the lead of one was theirs again; the unlink that this followed from it
+        reads once more, and that may be parked. Until then the key is held, so none of them is granted anything.
+        """
+        rows = self.cluster.consent.tables["inbox"].rows
+        held = any((row := rows.get(("people", one))) and row["held"] for one in group)
+        return self.restored and held and not set(group) <= self.linked_at_intake(group[0])
 
     # --- what holders and people say
 
@@ -431,6 +441,8 @@ class Witness:
             for person in bound:
                 if not self.ledger(person).closed:
                     self.fail(Promise.N4, f"the withdrawal of {person} was answered, and is gone")
+        for person in sorted(PEOPLE):
+            self._ledgers(person)
         for database in (self.cluster.consent, self.cluster.intake):
             self._chain(database.name, list(database.tables["journal"].rows.values()))
 
