@@ -346,12 +346,18 @@ class Witness:
     def _unlink_waits(self, group: list[str]) -> bool:
         """Say whether a restored consent has yet to apply that some of these are two.
 
-        Of its own events it has been given back that the lead of one was theirs again; the unlink that this followed from it
-        reads once more, and that may be parked. Until then the key is held, so none of them is granted anything.
+        Of its own events it has been given back that the lead of one was theirs again. The unlink from which this followed
+        is read once more, and may be parked, with whatever came after it. Until then nothing is redeemed: it is behind.
         """
-        rows = self.cluster.consent.tables["inbox"].rows
-        held = any((row := rows.get(("people", one))) and row["held"] for one in group)
-        return self.restored and held and not set(group) <= self.linked_at_intake(group[0])
+        inbox = self.cluster.consent.tables["inbox"].rows
+        applied = {one: row["sequence"] for one in group if (row := inbox.get(("people", one)))}
+        return self.restored and any(
+            row["key"] in group
+            and row["type"] == "person.unlinked.v1"
+            and row["sequence"] > applied.get(row["key"], 0)
+            and msgspec.json.decode(row["data"])["other"] in group
+            for row in self.cluster.intake.tables["journal"].rows.values()
+        )
 
     # --- what holders and people say
 
