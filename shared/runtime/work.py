@@ -166,6 +166,10 @@ class Work:
         """Say whether the key is locked by this transaction."""
         return (stream.kind, key) in self._held
 
+    def locked(self, stream: Stream[S]) -> dict[str, S]:
+        """Return the states of all locked keys of a stream, as this transaction has them so far: rows say so only later."""
+        return {key: held.state for (kind, key), held in self._held.items() if kind == stream.kind}
+
     async def parked(self, topic: Topic, keys: Iterable[str]) -> set[str]:
         """Return which of the keys have an event parked or waiting here, so that what we know of them may be stale."""
         rows = await self.connection.fetch(

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from services.allocation.domain import answers, cases
+from services.allocation.domain.cases import spoken_to_as
 from services.allocation.domain.evolve import Story
 from services.allocation.domain.state import LED_ELSEWHERE
 from services.allocation.handlers.carry import CASE, carry_on
@@ -21,8 +22,9 @@ handlers = Handlers()
 UNLED: Final = timedelta(seconds=10)
 
 _CASES_OF = "SELECT DISTINCT case_id FROM case_party WHERE person = $1 OR party = $1"
-_LEADER_OF = """
-SELECT agency, worker FROM case_party WHERE person = $1 AND place = 'led' AND case_id <> $2 ORDER BY case_id DESC LIMIT 1
+_LEADERS_OF = """
+SELECT p.case_id, p.agency, p.worker FROM case_party AS p JOIN case_row AS c USING (case_id)
+WHERE p.person = $1 AND p.place = 'led' AND c.closed_at IS NULL
 """
 
 
@@ -45,6 +47,19 @@ async def cases_of(work: Work, person: str) -> list[str]:
     return found
 
 
+async def leader_of(work: Work, person: str, *, but: str) -> tuple[str, str | None] | None:
+    """Return the agency and worker who lead a person through a case other than this one; None if it is no case of ours."""
+    found = {row["case_id"]: (row["agency"], row["worker"]) for row in await work.fetch(_LEADERS_OF, person)}
+    # Of the cases that this batch has changed, the rows still tell what was before it.
+    for case, state in work.locked(CASE).items():
+        found.pop(case, None)
+        led = [party for key in spoken_to_as(state, person) if (party := state.parties[key]).place == "led"]
+        if led and state.closed is None:
+            found[case] = (led[0].agency, led[0].worker)
+    found.pop(but, None)
+    return found[max(found)] if found else None
+
+
 @handlers.event(consent.LeadAssigned, locks=of_case)
 async def lead_assigned(work: Work, event: Envelope) -> None:
     """An agency that we proposed is the lead."""
@@ -60,8 +75,7 @@ async def lead_refused(work: Work, event: Envelope) -> None:
     data: consent.LeadRefused = event.data  # type: ignore[assignment]
     elsewhere = None
     if data.reason == LED_ELSEWHERE:
-        row = await work.fetchrow(_LEADER_OF, event.subject, data.case)
-        elsewhere = (row["agency"], row["worker"]) if row else None
+        elsewhere = await leader_of(work, event.subject, but=data.case)
     story = Story(work.state(CASE, data.case))
     if answers.refused(story, data.party, data.claim, data.reason, elsewhere):
         await carry_on(work, data.case, story, replan=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.contracts.consent import ConsentWithdrawn, LeadEnded, LeadRefused
+from shared.contracts.consent import ConsentWithdrawn, LeadAssigned, LeadEnded, LeadRefused
 from shared.contracts.referrals import PartyFact
 from tests.integration.allocation.conftest import World
 
@@ -57,6 +57,26 @@ async def test_led_elsewhere_is_allocated_to_whom_the_person_has_already(world: 
     # The other case is over, and that lead with it: nobody leads anna any more, unless this case claims her again.
     await world.tell("anna", LeadEnded(agency="beacon", reason="case_closed", cases=("e1",)))
     await world.wait("e2", "case.proposed", "case.allocated", "case.cleared", "case.proposed")
+
+
+async def test_led_elsewhere_since_the_same_batch_names_who_leads_now(world: World) -> None:
+    """What the batch itself has changed is in no row yet: neither the lead that has just begun nor the one that is over."""
+    anna = PartyFact(person="una", role="harmed")
+    for case, ben in (("b1", "bob"), ("b2", "bill"), ("b3", "bert")):
+        await world.refer(case, parties=(anna, PartyFact(person=ben, role="responsible", admitted=True)))
+        await world.wait(case, "case.proposed")
+    claims = {case: (await world.events(case))[0][1]["claim"] for case in ("b1", "b2", "b3")}
+    await world.tell(
+        "una",
+        LeadAssigned(claim=claims["b2"], case="b2", party="una", agency="beacon", worker="w-2"),
+        LeadEnded(agency="beacon", reason="case_closed", cases=("b2",)),
+        LeadAssigned(claim=claims["b1"], case="b1", party="una", agency="beacon", worker="w-1"),
+        LeadRefused(claim=claims["b3"], case="b3", party="una", agency="beacon", reason="led_elsewhere"),
+    )
+    await world.assign("b3", "bert")
+    done = await world.wait("b3", "case.proposed", "case.allocated", "case.cleared")
+    told = next(p for p in done["case.allocated"]["parties"] if p["party"] == "una")
+    assert (told["agency"], told["worker"]) == ("beacon", "w-1")
 
 
 async def test_withdrawal_from_everything_closes_every_case_of_the_person(world: World) -> None:
