@@ -113,6 +113,8 @@ class Cluster:
         self.unexpected: list[str] = []
         self.adopted: set[str] = set()
         """Permits that were known before a restore: rows of them may be put back."""
+        self.answered: dict[str, int] = {}
+        """Key -> up to which of its events a repair was told by consent: the answer may still be on its way."""
         self._incarnations = 0
 
     @property
@@ -182,6 +184,10 @@ class Cluster:
             raise httpx.ReadTimeout("no answer yet")
         if task.cancelled() or not process.alive:
             raise httpx.ReadError("connection reset")
+        if path.startswith("/v1/journal/consent/") and task.exception() is None and task.result().is_success:
+            told = [dict(event["headers"])["ce_sequence"] for event in task.result().json()["events"]]
+            key = path.rpartition("/")[2]
+            self.answered[key] = max(self.answered.get(key, 0), *map(int, told), 0)
         await self._on_the_way()
         if chance.happens("an answer lost", 0.02):
             raise httpx.ReadTimeout("the answer was lost")

@@ -235,7 +235,8 @@ class Faults:
             if row["event_id"] not in readable:
                 lost.add(row["key"])
                 redeemed |= row["type"] == "permit.redeemed.v1"
-                if row["type"] not in UNTOLD or row["sequence"] <= heard.get(row["key"], 0):
+                told = max(heard.get(row["key"], 0), self.cluster.answered.get(row["key"], 0))
+                if row["type"] not in UNTOLD or row["sequence"] <= told:
                     return None
             elif row["key"] in lost:
                 return None
