@@ -119,10 +119,9 @@ async def test_more_hours_empty_the_queue(world: World) -> None:
 
 async def test_who_waits_for_an_agency_that_ends_waits_for_its_successor(world: World) -> None:
     await register(world, "beacon", w1=4)
-    for name in ("e1", "e2", "e3"):
+    for name, stands in (("e1", "case.proposed"), ("e2", "case.queued"), ("e3", "case.queued")):
         await world.refer(name, **alone(name))
-    await world.wait("e2", "case.queued")
-    await world.wait("e3", "case.queued")
+        await world.wait(name, stands)  # one after the other: cases come by different partitions
     await register(world, "beacon-two", x1=4)
     path = "/v1/agencies/beacon/succession"
     done = await world.send("POST", path, "ops", "operator", json={"successor": "beacon-two"})
