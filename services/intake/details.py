@@ -10,8 +10,9 @@ from services.intake.crypto import Keyring
 from services.intake.domain import merge_safety
 from services.intake.referral import ContactPerson, Human
 from services.intake.safe_contact import ContactPoints, contact_points, safe_emails, safe_phones
-from services.intake.store.people import Held, held_about, humans_of, safety_of
+from services.intake.store.people import Held, for_contact
 from shared.contracts.envelope import Channel
+from shared.contracts.people import Safety
 from shared.runtime.work import Work
 
 _NEEDS: dict[Channel, tuple[str, ...]] = {
@@ -22,21 +23,17 @@ _NEEDS: dict[Channel, tuple[str, ...]] = {
     "visit": ("addresses",),
     "video": ("emails", "phones"),
 }
-_OTHER_PARTIES = """
-SELECT DISTINCT f ->> 'person' AS person FROM referral_case AS c, json_array_elements(c.facts -> 'parties') AS f
-WHERE c.case_id = $1 AND f ->> 'person' IS NOT NULL
-"""
 
 
 async def details_for(
     work: Work, keyring: Keyring, own: list[str], case: str, channel: Channel
 ) -> dict[str, Any] | None:
     """Return the details of one human (`own`: every id that is them) for one channel; None if none is safe."""
-    known = await humans_of(work, keyring, own)
-    if not known:
+    found = await for_contact(work, keyring, own, case)
+    if not found.known:
         return None
-    held, humans = [one for one, _ in known], [human for _, human in known]
-    barred = await _barred(work, keyring, own, case)
+    held, humans = [one for one, _ in found.known], [human for _, human in found.known]
+    barred = _barred(found.others)
     numbers = _safe(humans, lambda human: safe_phones(human, barred), _unsafe_phones(humans))
     if channel == "text":
         numbers = [number for number in numbers if identifiers.is_mobile(number)]
@@ -47,19 +44,17 @@ async def details_for(
     }
     if not any(ways[kind] for kind in _NEEDS[channel]):
         return None
-    safety = await _safety(work, own)
     return {
         "name": _name(humans),
         "speaks_for": _relation(held),
         **{kind: ways[kind] for kind in _NEEDS[channel]},
-        "safe_contact": {**safety, **_wishes(humans)},
+        "safe_contact": {**_safety(found.safety), **_wishes(humans)},
     }
 
 
-async def _barred(work: Work, keyring: Keyring, own: list[str], case: str) -> ContactPoints:
+def _barred(parties: Sequence[Human]) -> ContactPoints:
     """Return the ways that also reach another party of the case: a call there may be answered by the wrong one."""
-    people = [row["person"] for row in await work.fetch(_OTHER_PARTIES, case) if row["person"] not in own]
-    others = [contact_points(one.human) for one in await held_about(work, keyring, people)]
+    others = [contact_points(human) for human in parties]
     return ContactPoints(
         frozenset().union(*(other.phones for other in others)),
         frozenset().union(*(other.emails for other in others)),
@@ -98,8 +93,8 @@ def _addresses(humans: Sequence[Human], barred: ContactPoints) -> list[dict[str,
     return found
 
 
-async def _safety(work: Work, own: Sequence[str]) -> dict[str, Any]:
-    merged = merge_safety([await safety_of(work, person) for person in own])
+def _safety(each: Sequence[Safety]) -> dict[str, Any]:
+    merged = merge_safety(each)
     said: dict[str, Any] = {"flags": list(merged.flags), "hours": None}
     if merged.hours is not None:
         said["hours"] = {

@@ -28,7 +28,7 @@ from services.intake.core import PERSON, Intake, intake_of
 from services.intake.details import details_for
 from services.intake.domain import releases as rules
 from services.intake.gateways import Consent, PermitFact, Redeemed, Refusal
-from services.intake.store import following, reading
+from services.intake.store import following
 from services.intake.store import people as details
 from services.intake.store import releases as store
 from shared.contracts.envelope import Actor
@@ -157,60 +157,51 @@ def _public(redeemed: Redeemed) -> dict[str, Any]:
 async def _step_one(
     work: Work, service: Intake, caller: Holder, permit: str, fence: int, fact: PermitFact
 ) -> Asked:
-    people = await details.group_of(work, sorted({fact.person, fact.party}))
-    own = await _own(work, fact, people)
-    points = await store.points_of(work, own)
+    before = await store.look(work, fact.person, fact.party, fact.case, permit)
+    people = before.people
     # Contact points first, then people: the order of every transaction that takes both.
-    await store.lock_points(work, points)
+    await store.lock_points(work, before.points)
     await work.lock(*((PERSON, person) for person in people))
-    if set(await details.group_of(work, people)) != set(people) or await store.points_of(work, own) != points:
+    # A statement of its own, after the locks: what whoever held them before us has written is seen.
+    look = await store.look(work, fact.person, fact.party, fact.case, permit)
+    if (look.people, look.own, look.points) != (people, before.own, before.points):
         raise Conflict("linked, unlinked or changed while being locked")
     states = {person: work.state(PERSON, person) for person in people}
     reason = rules.objection(
-        states,
-        fact.case,
-        withdrawn=await store.withdrawn(work, people, fact.case),
-        alone=await _alone(work, fact, people),
+        states, fact.case, withdrawn=look.withdrawn, alone=await _alone(work, fact.case, look)
     )
     if reason is not None:
         raise refusal(reason)
     if rules.unsafe(states[fact.person], fact.channel):
         raise refusal("unsafe")
     if fact.channel is not None and not await details_for(
-        work, service.keyring, own, fact.case, fact.channel
+        work, service.keyring, look.own, fact.case, fact.channel
     ):
         raise refusal("unsafe")
-    if await store.somebody_else(work, points, own, permit):
+    if look.elsewhere:
         raise refusal("contact-point")
     row = {
         "permit": permit, "fence": fence, "person": fact.person, "party": fact.party, "case": fact.case,
         "agency": fact.agency, "worker": caller.worker,
     }  # fmt: skip
     seen = {person: work.version(PERSON, person) for person in people}
-    again = await store.ask(work, row, seen)
+    again = await store.ask(work, row, seen, look.points)
     if again is None:
         raise refusal("already-redeemed")
-    await store.claim(work, points, fact.person, permit)
     return Asked(people, seen, again)
 
 
-async def _own(work: Work, fact: PermitFact, people: list[str]) -> list[str]:
-    """Return every id of the human who is contacted. `people`: theirs and the party's, who is mostly the same human."""
-    return people if fact.person == fact.party else await details.group_of(work, [fact.person])
-
-
-async def _alone(work: Work, fact: PermitFact, people: list[str]) -> bool:
+async def _alone(work: Work, case: str, look: store.Look) -> bool:
     """Say whether nobody is left on the other side of the case, by a "no" that consent may not have heard yet.
 
     Nobody there is locked. A "no" that is recorded while this is decided comes after it, as it does for consent.
     """
-    parties = await store.parties_of(work, fact.case)
-    others = rules.counterparts(parties, set(people))
-    if not others or not await store.unheard(work, others, fact.case):
+    others = rules.counterparts(look.parties, set(look.people))
+    if look.unheard.isdisjoint(others):
         return False
     for other in others:
         group = await details.group_of(work, [other])
-        if not (await store.withdrawn(work, group, fact.case) or await store.refused_by(work, group)):
+        if not (await store.withdrawn(work, group, case) or await store.refused_by(work, group)):
             return False
     return True
 
@@ -220,25 +211,22 @@ async def _step_three(
 ) -> dict[str, Any] | None:
     """Hand out, or give up: None."""
     await work.lock(*((PERSON, person) for person in asked.people))
+    look = await store.look(work, fact.person, fact.party, fact.case, redeemed.permit)
     moved = rules.moved(
         asked.seen,
         {person: work.version(PERSON, person) for person in asked.people},
-        await details.group_of(work, asked.people),
-        withdrawn=await store.withdrawn(work, asked.people, fact.case)
-        or await _alone(work, fact, asked.people),
+        look.people,
+        withdrawn=look.withdrawn or await _alone(work, fact.case, look),
         late=work.now >= redeemed.use_by,
     )
     found = None
     if not moved:
-        own = await _own(work, fact, asked.people)
-        found = await details_for(work, service.keyring, own, fact.case, redeemed.channel)
+        found = await details_for(work, service.keyring, look.own, fact.case, redeemed.channel)
     if found is None:
         await store.give_up(work, redeemed.permit, "changed")
         return None
-    if not await store.hand_out(work, redeemed.permit, redeemed):
-        return None
-    await reading.note_read(work, caller.agency, caller.worker, "release", fact.person, None, redeemed.permit)
-    return found
+    handed_out = await store.hand_out(work, redeemed.permit, redeemed, caller.agency, caller.worker)
+    return found if handed_out else None
 
 
 async def _refused(service: Intake, permit: str, fence: int, kind: str, asked: Asked) -> Problem:

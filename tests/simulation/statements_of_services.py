@@ -177,33 +177,10 @@ async def links_of(t: Transaction, people: Sequence[str]) -> list[Row]:
     return [{"links": msgspec.json.encode(one).decode() if one is not None else None} for one in links]
 
 
-@knows(INTAKE, releases._POINTS)
-async def points_of(t: Transaction, people: Sequence[str]) -> list[Row]:
-    return [
-        {"tag": tag} for tag in sorted({r["tag"] for r in t.rows("contact_point") if r["person"] in people})
-    ]
-
-
 @knows(INTAKE, matching._LOCK)
 async def lock_stripes(t: Transaction, kind: int, stripes: Sequence[int]) -> None:
     for stripe in sorted(stripes):
         await t.hold(("stripe", kind, stripe))
-
-
-@knows(INTAKE, releases._OTHERS)
-async def others(t: Transaction, points: Sequence[bytes], own: Sequence[str], permit: str) -> list[Row]:
-    said = {r["person"] for r in t.rows("ledger") if r["live"] or r["refused"]}
-    there = {r["person"] for r in t.rows("contact_point") if r["tag"] in points} & said
-    there |= {r["person"] for r in t.rows("contact_claim") if r["tag"] in points and r["permit"] != permit}
-    return [{"person": person} for person in sorted(there - set(own))[:1]]
-
-
-@knows(INTAKE, releases._CLAIM)
-async def claim(t: Transaction, points: Sequence[bytes], person: str, permit: str, now: datetime) -> None:
-    for tag in points:
-        row = {"tag": tag, "person": person, "permit": permit, "claimed_at": now}
-        if await t.insert("contact_claim", row) is not None:
-            await t.put("contact_claim", row)
 
 
 def _stored(t: Transaction, people: Sequence[str], case: str, states: tuple[str, ...]) -> list[Row]:
@@ -220,15 +197,31 @@ async def withdrawn(t: Transaction, people: Sequence[str], case: str) -> list[Ro
     return _stored(t, people, case, ("recorded", "needs_person", "in_force"))
 
 
-@knows(INTAKE, releases._UNHEARD)
-async def unheard(t: Transaction, people: Sequence[str], case: str) -> list[Row]:
-    return _stored(t, people, case, ("recorded", "needs_person"))
+def _everyone(t: Transaction, *people: str) -> set[str]:
+    found, todo = set(people), list(people)
+    while todo:
+        row = t.get("stream", "person", todo.pop())
+        new = set(msgspec.json.decode(row["state"]).get("links") or ()) - found if row else set()
+        found |= new
+        todo += new
+    return found
 
 
-@knows(INTAKE, releases._PARTIES)
-async def parties(t: Transaction, case: str) -> list[Row]:
-    """Nobody is on the other side of the simulated cases."""
-    return []
+@knows(INTAKE, releases._LOOK)
+async def look(t: Transaction, person: str, party: str, case: str, permit: str) -> list[Row]:
+    """Look without the parties of the case: nobody is on the other side of the simulated cases."""
+    own, people = _everyone(t, person), _everyone(t, person, party)
+    points = {r["tag"] for r in t.rows("contact_point") if r["person"] in own}
+    said = {r["person"] for r in t.rows("ledger") if r["live"] or r["refused"]}
+    there = {r["person"] for r in t.rows("contact_point") if r["tag"] in points} & said
+    there |= {r["person"] for r in t.rows("contact_claim") if r["tag"] in points and r["permit"] != permit}
+    states = ("recorded", "needs_person", "in_force")
+    return [
+        {
+            "own": sorted(own), "people": sorted(people), "points": sorted(points), "parties": None, "unheard": [],
+            "withdrawn": bool(_stored(t, sorted(people), case, states)), "elsewhere": bool(there - own),
+        }
+    ]  # fmt: skip
 
 
 @knows(INTAKE, "SELECT true FROM ledger WHERE person = ANY($1::text[]) AND refused LIMIT 1")
@@ -241,34 +234,37 @@ _RELEASE = ("permit", "fence", "person", "party", "case_id", "agency", "worker",
 
 @knows(INTAKE, releases._ASK)
 async def ask(t: Transaction, *values: Any) -> list[Row]:
-    *values_, now, before = values
+    *values_, now, before, points = values
     row: Row = dict(zip(_RELEASE, [*values_, "asked", now], strict=True))
     row |= {"reason": None, "told": True, "handed_out_at": None, "redeemed": None, "number": None}
     there = await t.insert("release", row)
-    if there is None:
-        return [{"again": False}]
-    if there["state"] not in before:
-        return []
-    changed = pick(row, "seen", "fence", "asked_at", "worker", "state", "reason")
-    await t.put("release", there | changed)
-    return [{"again": True}]
+    if there is not None:
+        if there["state"] not in before:
+            return []
+        changed = pick(row, "seen", "fence", "asked_at", "worker", "state", "reason")
+        await t.put("release", there | changed)
+    person = there["person"] if there is not None else row["person"]
+    for tag in points:
+        claim = {"tag": tag, "person": person, "permit": row["permit"], "claimed_at": now}
+        if await t.insert("contact_claim", claim) is not None:
+            await t.put("contact_claim", claim)
+    return [{"again": there is not None}]
 
 
-@knows(INTAKE, "SELECT pg_advisory_xact_lock($1)")
-async def number_lock(t: Transaction, number: int) -> list[Row]:
-    await t.hold(("number", number))
-    return [{"lock": None}]
-
-
-@knows(
-    INTAKE,
-    """UPDATE release SET state = 'handed_out', handed_out_at = $2, redeemed = $3::json,
-         number = nextval('release_number')
-       WHERE permit = $1 AND state = ANY($4::text[]) RETURNING true""",
-)
+@knows(INTAKE, releases._HAND_OUT)
 async def hand_out(
-    t: Transaction, permit: str, now: datetime, redeemed: str, before: Sequence[str]
+    t: Transaction,
+    numbering: int,
+    permit: str,
+    now: datetime,
+    redeemed: str,
+    before: Sequence[str],
+    *by: str | None,
 ) -> list[Row]:
+    row = t.get("release", permit)
+    if row is None or row["state"] not in before:
+        return []
+    await t.hold(("number", numbering))
     changed = await t.update(
         "release",
         lambda r: r["permit"] == permit and r["state"] in before,
@@ -279,6 +275,10 @@ async def hand_out(
             "number": t.database.next("release"),
         },
     )
+    for _ in changed:
+        names = ("number", "agency", "worker", "what", "person", "permit")
+        values = (t.database.next("read_log"), *by, "release", row["person"], permit)
+        await t.insert_new("read_log", dict(zip(names, values, strict=True)))
     return [{"true": True} for _ in changed]
 
 
@@ -331,14 +331,6 @@ async def told(t: Transaction, permit: str) -> None:
 @knows(INTAKE, "SELECT permit, fence FROM release WHERE NOT told LIMIT 100")
 async def untold(t: Transaction) -> list[Row]:
     return [pick(r, "permit", "fence") for r in t.rows("release") if not r["told"]][:100]
-
-
-@knows(
-    INTAKE,
-    "INSERT INTO read_log (agency, worker, what, person, referral, permit) VALUES ($1, $2, $3, $4, $5, $6)",
-)
-async def note_read(t: Transaction, *values: Any) -> None:
-    await t.insert_new("read_log", {"number": t.database.next("read_log"), "values": values})
 
 
 @knows(INTAKE, following.LINEAGE)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -33,8 +34,26 @@ WHERE p.person = ANY($1::text[]) AND p.current AND p.safety IS NOT NULL AND r.st
   AND (d.after_party IS NULL OR p.id > d.after_party) AND NOT (p.referral = ANY($2::uuid[]))
 UNION ALL SELECT person, safety FROM person_detail WHERE person = ANY($1::text[]) AND safety IS NOT NULL
 """
+# For one contact: what is held of a human (what = 'own') and of the other parties of a case ('other'), what was corrected of
+# the human ('corrected'), and what is said of how to contact them ('safety').
+_FOR_CONTACT: Final = f"""
+WITH others AS (
+  SELECT DISTINCT f ->> 'person' AS person FROM referral_case AS c, json_array_elements(c.facts -> 'parties') AS f
+  WHERE c.case_id = $2 AND f ->> 'person' IS NOT NULL AND NOT (f ->> 'person' = ANY($1::text[]))
+), held AS (
+  {_EVER.replace("$1::text[]", "ARRAY(SELECT person FROM others) || $1::text[]")}
+    AND p.current AND r.status <> 'retracted'
+), said AS (
+  {_SAFETY.replace("$2::uuid[]", "'{}'::uuid[]")}
+)
+SELECT CASE WHEN person = ANY($1::text[]) THEN 'own' ELSE 'other' END AS what, person, id, referral, contact, role, key,
+       sealed, agency, NULL::json AS safety FROM held
+UNION ALL SELECT 'corrected', person, after_party::text, NULL, NULL, NULL, key, sealed, NULL, NULL FROM person_detail
+          WHERE person = ANY($1::text[]) AND key IS NOT NULL
+UNION ALL SELECT 'safety', person, NULL, NULL, NULL, NULL, NULL, NULL, NULL, safety FROM said
+"""  # noqa: S608 - constants
 _DETAILS: Final = """
-SELECT person, key, sealed, after_party::text AS after_party FROM person_detail
+SELECT person, key, sealed, after_party::text AS id FROM person_detail
 WHERE person = ANY($1::text[]) AND key IS NOT NULL
 """
 
@@ -118,19 +137,51 @@ class Correction:
 
 async def corrections(work: Work, keyring: Keyring, people: list[str]) -> dict[str, Correction]:
     """Return the corrections of each person that has any."""
+    return _corrected(keyring, await work.fetch(_DETAILS, people))
+
+
+def _corrected(keyring: Keyring, rows: Sequence[Any]) -> dict[str, Correction]:
     found = {}
-    for row in await work.fetch(_DETAILS, people):
+    for row in rows:
         owner = detail_owner(row["person"])
         fields = msgspec.json.decode(keyring.unwrap(row["key"], owner).open(row["sealed"], owner))
-        found[row["person"]] = Correction(fields, row["after_party"] or "")
+        found[row["person"]] = Correction(fields, row["id"] or "")
     return found
 
 
 async def humans_of(work: Work, keyring: Keyring, people: list[str]) -> list[tuple[Held, Human]]:
     """Return what is held of these people, each referral's with what was corrected since, oldest first."""
     corrected = await corrections(work, keyring, people)
-    held = await held_about(work, keyring, people)
+    return _as_corrected(await held_about(work, keyring, people), corrected)
+
+
+def _as_corrected(held: Sequence[Held], corrected: dict[str, Correction]) -> list[tuple[Held, Human]]:
     return [(one, corrected[one.person].over(one) if one.person in corrected else one.human) for one in held]
+
+
+@dataclass(frozen=True, slots=True)
+class ForContact:
+    """What is known of a human for one contact: as held and corrected, oldest first; of how to contact each of its ids.
+
+    `others`: what is held of the other parties of the case.
+    """
+
+    known: list[tuple[Held, Human]]
+    safety: list[Safety]
+    others: list[Human]
+
+
+async def for_contact(work: Work, keyring: Keyring, own: list[str], case: str) -> ForContact:
+    """Return what is known of a human (`own`: every id that is them) for a contact about a case, by one statement."""
+    rows: dict[str, list[Any]] = {"own": [], "other": [], "corrected": [], "safety": []}
+    for row in await work.fetch(_FOR_CONTACT, own, case):
+        rows[row["what"]].append(row)
+    held = {what: _opened(keyring, sorted(rows[what], key=itemgetter("id"))) for what in ("own", "other")}
+    return ForContact(
+        _as_corrected(held["own"], _corrected(keyring, rows["corrected"])),
+        [domain.merge_safety(said) for said in _said(rows["safety"]).values()],
+        [one.human for one in held["other"]],
+    )
 
 
 async def ever_said_of(work: Work, keyring: Keyring, people: list[str]) -> list[tuple[Held, Human]]:
@@ -143,8 +194,12 @@ async def ever_said_of(work: Work, keyring: Keyring, people: list[str]) -> list[
 
 async def said_of(work: Work, people: list[str], but_for: Sequence[str] = ()) -> dict[str, list[Safety]]:
     """Return what is said now of each person's safe contact, but for what these referrals say."""
+    return _said(await work.fetch(_SAFETY, people, list(but_for)))
+
+
+def _said(rows: Iterable[Any]) -> dict[str, list[Safety]]:
     found: dict[str, list[Safety]] = {}
-    for row in await work.fetch(_SAFETY, people, list(but_for)):
+    for row in rows:
         found.setdefault(row["person"], []).append(msgspec.json.decode(row["safety"], type=Safety))
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
@@ -15,81 +16,132 @@ from shared.runtime.work import Work
 
 _NUMBERING: Final = 4_071_718
 
-_POINTS: Final = "SELECT DISTINCT tag FROM contact_point WHERE person = ANY($1::text[])"
-# Somebody else at the same telephone, e-mail address or home, whose approach is live or who said no. Whoever speaks for
-# somebody shares theirs by nature; what a human has cleared is cleared.
-_OTHERS: Final = """
-SELECT DISTINCT o.person FROM (
+# A withdrawal that bars a case. What is in force bars it too, but for what the person has opened again.
+_BARS: Final = "(w.scope = 'everything' OR c.case_id IS NULL OR c.case_id = {case})"
+_STORED: Final = f"""
+FROM withdrawal_candidate AS c JOIN withdrawal AS w ON w.id = c.withdrawal
+WHERE c.person = {{person}} AND w.state = ANY({{states}}) AND {_BARS}
+"""
+_ANY: Final = (
+    _STORED
+    + """  AND NOT EXISTS (SELECT FROM withdrawal_exception AS x
+                  WHERE x.withdrawal = w.id AND x.person = c.person AND x.case_id = {case})
+"""
+)
+_STANDS: Final = "'{recorded,needs_person,in_force}'::text[]"
+_WITHDRAWN: Final = f"SELECT true {_ANY.format(person='ANY($1::text[])', states=_STANDS, case='$2')} LIMIT 1"
+# Everything that the protocol asks of the rows about one contact, at one moment: who the person spoken to ($1) and the
+# party ($2) are by all their ids, how the former is reached, whether a withdrawal of either is recorded, in force at consent
+# or not yet; who the parties of the case ($3) are, and of whom of them a withdrawal is recorded that consent may not know
+# of; and whether somebody else is at the same telephone, e-mail address or home, whose approach is live or who said no.
+# Whoever speaks for somebody shares theirs by nature; what a human has cleared is cleared.
+_LOOK: Final = f"""
+WITH RECURSIVE own(person) AS (
+  SELECT $1::text
+  UNION SELECT link FROM own JOIN stream AS s ON s.kind = 'person' AND s.key = own.person
+                    CROSS JOIN jsonb_array_elements_text(s.state -> 'links') AS link
+), people(person) AS (
+  SELECT unnest(ARRAY[$1::text, $2::text])
+  UNION SELECT link FROM people JOIN stream AS s ON s.kind = 'person' AND s.key = people.person
+                    CROSS JOIN jsonb_array_elements_text(s.state -> 'links') AS link
+), points(tag) AS (
+  SELECT DISTINCT tag FROM contact_point WHERE person = ANY(ARRAY(SELECT person FROM own))
+), parties AS (
+  SELECT DISTINCT f ->> 'person' AS person, f ->> 'role' AS role
+  FROM referral_case AS c JOIN referral AS r ON r.id = c.referral, json_array_elements(c.facts -> 'parties') AS f
+  WHERE c.case_id = $3 AND r.status <> 'retracted'
+), there(person) AS (
   SELECT p.person FROM contact_point AS p JOIN ledger AS l ON l.person = p.person
-  WHERE p.tag = ANY($1::bytea[]) AND (l.live OR l.refused)
-  UNION SELECT c.person FROM contact_claim AS c WHERE c.tag = ANY($1::bytea[]) AND c.permit <> $3
-) AS o
-WHERE NOT (o.person = ANY($2::text[]))
-  AND NOT EXISTS (SELECT FROM speaks_for AS s WHERE (s.contact = ANY($2::text[]) AND s.party = o.person)
-                  OR (s.party = ANY($2::text[]) AND s.contact = o.person))
-  AND NOT EXISTS (SELECT FROM contact_point_cleared AS k WHERE k.person = ANY($2::text[]) AND k.other = o.person)
-LIMIT 1
-"""
-_CLAIM: Final = """
-INSERT INTO contact_claim (tag, person, permit, claimed_at) SELECT tag, $2, $3, $4 FROM unnest($1::bytea[]) AS tag
-ON CONFLICT (tag, person) DO UPDATE SET permit = excluded.permit, claimed_at = excluded.claimed_at
-"""
-_WITHDRAWN: Final = """
-SELECT true FROM withdrawal_candidate AS c JOIN withdrawal AS w ON w.id = c.withdrawal
-WHERE c.person = ANY($1::text[]) AND w.state IN ('recorded', 'needs_person', 'in_force')
-  AND (w.scope = 'everything' OR c.case_id IS NULL OR c.case_id = $2)
-  AND NOT EXISTS (SELECT FROM withdrawal_exception AS x
-                  WHERE x.withdrawal = w.id AND x.person = c.person AND x.case_id = $2) LIMIT 1
-"""
-# Withdrawals of these people, for a case, that consent may not know of yet.
-_UNHEARD: Final = """
-SELECT true FROM withdrawal_candidate AS c JOIN withdrawal AS w ON w.id = c.withdrawal
-WHERE c.person = ANY($1::text[]) AND w.state IN ('recorded', 'needs_person')
-  AND (w.scope = 'everything' OR c.case_id IS NULL OR c.case_id = $2) LIMIT 1
-"""
-_PARTIES: Final = """
-SELECT DISTINCT f ->> 'person' AS person, f ->> 'role' AS role
-FROM referral_case AS c JOIN referral AS r ON r.id = c.referral, json_array_elements(c.facts -> 'parties') AS f
-WHERE c.case_id = $1 AND r.status <> 'retracted'
-"""
+  WHERE p.tag = ANY(ARRAY(SELECT tag FROM points)) AND (l.live OR l.refused)
+  UNION SELECT c.person FROM contact_claim AS c WHERE c.tag = ANY(ARRAY(SELECT tag FROM points)) AND c.permit <> $4
+)
+SELECT ARRAY(SELECT person FROM own) AS own, ARRAY(SELECT person FROM people) AS people,
+  ARRAY(SELECT tag FROM points) AS points,
+  EXISTS (SELECT {_ANY.format(person="ANY(ARRAY(SELECT person FROM people))", states=_STANDS, case="$3")}) AS withdrawn,
+  (SELECT json_agg(json_build_array(person, role)) FROM parties) AS parties,
+  ARRAY(SELECT person FROM parties AS p WHERE EXISTS (
+    SELECT {_STORED.format(person="p.person", states="'{recorded,needs_person}'::text[]", case="$3")})) AS unheard,
+  EXISTS (SELECT FROM there AS o
+    WHERE NOT (o.person = ANY(ARRAY(SELECT person FROM own)))
+      AND NOT EXISTS (SELECT FROM speaks_for AS s
+                      WHERE (s.contact = ANY(ARRAY(SELECT person FROM own)) AND s.party = o.person)
+                         OR (s.party = ANY(ARRAY(SELECT person FROM own)) AND s.contact = o.person))
+      AND NOT EXISTS (SELECT FROM contact_point_cleared AS k
+                      WHERE k.person = ANY(ARRAY(SELECT person FROM own)) AND k.other = o.person)) AS elsewhere
+"""  # noqa: S608 - constants
+# The row, and with it the claims of the contact points: none without the other.
 _ASK: Final = """
-INSERT INTO release (permit, fence, person, party, case_id, agency, worker, seen, state, asked_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8::json, 'asked', $9)
-ON CONFLICT (permit) DO UPDATE SET seen = excluded.seen, fence = excluded.fence, asked_at = excluded.asked_at,
-  worker = excluded.worker, state = 'asked', reason = NULL
-WHERE release.state = ANY($10::text[])
-RETURNING xmax <> 0
+WITH asked AS (
+  INSERT INTO release (permit, fence, person, party, case_id, agency, worker, seen, state, asked_at)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8::json, 'asked', $9)
+  ON CONFLICT (permit) DO UPDATE SET seen = excluded.seen, fence = excluded.fence, asked_at = excluded.asked_at,
+    worker = excluded.worker, state = 'asked', reason = NULL
+  WHERE release.state = ANY($10::text[])
+  RETURNING permit, person, asked_at, xmax <> 0 AS again
+), claimed AS (
+  INSERT INTO contact_claim (tag, person, permit, claimed_at)
+  SELECT tag, a.person, a.permit, a.asked_at FROM asked AS a CROSS JOIN unnest($11::bytea[]) AS tag
+  ON CONFLICT (tag, person) DO UPDATE SET permit = excluded.permit, claimed_at = excluded.claimed_at
+)
+SELECT again FROM asked
+"""
+# Numbers are drawn under a lock that is held until the commit: whoever reads `after` a number misses none. The number is
+# worked out for the row that the join gives, so never before the lock is held; if the release was given up meanwhile, that
+# row is looked at again, and not handed out. Without the note of who read it there is no handing out.
+_HAND_OUT: Final = """
+WITH numbering AS MATERIALIZED (
+  SELECT pg_advisory_xact_lock($1)
+), handed AS (
+  UPDATE release SET state = 'handed_out', handed_out_at = $3, redeemed = $4::json, number = nextval('release_number')
+  FROM numbering WHERE permit = $2 AND state = ANY($5::text[])
+  RETURNING permit, person
+), noted AS (
+  INSERT INTO read_log (agency, worker, what, person, permit) SELECT $6, $7, 'release', person, permit FROM handed
+)
+SELECT true FROM handed
 """
 
 
-async def points_of(work: Work, people: list[str]) -> set[bytes]:
-    """Return the keyed hashes of every way to reach these people."""
-    return {row["tag"] for row in await work.fetch(_POINTS, people)}
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at the rows shows of a contact; `own` and `people` are every id of the person, and of both, sorted.
+
+    `unheard`: parties of the case of whom a withdrawal is recorded that consent may not know of. `elsewhere`: another
+    person's live approach or "no" is at one of the contact points.
+    """
+
+    own: list[str]
+    people: list[str]
+    points: list[bytes]
+    parties: list[tuple[str, Role]]
+    unheard: frozenset[str]
+    withdrawn: bool
+    elsewhere: bool
 
 
-async def lock_points(work: Work, points: set[bytes]) -> None:
+async def look(work: Work, person: str, party: str, case: str, permit: str) -> Look:
+    """Look at everything that concerns one contact, as it is at this moment."""
+    row = await work.fetchrow(_LOOK, person, party, case, permit)
+    assert row is not None  # noqa: S101 - a statement of sub-selects has one row
+    return Look(
+        sorted(row["own"]),
+        sorted(row["people"]),
+        sorted(row["points"]),
+        msgspec.json.decode(row["parties"] or "[]", type=list[tuple[str, Role]]),
+        frozenset(row["unheard"]),
+        row["withdrawn"],
+        row["elsewhere"],
+    )
+
+
+async def lock_points(work: Work, points: Iterable[bytes]) -> None:
     """Lock contact points, so that of two releases to one telephone the second sees the first one's claim."""
     await lock_tags(work, points, POINTS)
-
-
-async def somebody_else(work: Work, points: set[bytes], people: list[str], permit: str) -> bool:
-    """Say whether another person's live approach or "no" is at one of these contact points."""
-    return bool(await work.fetchval(_OTHERS, sorted(points), people, permit))
-
-
-async def claim(work: Work, points: set[bytes], person: str, permit: str) -> None:
-    """Claim contact points for a permit."""
-    await work.execute(_CLAIM, sorted(points), person, permit, work.now)
 
 
 async def withdrawn(work: Work, people: list[str], case: str) -> bool:
     """Say whether a withdrawal of any of these people is recorded here, in force at consent or not yet."""
     return bool(await work.fetchval(_WITHDRAWN, people, case))
-
-
-async def unheard(work: Work, people: Iterable[str], case: str) -> bool:
-    """Say whether a withdrawal of any of these people is recorded that is not known to be in force."""
-    return bool(await work.fetchval(_UNHEARD, list(people), case))
 
 
 async def refused_by(work: Work, people: list[str]) -> bool:
@@ -98,36 +150,27 @@ async def refused_by(work: Work, people: list[str]) -> bool:
     return bool(await work.fetchval(query, people))
 
 
-async def parties_of(work: Work, case: str) -> list[tuple[str, Role]]:
-    """Return (person, role) of the parties of a case, as its referrals name them."""
-    return [(row["person"], row["role"]) for row in await work.fetch(_PARTIES, case)]
-
-
-async def ask(work: Work, release: dict[str, Any], seen: dict[str, int]) -> bool | None:
-    """Write the release's row before consent is asked; say whether an earlier try was refused.
+async def ask(
+    work: Work, release: dict[str, Any], seen: dict[str, int], points: Iterable[bytes]
+) -> bool | None:
+    """Write the release's row before consent is asked, and claim the contact points; say whether an earlier try was refused.
 
     None: another try has the row, or had it and nobody knows that nothing was redeemed.
     """
     again: bool | None = await work.fetchval(
         _ASK, release["permit"], release["fence"], release["person"], release["party"], release["case"],
         release["agency"], release["worker"], msgspec.json.encode(seen).decode(), work.now,
-        BEFORE["asked"],
+        BEFORE["asked"], sorted(points),
     )  # fmt: skip
     return again
 
 
-async def hand_out(work: Work, permit: str, redeemed: object) -> bool:
-    """Mark a release as handed out, and number it. False: it was given up meanwhile.
-
-    Numbers are drawn under a lock that is held until the commit: whoever reads `after` a number misses none.
-    """
-    await work.execute("SELECT pg_advisory_xact_lock($1)", _NUMBERING)
+async def hand_out(work: Work, permit: str, redeemed: object, agency: str, worker: str | None) -> bool:
+    """Mark a release as handed out, number it, and note who read it. False: it was given up meanwhile."""
     return bool(
         await work.fetchval(
-            """UPDATE release SET state = 'handed_out', handed_out_at = $2, redeemed = $3::json,
-                 number = nextval('release_number')
-               WHERE permit = $1 AND state = ANY($4::text[]) RETURNING true""",
-            permit, work.now, msgspec.json.encode(redeemed).decode(), BEFORE["handed_out"],
+            _HAND_OUT, _NUMBERING, permit, work.now, msgspec.json.encode(redeemed).decode(), BEFORE["handed_out"],
+            agency, worker,
         )
     )  # fmt: skip
 
