@@ -12,6 +12,7 @@ from shared.runtime.settings import RuntimeSettings
 class Settings(RuntimeSettings):
     """`secrets_key_file`: 32 bytes that encrypt webhook secrets. `sink_folder`: where letters and texts are written.
 
+    `public_url`: under which mailboxes reach the page that confirms a subscription; "" = this service's own address.
     `provider_secrets`: the secret of each provider that calls back, as JSON ({"notify": "whsec_…"}).
     """
 
@@ -28,6 +29,14 @@ class Settings(RuntimeSettings):
     # How long before a permit's `use_by` writing must have begun: the clocks of two databases may differ.
     use_by_margin_seconds: float = 2
     delivery_attempts: int = 12
+    public_url: str = ""
+    # For how long the link that confirms a subscription can be used.
+    confirmation_days: int = Field(default=7, ge=1, le=90)
+
+    @property
+    def base(self) -> str:
+        """Where links in e-mails lead."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
     @property
     def key_file(self) -> Path:

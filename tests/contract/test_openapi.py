@@ -13,7 +13,7 @@ from tests.e2e.conftest import PARTS
 from tests.support.running import settings
 
 # Open to everybody, each with its reason where it is declared: links in messages, a person's own words, signed callbacks.
-PUBLIC = ("/withdrawals/link/", "/self-referrals", "/provider-callbacks/")
+PUBLIC = ("/withdrawals/link/", "/subscriptions/link/", "/self-referrals", "/provider-callbacks/")
 
 
 def document(service: str, folder: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""The rules of notifications: who is told what, lanes of deliveries, messages to people. Pure functions."""
+"""The rules of notifications: who is told what, lanes of deliveries, subscriptions, messages to people. Pure functions."""
 
-from services.notifications.domain import lane, message, of_cases, of_consent, of_referrals
+from services.notifications.domain import lane, message, of_cases, of_consent, of_referrals, subscription
 from services.notifications.domain.book import Book, Entry, Notice, Part, Restriction
 from services.notifications.domain.lane import LaneState
 from services.notifications.domain.message import MessageState
@@ -20,5 +20,6 @@ __all__ = [
     "of_cases",
     "of_consent",
     "of_referrals",
+    "subscription",
     "tell",
 ]

@@ -14,9 +14,11 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from services.notifications import store
+from services.notifications.domain import subscription as rules
 from services.notifications.domain import tell
-from services.notifications.webhooks import guard, readers, rows
-from services.notifications.webhooks.loops import redrive, vault_of
+from services.notifications.domain.subscription import Standing
+from services.notifications.webhooks import confirmations, guard, links, readers, rows
+from services.notifications.webhooks.loops import redrive, settings_of, vault_of
 from services.notifications.webhooks.secrets import new_secret
 from shared.contracts.envelope import REGISTER
 from shared.runtime.auth import Caller, scope
@@ -28,6 +30,7 @@ from shared.runtime.service import Service, current_service
 from shared.runtime.work import Work
 
 router = APIRouter(prefix="/v1", tags=["webhooks"])
+router.include_router(links.router)
 Current = Annotated[Service, Depends(current_service)]
 Key = Annotated[str, Depends(idempotency_key)]
 Id = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]
@@ -47,7 +50,8 @@ class NewSubscription(BaseModel, extra="forbid"):
 
     url: str = Field(
         max_length=guard.LONGEST_URL,
-        description="https://… for webhooks; mailto:desk@agency.example; kafka:cases for your agency's own topic",
+        description="https://… for webhooks; mailto:desk@agency.example, which has to confirm it; kafka:cases for your "
+        "agency's own topic",
     )
     kinds: tuple[str, ...] = Field(default=(), max_length=50)
     after: int | None = Field(
@@ -86,20 +90,21 @@ def _check(service: Service, url: str | None, wanted: tuple[str, ...] | None) ->
         raise invalid(wrong)
 
 
-def _shown(row: asyncpg.Record) -> dict[str, Any]:
+def _shown(service: Service, row: asyncpg.Record) -> dict[str, Any]:
     return {
         "id": row["subscription_id"],
         "url": row["url"],
         "kinds": row["kinds"],
         "active": row["active"],
         "reason": row["reason"],
+        "confirmation": confirmations.shown(row, settings_of(service).confirmation_days),
         "taken": row["taken"],
         "created_at": row["created_at"],
     }
 
 
-def _answer(row: asyncpg.Record, status: int = 200, **more: object) -> Response:
-    content = msgspec.json.encode(_shown(row) | more)
+def _answer(service: Service, row: asyncpg.Record, status: int = 200, **more: object) -> Response:
+    content = msgspec.json.encode(_shown(service, row) | more)
     return Response(content, status, {"ETag": etag(row["version"])}, media_type="application/json")
 
 
@@ -124,7 +129,11 @@ async def _secret(service: Service, subscription: str) -> str:
 async def create(
     service: Current, request: Request, wanted: NewSubscription, key: Key, caller: Caller = scope("subscribe")
 ) -> Response:
-    """Subscribe an endpoint to your feed. The answer holds the secret that its signatures are checked with."""
+    """Subscribe an endpoint to your feed. The answer holds the secret that its signatures are checked with.
+
+    A mailbox (mailto:) is sent one message with a link, and nothing else before somebody who reads it has agreed:
+    `confirmation` says how that stands.
+    """
     _check(service, wanted.url, wanted.kinds)
     subscription = new_id()
     secret = vault_of(service).lock(subscription, new_secret())
@@ -139,14 +148,19 @@ async def create(
                 f"An agency has at most {MOST_SUBSCRIPTIONS} subscriptions.",
                 detail="Delete one.",
             )
-        row = (subscription, caller.agency, wanted.url, list(wanted.kinds), secret, wanted.after, work.now)
+        standing = rules.begin(wanted.url)
+        row = (subscription, caller.agency, standing, list(wanted.kinds), secret, wanted.after, work.now)
         work.write(rows.insert, row)
+        if not standing.confirmed:
+            await confirmations.ask(
+                work, vault_of(service), (subscription, caller.agency, wanted.url), 0, None
+            )
         # The secret is not part of the stored answer, which is kept unencrypted.
         return Answer(201, {"id": subscription})
 
     answer = await service.once(caller, key, await request.body(), command, route="subscriptions")
     made = await _mine(service, caller, answer.body["id"])
-    return _answer(made, 201, secret=await _secret(service, answer.body["id"]))
+    return _answer(service, made, 201, secret=await _secret(service, answer.body["id"]))
 
 
 @router.get("/subscriptions")
@@ -154,14 +168,15 @@ async def list_all(service: Current, caller: Caller = scope("subscribe")) -> Res
     """Return your agency's subscriptions."""
     found = await rows.of_agency(service.pool, caller.agency)
     return Response(
-        msgspec.json.encode({"subscriptions": [_shown(row) for row in found]}), media_type="application/json"
+        msgspec.json.encode({"subscriptions": [_shown(service, row) for row in found]}),
+        media_type="application/json",
     )
 
 
 @router.get("/subscriptions/{subscription}")
 async def read(service: Current, subscription: Id, caller: Caller = scope("subscribe")) -> Response:
     """Return one of your subscriptions, with its ETag."""
-    return _answer(await _mine(service, caller, subscription))
+    return _answer(service, await _mine(service, caller, subscription))
 
 
 @router.patch("/subscriptions/{subscription}")
@@ -172,27 +187,32 @@ async def change(
     wanted: ChangedSubscription,
     caller: Caller = scope("subscribe"),
 ) -> Response:
-    """Change a subscription; needs If-Match."""
+    """Change a subscription; needs If-Match. Another mailbox has to confirm it anew, and is told nothing before."""
     version = required_version(request)
     _check(service, wanted.url, wanted.kinds)
     secret = vault_of(service).lock(subscription, new_secret()) if wanted.rotate_secret else None
 
     async def command(work: Work) -> None:
+        await work.lock()
         row = await rows.held(work, subscription)
         if row is None or row["agency"] != caller.agency:
             raise not_found("subscription")
         check_version(version, row["version"])
-        active = row["active"] if wanted.active is None else wanted.active
-        url = row["url"] if wanted.url is None else wanted.url
+        before = Standing(row["url"], row["active"], row["reason"], row["confirmed"])
+        standing = rules.change(before, wanted.url, active=wanted.active)
         chosen = row["kinds"] if wanted.kinds is None else list(wanted.kinds)
-        work.write(
-            rows.change, (subscription, url, chosen, active, None if active else row["reason"], secret)
-        )
+        work.write(rows.change, (subscription, standing, chosen, secret))
+        if not standing.confirmed and standing.url != before.url:
+            # Another address: how long ago the old one was asked does not matter, how often this one was does.
+            named = (subscription, caller.agency, standing.url)
+            await confirmations.ask(work, vault_of(service), named, row["asked"], None)
         work.after_commit(_wake)
 
     await service.transact(command, actor=caller.actor)
     row = await _mine(service, caller, subscription)
-    return _answer(row, secret=await _secret(service, subscription)) if secret else _answer(row)
+    if secret:
+        return _answer(service, row, secret=await _secret(service, subscription))
+    return _answer(service, row)
 
 
 def _wake() -> None:
@@ -218,7 +238,9 @@ async def send_test(
     service: Current, request: Request, subscription: Id, key: Key, caller: Caller = scope("subscribe")
 ) -> Response:
     """Send a `subscription.test`, signed like all others; its end is seen among the deliveries as number 0."""
-    await _mine(service, caller, subscription)
+    found = await _mine(service, caller, subscription)
+    if not found["confirmed"]:
+        raise confirmations.unconfirmed()
 
     async def command(work: Work) -> Answer:
         await work.lock()
@@ -287,7 +309,7 @@ def _time(text: str) -> datetime:
 async def redrive_delivery(
     service: Current,
     request: Request,
-    delivery: Annotated[str, Path(pattern=r"^[0-9a-f-]{36}\.\d{1,18}$")],
+    delivery: Annotated[str, Path(pattern=r"^[0-9a-f-]{36}\.-?\d{1,18}$")],
     key: Key,
     caller: Caller = scope("operator"),
 ) -> Response:

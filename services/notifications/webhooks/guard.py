@@ -15,6 +15,8 @@ from urllib.parse import urlsplit, urlunsplit
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 LONGEST_URL = 2_000
 RESOLVE_SECONDS = 5
+# RFC 6052: behind these, a translator reaches the IPv4 address that is their last four bytes, a private one perhaps too.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class Forbidden(Exception):
@@ -56,6 +58,8 @@ def check(url: str, *, development: bool) -> None:
 
 def _public(address: Address) -> bool:
     mapped = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
+    if address in _NAT64:
+        mapped = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
     return address.is_global and not address.is_multicast and (mapped is None or _public(mapped))
 
 

@@ -86,7 +86,7 @@ async def send_due(service: Service) -> None:
     vault = vault_of(service)
     running: set[asyncio.Task[None]] = set()
     with store.BELL.listening(store.ANY) as grown:
-        async with Readers(settings_of(service), service.broker) as readers:
+        async with Readers(settings_of(service), service.broker, vault) as readers:
             try:
                 while True:
                     grown.clear()

@@ -20,16 +20,18 @@ import httpx
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from services.notifications.domain.subscription import MAIL
 from services.notifications.messages.providers import Deadline, Outgoing, mail_provider
 from services.notifications.settings import Settings
+from services.notifications.webhooks import confirmations
 from services.notifications.webhooks import send as webhook
 from services.notifications.webhooks.guard import Forbidden
 from services.notifications.webhooks.guard import check as check_address
 from services.notifications.webhooks.rows import Claimed
+from services.notifications.webhooks.secrets import Vault
 from services.notifications.webhooks.send import Sent
 from shared.runtime.topics import Broker
 
-MAIL: Final = "mailto:"
 TOPIC: Final = "kafka:cases"
 MAIL_SECONDS: Final = 30
 TOPIC_SECONDS: Final = 15
@@ -60,6 +62,7 @@ class Readers:
 
     settings: Settings
     broker: Broker
+    vault: Vault
     http: httpx.AsyncClient = field(default_factory=webhook.client)
     _producer: AIOKafkaProducer | None = None
     _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -79,16 +82,36 @@ class Readers:
 
     async def send(self, delivery: Claimed, secret: bytes) -> Sent:
         """Send one delivery to where its subscription says. Never raises for what the other side does."""
+        if delivery.number < 0:
+            return await self._ask(delivery)
         if delivery.url.startswith(MAIL):
             return await self._mail(delivery)
         if delivery.url == TOPIC:
             return await self._publish(delivery)
         return await webhook.send(self.http, delivery, secret, development=self.settings.development)
 
+    async def _ask(self, delivery: Claimed) -> Sent:
+        """Ask a mailbox whether it will be told.
+
+        Whoever has not agreed gets one message: it is not sent again where it may have come, or was refused for good. The
+        agency sees that, and can have another sent.
+        """
+        outgoing = confirmations.message(self.settings, self.vault, delivery)
+        ended = await mail_provider(self.settings).send(outgoing, Deadline(time.monotonic() + MAIL_SECONDS))
+        if ended.step == "sent":
+            return Sent()
+        reason = ended.reason or ""
+        refused = reason == "address-malformed" or reason.startswith("smtp-5")
+        return Sent(ended.reason, final=refused or ended.step == "unknown")
+
     async def _mail(self, delivery: Claimed) -> Sent:
         what = f"Case {delivery.case} has changed." if delivery.case else "Your feed has a new entry."
+        subject = "a case has changed" if delivery.case else "a new entry"
+        where = f"Entry {delivery.number} of your feed says how. Sign in, or read the feed, to see it."
+        if delivery.number == 0:
+            what, where, subject = "This is the test that you asked for.", "Nothing has changed.", "a test"
         text = (
-            f"{what}\n\nEntry {delivery.number} of your feed says how. Sign in, or read the feed, to see it.\n"
+            f"{what}\n\n{where}\n"
             "This message says nothing about any person, and nobody reads answers to it.\n"
         )
         # Sent again after an unknown end: a notice that comes twice, under one Message-ID, harms nobody.
@@ -96,7 +119,7 @@ class Readers:
             f"{delivery.subscription}-{delivery.number}",
             "email",
             unquote(delivery.url.removeprefix(MAIL)),
-            "Onefriend: a case has changed" if delivery.case else "Onefriend: a new entry",
+            f"Onefriend: {subject}",
             text,
         )
         ended = await mail_provider(self.settings).send(outgoing, Deadline(time.monotonic() + MAIL_SECONDS))

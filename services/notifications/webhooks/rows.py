@@ -15,12 +15,21 @@ from typing import Any
 import asyncpg
 
 from services.notifications.domain import LAST_WORDS
+from services.notifications.domain.subscription import Standing
 from shared.runtime.work import Connection, Work
 
 # A sender that dies leaves its deliveries claimed for this long; then they are sent again, under the same webhook-id.
 LEASE = timedelta(seconds=45)
 
-FIELDS = "subscription_id, agency, url, kinds, active, reason, taken, version, created_at"
+# A confirmation is a delivery too, numbered -1, -2, ...: entries count from 1, and a test is 0. The newest comes first, and
+# an older one is not sent any more.
+CONFIRMATION = "subscription.confirmation"
+FIELDS = "subscription_id, agency, url, kinds, active, reason, taken, version, created_at, confirmed, asked, asked_at"
+# How the last confirmation fared: its state, and why it could not be sent.
+_FARED = """
+LEFT JOIN LATERAL (SELECT d.state AS asked_state, d.reason AS asked_reason FROM delivery AS d
+  WHERE s.asked > 0 AND d.subscription_id = s.subscription_id AND d.number = -s.asked) AS fared ON true
+"""
 BEHIND = """
 SELECT s.subscription_id FROM subscription AS s JOIN feed_counter AS c USING (agency)
 WHERE s.active AND c.last > s.taken ORDER BY s.subscription_id LIMIT 100
@@ -56,16 +65,19 @@ SELECT EXISTS (SELECT FROM delivery WHERE state = 'pending' AND due_at <= (SELEC
 _CLAIM = """
 UPDATE delivery AS d SET due_at = $2, attempts = attempts + 1, updated_at = $1
 FROM (SELECT p.subscription_id, p.number FROM delivery AS p JOIN subscription AS s USING (subscription_id)
-      WHERE p.state = 'pending' AND p.due_at <= $1 AND s.active
+      WHERE p.state = 'pending' AND p.due_at <= $1 AND (s.active OR (NOT s.confirmed AND p.number < 0))
       ORDER BY p.due_at LIMIT $3 FOR UPDATE OF p SKIP LOCKED) AS due
 WHERE d.subscription_id = due.subscription_id AND d.number = due.number
 RETURNING d.subscription_id, d.number
 """
 # What is sent is decided when it is sent: the subscription as it is now, and whether the agency still has a part in the
-# case (or had, of an agency that it succeeded), or the entry is the last word about it.
+# case (or had, of an agency that it succeeded), or the entry is the last word about it. If the subscription has been stopped
+# since the delivery was claimed, or given a mailbox that has yet to agree, it is left where it is: its lease ends.
 _CLAIMED = """
 SELECT d.subscription_id, d.number, d.lane, d.case_id, d.kind, d.attempts, s.agency, s.url, s.secret, f.at, f.trace,
-       coalesce(a.active, true) AND (d.case_id = '' OR d.kind = ANY($3::text[]) OR EXISTS (
+       coalesce(a.name, s.agency) AS name, s.asked_at,
+       coalesce(a.active, true) AND (d.number >= 0 OR (NOT s.confirmed AND d.number = -s.asked))
+         AND (d.case_id = '' OR d.kind = ANY($3::text[]) OR EXISTS (
          SELECT FROM part AS p LEFT JOIN agency AS gone ON gone.agency = p.agency
          WHERE p.case_id = d.case_id AND (p.ended IS NULL OR p.since > p.ended) AND s.agency IN (p.agency, gone.successor)
        )) AS allowed
@@ -73,6 +85,7 @@ FROM unnest($1::text[], $2::bigint[]) AS c(subscription_id, number)
 JOIN delivery AS d USING (subscription_id, number) JOIN subscription AS s USING (subscription_id)
 LEFT JOIN feed AS f ON f.agency = s.agency AND f.number = d.number
 LEFT JOIN agency AS a ON a.agency = s.agency
+WHERE s.active OR (NOT s.confirmed AND d.number < 0)
 """
 _SETTLE = """
 UPDATE delivery SET state = $3, due_at = coalesce($4::timestamptz, 'infinity'), reason = $5, updated_at = $6,
@@ -83,7 +96,10 @@ WHERE subscription_id = $1 AND number = $2 AND state IN ('pending', 'failed')
 
 @dataclass(frozen=True)
 class Claimed:
-    """A delivery to be sent now, with all that sending needs. `at` is the entry's time, None for a test."""
+    """A delivery to be sent now, with all that sending needs. `at` is the entry's time, None for a test.
+
+    `name`: the agency's; `asked_at`: when the confirmation was asked for, if it is one.
+    """
 
     subscription: str
     number: int
@@ -96,6 +112,8 @@ class Claimed:
     allowed: bool
     at: datetime | None
     trace: str | None
+    name: str = ""
+    asked_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -145,6 +163,8 @@ async def claim(work: Work, limit: int) -> list[Claimed]:
             row["allowed"],
             row["at"],
             row["trace"],
+            row["name"],
+            row["asked_at"],
         )
         for row in rows
     ]
@@ -160,23 +180,33 @@ async def settle(connection: Connection, rows: list[Settled]) -> None:
 
 
 _INSERT = """
-INSERT INTO subscription (subscription_id, agency, url, kinds, secret, taken, created_at)
-SELECT $1, $2, $3, $4, $5, coalesce($6, (SELECT last FROM feed_counter WHERE agency = $2), 0), $7
+INSERT INTO subscription (subscription_id, agency, url, kinds, secret, taken, created_at, active, reason, confirmed)
+SELECT $1, $2, $3, $4, $5, coalesce($6, (SELECT last FROM feed_counter WHERE agency = $2), 0), $7, $8, $9, $10
 """
 _CHANGE = """
-UPDATE subscription SET url = $2, kinds = $3, active = $4, reason = $5, secret = coalesce($6, secret), version = version + 1
+UPDATE subscription SET url = $2, active = $3, reason = $4, confirmed = $5, kinds = $6, secret = coalesce($7, secret),
+  version = version + 1
 WHERE subscription_id = $1
 """
 
 
 async def insert(connection: Connection, rows: list[tuple[Any, ...]]) -> None:
-    """Write new subscriptions (id, agency, url, kinds, secret, taken or None for "from now on", now)."""
-    await connection.executemany(_INSERT, rows)
+    """Write new subscriptions (id, agency, standing, kinds, secret, taken or None for "from now on", now)."""
+    await connection.executemany(
+        _INSERT,
+        [
+            (key, agency, s.url, kinds, secret, taken, now, s.active, s.reason, s.confirmed)
+            for key, agency, s, kinds, secret, taken, now in rows
+        ],
+    )
 
 
-async def change(connection: Connection, rows: list[tuple[Any, ...]]) -> None:
-    """Write changed subscriptions (id, url, kinds, active, reason, new secret or None)."""
-    await connection.executemany(_CHANGE, rows)
+async def change(connection: Connection, rows: list[tuple[str, Standing, list[str], bytes | None]]) -> None:
+    """Write changed subscriptions (id, standing, kinds, new secret or None)."""
+    await connection.executemany(
+        _CHANGE,
+        [(key, s.url, s.active, s.reason, s.confirmed, kinds, secret) for key, s, kinds, secret in rows],
+    )
 
 
 async def remove(connection: Connection, rows: list[str]) -> None:
@@ -217,8 +247,8 @@ async def of_agency(
 ) -> list[asyncpg.Record]:
     """Return an agency's subscriptions, or one of them, without their secrets."""
     return await pool.fetch(
-        f"SELECT {FIELDS} FROM subscription WHERE agency = $1 AND ($2::text IS NULL OR subscription_id = $2)"  # noqa: S608
-        " ORDER BY subscription_id",
+        f"SELECT {FIELDS}, asked_state, asked_reason FROM subscription AS s {_FARED}"  # noqa: S608 - constants
+        " WHERE agency = $1 AND ($2::text IS NULL OR subscription_id = $2) ORDER BY subscription_id",
         agency,
         subscription,
     )

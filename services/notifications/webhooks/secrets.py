@@ -1,7 +1,9 @@
-"""Webhook secrets at rest: AES-GCM under a key file, bound to the subscription that they belong to."""
+"""Webhook secrets at rest: AES-GCM under a key file, bound to the subscription that they belong to; and keyed hashes."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import secrets
 from functools import cache
@@ -15,13 +17,15 @@ NONCE_BYTES = 12
 
 
 class Vault:
-    """Encrypts and decrypts the secrets of subscriptions."""
+    """Encrypts and decrypts the secrets of subscriptions, and signs what only we may have made."""
 
     def __init__(self, key: bytes) -> None:
         """`key` has 32 bytes. Raises ValueError for any other."""
         if len(key) != KEY_BYTES:
             raise ValueError(f"the key of the webhook secrets has {len(key)} bytes; it must have {KEY_BYTES}")
         self._cipher = AESGCM(key)
+        # A key of their own: what signs links never encrypts.
+        self._tags = hmac.digest(key, b"onefriend subscriptions", hashlib.sha256)
 
     def lock(self, subscription: str, secret: bytes) -> bytes:
         """Return what to store."""
@@ -31,6 +35,10 @@ class Vault:
     def unlock(self, subscription: str, stored: bytes) -> bytes:
         """Return the secret. Raises cryptography.exceptions.InvalidTag if it was another's, or under another key."""
         return self._cipher.decrypt(stored[:NONCE_BYTES], stored[NONCE_BYTES:], subscription.encode())
+
+    def tag(self, use: str, content: bytes) -> bytes:
+        """Return a keyed hash; of the same content another one for each use."""
+        return hmac.digest(self._tags, use.encode() + b"\0" + content, hashlib.sha256)
 
 
 def new_secret() -> bytes:

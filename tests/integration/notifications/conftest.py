@@ -151,7 +151,8 @@ async def notifications(
 
 
 EMPTY = (
-    "TRUNCATE feed, feed_counter, part, restriction, agency, subscription, delivery, message, timer, command"
+    "TRUNCATE feed, feed_counter, part, restriction, agency, subscription, delivery, message, timer, command,"
+    " confirmation_asked"
 )
 
 

@@ -5,15 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from email import message_from_bytes
-from email.policy import default
 
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer
-from aiosmtpd.controller import UnthreadedController
-from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from deploy.local.stack import Stack
 from deploy.local.topics import delete_topics, ensure_topics
@@ -21,34 +16,16 @@ from services.notifications.domain import lane
 from services.notifications.webhooks.readers import topic_of
 from shared.contracts import cases
 from tests.integration.notifications.conftest import World, allocated
-from tests.support.running import free_port, until
-from tests.support.tokens import bearer
+from tests.integration.notifications.desk import Desk, agree, opened, serving, subscribe
+from tests.support.running import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@dataclass
-class Desk:
-    """A real SMTP server; `answer` is what it says to a message."""
-
-    port: int
-    answer: str = "250 taken"
-    mails: list[Envelope] = field(default_factory=list)
-
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - the library's name
-        self.mails.append(envelope)
-        return self.answer
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def desk() -> AsyncIterator[Desk]:
-    found = Desk(free_port())
-    loop = asyncio.get_running_loop()
-    controller = UnthreadedController(found, hostname="127.0.0.1", port=found.port, loop=loop)
-    controller.server = await controller._create_server()
-    yield found
-    controller.server.close()
-    await controller.server.wait_closed()
+    async with serving() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -62,36 +39,33 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane, "wait", lambda attempts, jitter: real(attempts, jitter) / 100)
 
 
-async def subscribe(world: World, url: str, status: int = 201) -> str:
-    headers = bearer("beacon", "subscribe") | {"Idempotency-Key": f'"{url}"'}
-    answer = await world.http.post("/v1/subscriptions", json={"url": url}, headers=headers)
-    assert answer.status_code == status, answer.text
-    return answer.text
-
-
 async def test_a_desk_is_told_by_email_that_a_case_changed_and_nothing_else(world: World, desk: Desk) -> None:
-    desk.mails.clear()
+    desk.cleared()
     await subscribe(world, "mailto:desk@beacon.example")
+    await agree(world, desk)
     await world.teller.tell("case-1", allocated(("mary", "beacon")))
     await until(lambda: len(desk.mails) == 1)
-    message = message_from_bytes(desk.mails[0].content or b"", policy=default)  # type: ignore[arg-type]
+    message = opened(desk.mails[0])
     assert desk.mails[0].rcpt_tos == ["desk@beacon.example"]
     text = str(message.get_content())
     assert "case-1" in text
     assert "mary" not in str(message)
     assert message["Auto-Submitted"] == "auto-generated"
-    await until(lambda: world.service.pool.fetchval("SELECT state = 'delivered' FROM delivery"))
+    await until(
+        lambda: world.service.pool.fetchval("SELECT state = 'delivered' FROM delivery WHERE number = 1")
+    )
 
 
 async def test_a_mail_server_that_will_not_is_asked_again_in_order(world: World, desk: Desk) -> None:
-    desk.mails.clear()
-    desk.answer = "451 later"
+    desk.cleared()
     await subscribe(world, "mailto:desk@beacon.example")
+    await agree(world, desk)
+    desk.answer = "451 later"
     await world.teller.tell("case-2", allocated(("mary", "beacon"), case="case-2"))
     await world.teller.tell("case-2", cases.CasePaused(reason="risk"))
     await until(lambda: len(desk.mails) >= 2)
     desk.answer = "250 taken"
-    done = "SELECT count(*) = 2 FROM delivery WHERE state = 'delivered'"
+    done = "SELECT count(*) = 2 FROM delivery WHERE state = 'delivered' AND number > 0"
     await until(lambda: world.service.pool.fetchval(done))
     numbers = [str(mail.content).partition("Entry ")[2][:1] for mail in desk.mails]
     assert numbers == sorted(numbers)

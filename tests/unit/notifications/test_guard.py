@@ -25,6 +25,7 @@ from services.notifications.webhooks import guard
         "https://[::1]/",
         "https://[fe80::1]/",
         "https://[::ffff:10.0.0.1]/",
+        "https://[64:ff9b::10.0.0.1]/",
         "https://0.0.0.0/",
         "https://224.0.0.1/",
         "https://example.org/" + "a" * 2_000,
@@ -36,7 +37,13 @@ def test_these_are_refused_with_a_remedy(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["https://rj.example.org/hook", "https://example.org:8443/a?b=c", "https://8.8.8.8/"]
+    "url",
+    [
+        "https://rj.example.org/hook",
+        "https://example.org:8443/a?b=c",
+        "https://8.8.8.8/",
+        "https://[64:ff9b::8.8.8.8]/",
+    ],
 )
 def test_these_are_taken(url: str) -> None:
     guard.check(url, development=False)

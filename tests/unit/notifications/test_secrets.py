@@ -19,6 +19,13 @@ def test_what_is_stored_is_not_the_secret_and_comes_back_for_its_own_subscriptio
         Vault(b"x" * 32).unlock("s-1", stored)
 
 
+def test_what_is_signed_is_another_for_each_use_and_each_key() -> None:
+    vault = Vault(bytes(32))
+    assert vault.tag("link", b"x") == vault.tag("link", b"x")
+    others = [vault.tag("mailbox", b"x"), vault.tag("link", b"y"), Vault(b"x" * 32).tag("link", b"x")]
+    assert len({vault.tag("link", b"x"), *others}) == 4
+
+
 def test_the_key_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
     file = tmp_path / "state" / "key"
     stored = open_vault(file, create=True).lock("s", b"secret")
