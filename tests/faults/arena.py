@@ -31,12 +31,17 @@ READERS = {
     "consent": {"intake", "allocation", "notifications"},
     "referrals": {"allocation", "notifications"},
 }
+# What no service has written, and none can read: see seldom.py. It parks no key, and stays where it was put aside.
+UNREADABLE = b"no event of ours"
 _ENDS = "SELECT topic, key, max(sequence) AS version FROM journal GROUP BY topic, key"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A journal's line. `at` is the (shifted) time of its transaction."""
+    """A journal's line. `at` is the (shifted) time of its transaction, by a clock that a history may put forward and back.
+
+    `position` is the order within its service, also across a restore, which begins to number anew.
+    """
 
     service: str
     position: int
@@ -73,6 +78,8 @@ class Arena:
     # What was the last to arrive, when everything had arrived.
     last_unsettled: list[str] = field(default_factory=list)
     _read: dict[str, int] = field(default_factory=dict)
+    # Where the numbers of a service's journal begin, after it was restored.
+    _base: dict[str, int] = field(default_factory=dict)
     # What the tally has counted already.
     counted: int = 0
     known: set[str] = field(default_factory=set)
@@ -87,8 +94,9 @@ class Arena:
         for service in SERVICES:
             connection = await asyncpg.connect(self.onefriend.databases[service], timeout=10)
             try:
+                base = self._base.get(service, 0)
                 for row in await connection.fetch(_JOURNAL, self._read.get(service, 0)):
-                    fields = dict(row) | {"data": json.loads(row["data"])}
+                    fields = dict(row) | {"data": json.loads(row["data"]), "position": base + row["position"]}
                     self.journal.setdefault(row["id"], Event(service=service, **fields))
                     self._read[service] = row["position"]
             finally:
@@ -96,6 +104,7 @@ class Arena:
 
     def begin_journal_again(self, service: str) -> None:
         """A restored database numbers its lines anew."""
+        self._base[service] = self._base.get(service, 0) + self._read.get(service, 0)
         self._read[service] = 0
 
     async def arrived(self, seconds: float) -> bool:
@@ -176,7 +185,8 @@ class Arena:
                 ends |= {(row["topic"], row["key"]): row["version"] for row in rows}
                 applied[service] = await connection.fetch("SELECT topic, key, sequence, held FROM inbox")
                 parked = await connection.fetch(
-                    "SELECT topic, key, reason FROM quarantine WHERE resolved IS NULL"
+                    "SELECT topic, key, reason FROM quarantine WHERE resolved IS NULL AND value <> $1",
+                    UNREADABLE,
                 )
                 found += [f"{service}: parked {row['topic']} {row['key']}: {row['reason']}" for row in parked]
             finally:

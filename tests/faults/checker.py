@@ -100,11 +100,14 @@ def _journal_after_a_no(seen: Evidence, human: Human) -> Iterator[Violation]:
 
 
 def redeemed_after_a_no(seen: Evidence, human: Human) -> Iterator[tuple[Event, Event]]:
-    """Return each withdrawal from everything with each redemption that came after it."""
+    """Return each withdrawal from everything with each redemption that came after it.
+
+    By consent's own order: by its times, whoever was redeemed while its clock was ahead would have been redeemed later.
+    """
     for no in seen.of("consent.withdrawn"):
         if seen.human_of.get(no.key) == human and no.data["scope"] == "everything":
             for event in (e for events in seen.redeemed.values() for e in events):
-                if seen.human_of.get(event.key) == human and event.at > no.at:
+                if seen.human_of.get(event.key) == human and event.position > no.position:
                     yield no, event
 
 
@@ -143,18 +146,18 @@ def _unknown(seen: Evidence, human: Human) -> Iterator[Violation]:
     """N5: the next attempt only when it is known what became of the last."""
     redeemed = sorted(
         (e for events in seen.redeemed.values() for e in events if seen.human_of.get(e.key) == human),
-        key=lambda e: e.at,
+        key=lambda e: e.position,
     )
     for before, after in pairwise(redeemed):
         permit = before.data["permit"]
         known = [
-            e.at
+            e.position
             for e in seen.events
             if e.service == "consent" and e.data.get("permit") == permit
             and ((e.type.startswith("attempt.recorded") and (e.data["outcome"] != "unknown" or e.data.get("resolved")))
                  or (e.type.startswith("permit.ended") and e.data["how"] == "not_made"))
         ]  # fmt: skip
-        if not any(at <= after.at for at in known):
+        if not any(position <= after.position for position in known):
             yield Violation(
                 Promise.N5,
                 f"{human.surname}: another permit redeemed while the last one's outcome was unknown",

@@ -142,6 +142,16 @@ def test_a_redemption_after_the_commit_of_a_no_on_the_same_and_on_another_record
     assert made.found() >= {Promise.N2, Promise.N6}
 
 
+def test_what_was_redeemed_before_the_no_while_the_clock_was_ahead_is_no_redemption_after_it(
+    made: Made,
+) -> None:
+    made.tell(300, "permit.granted", permit="p1", agency="beacon")
+    made.tell(301, "permit.redeemed", permit="p1")
+    made.tell(302, "attempt.recorded", permit="p1", outcome="no_answer")
+    made.tell(20, "consent.withdrawn", scope="everything")
+    assert not made.found()
+
+
 def test_a_permit_is_redeemed_or_handed_out_twice(made: Made) -> None:
     made.attempt(10, "p1")
     made.note(11, "release", "p1", 200)
