@@ -28,6 +28,8 @@ from tests.support.fleet import SERVICES
 
 # Nobody has died at a new point in so many histories: what is left is not passed while armed, and is named as not covered.
 IN_VAIN = 6
+# Once services have died at such a part of what they pass, what is left is passed seldom, and is brought about.
+COMMON = 0.8
 
 
 @dataclass
@@ -56,6 +58,11 @@ class Coverage:
             name: [point for point in points if point not in self.died[name]]
             for name, points in self.every.items()
         }
+
+    def hoped(self, name: str, declares: set[str]) -> list[str]:
+        """Return where a service may be armed besides: at what it declares and has not passed yet. It counts once passed."""
+        committed = {point.replace("before_commit:", "after_commit:") for point in declares}
+        return sorted((declares | committed) - set(self.every[name]))
 
     def add(self, answer: dict[str, Any]) -> list[str]:
         """Add a history; return the points that are new to the dead, as `service point`."""
@@ -92,8 +99,9 @@ class Coverage:
 async def run(coverage: Coverage, kept: Path, deadline: float, seed: int, stacks: int) -> None:
     """Die until nothing is left."""
     shared = 0
+    declares = declared()
 
-    def following() -> dict[str, list[str]] | None:
+    def following() -> dict[str, Any] | None:
         nonlocal shared
         left = coverage.left()
         nothing_left = coverage.tally.done and not any(left.values())
@@ -102,9 +110,14 @@ async def run(coverage: Coverage, kept: Path, deadline: float, seed: int, stacks
         shared += 1
         many = sum(map(len, left.values())) > 10 * stacks
         # While there are many, those who work at once have different ones.
-        return {name: points[shared % stacks :: stacks] if many else points for name, points in left.items()}
+        mine = {name: points[shared % stacks :: stacks] if many else points for name, points in left.items()}
+        dead, every = coverage.counts()
+        return {
+            "left": {name: [*points, *coverage.hoped(name, declares[name])] for name, points in mine.items()},
+            "seldom": every > 0 and dead >= COMMON * every,
+        }
 
-    def done(_left: Any, answer: dict[str, Any]) -> None:
+    def done(_asked: Any, answer: dict[str, Any]) -> None:
         fresh = coverage.add(answer)
         coverage.write(kept)
         dead, every = coverage.counts()

@@ -63,3 +63,11 @@ def test_what_was_passed_is_left_until_somebody_died_at_it(tmp_path: Path) -> No
     assert coverage.counts() == (1, 2)
     coverage.write(tmp_path / "kept.json")
     assert Coverage.read(tmp_path / "kept.json") == coverage
+
+
+def test_a_service_is_armed_at_what_it_declares_and_has_not_passed_and_that_counts_for_nothing_yet() -> None:
+    coverage = Coverage()
+    coverage.every["intake"] = ["before_commit:a.v1"]
+    declares = {"before_commit:a.v1", "before_answer:/v1/b"}
+    assert coverage.hoped("intake", declares) == ["after_commit:a.v1", "before_answer:/v1/b"]
+    assert coverage.counts() == (0, 1)
