@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_BYTES: Final = 32
 _NONCE: Final = 12
+_WRAPPED: Final = 1 + _NONCE  # where the wrapped key begins, after its master key's number and the nonce
 _REMEMBERED: Final = 20_000  # opened keys
 TAG_BYTES: Final = 16  # of a keyed hash: no two of a billion keys meet by chance, and the index stays small
 HashUse = Literal["blocking", "contact-point", "suppression", "reference", "content", "link", "incident"]
@@ -42,7 +43,8 @@ class BadMasterKey(Exception):
 
 def _aad(bind: tuple[str, ...]) -> bytes:
     # Length before each part, so that ("ab", "c") and ("a", "bc") are different rows.
-    return b"".join(len(part).to_bytes(2) + part for part in (text.encode() for text in bind))
+    parts = [text.encode() for text in bind]
+    return b"".join([len(part).to_bytes(2) + part for part in parts])
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -124,6 +126,18 @@ class Keyring:
         """Return the data key of a row. Raises Unreadable. Opened keys are remembered, a bounded number of them."""
         opened = self._opened.get((wrapped, owner))
         return opened or self._remember(self._unwrap_once(wrapped, owner), wrapped, owner)
+
+    def open(self, wrapped: bytes, owner: str, sealed: bytes, bind: str) -> bytes:
+        """Unwrap a row's data key, open one value with it, and keep nothing: most rows are opened but once.
+
+        `sealed` is bound to the owner and to `bind`. Raises Unreadable.
+        """
+        of = _aad((owner,))
+        try:
+            cipher = AESGCM(self._wraps[wrapped[0]].decrypt(wrapped[1:_WRAPPED], wrapped[_WRAPPED:], of))
+            return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], of + _aad((bind,)))
+        except (InvalidTag, ValueError, IndexError):
+            raise Unreadable("this value was not sealed for this row by any of these master keys") from None
 
     def forget(self) -> None:
         """Drop every opened key from memory: some have just been destroyed."""

@@ -65,7 +65,7 @@ def blocking_keys(record: Record, weights: Model | None = None) -> list[str]:
     if not written:  # one name only: it may be either
         written = list(record.forenames[:1])
     elif not given:
-        given = [root(record.surnames[0])]
+        given = [root((record.surnames or record.former)[0])]
     family = list(dict.fromkeys(sound(corrected(name)) for name in written))
     keys = _of_names(record, given, family, written)
     born, homes = record.date_of_birth, record.postcodes[:4]

@@ -78,7 +78,8 @@ class Names:
 
     def forms_of_one(self, a: str, b: str) -> float | None:
         """Bits for two names being written for a third, of which both are forms, over strangers' bearing them."""
-        common = self.formal(a) & self.formal(b) - {a, b}
+        # Sorted: a sum in the order of a set differs in its last digit from process to process.
+        common = sorted(self.formal(a) & self.formal(b) - {a, b})
         odds = [
             self._forms[name, a] + self._forms[name, b] - self.rarity(name)
             for name in common
@@ -91,12 +92,15 @@ class Names:
         one, other = self.corrected(a), self.corrected(b)
         if one == other:
             return self.rarity(one)
+        if not self.akin(one, other):
+            return None
         form = self.form(one, other)
         return self.forms_of_one(one, other) if form is None else form
 
     def akin(self, a: str, b: str) -> bool:
-        """Whether the two can be forms of one name."""
-        return not self.formal(a).isdisjoint(self.formal(b))
+        """Whether the two can be forms of one name; if not, neither `form` nor `forms_of_one` has anything to say."""
+        one, other = self._formal.get(a), self._formal.get(b)
+        return a == b if one is None or other is None else not one.isdisjoint(other)
 
     def _corrected(self, name: str) -> str:
         """The commonest known name one slip away from an unknown one; else the name itself."""

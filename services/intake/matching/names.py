@@ -125,21 +125,30 @@ _LONGEST = 40  # letters of one token: a name of 200 letters must cost no more t
 
 def plain(text: str) -> str:
     """Lower case, without accents and apostrophes; letters of every script are kept."""
-    text = unicodedata.normalize("NFKD", text[:400].casefold().translate(_ODD_LETTERS))
+    text = text[:400].casefold()
+    if text.isascii():
+        return text.translate(_APOSTROPHES)
+    text = unicodedata.normalize("NFKD", text.translate(_ODD_LETTERS))
     return "".join(letter for letter in text if not unicodedata.combining(letter)).translate(_APOSTROPHES)
 
 
 def tokens(text: str) -> tuple[str, ...]:
     """The parts of a name that tell people apart: "Dr. Mary MacDonald-O'Brien" -> ("mary", "mcdonald", "obrien")."""
+    if not text:
+        return ()
     text = _JUNK.sub(" ", plain(text.replace("_", " _ ")).replace(" _ ", "_"))
-    words = "".join(letter if letter.isalnum() else " " for letter in text).split()
+    if not text.isalnum():
+        text = "".join([letter if letter.isalnum() else " " for letter in text])
+    words = text.split()
     kept = [
         word for word in words if word not in _TITLES and not word.isdigit() and not _ORDINAL.fullmatch(word)
     ]
     # "de", "van", "Major": kept only where nothing else is left, because agencies drop them at will.
     for dispensable in (_TITLES_OR_NAMES, _PARTICLES):
         kept = [word for word in kept if word not in dispensable] or kept
-    return tuple(_MAC.sub("mc", word[:_LONGEST]) for word in kept[:12])
+    return tuple(
+        [_MAC.sub("mc", word[:_LONGEST]) if word[:1] == "m" else word[:_LONGEST] for word in kept[:12]]
+    )
 
 
 def maiden(text: str) -> tuple[str, str]:

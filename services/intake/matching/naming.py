@@ -2,6 +2,8 @@
 
 from functools import lru_cache
 
+from rapidfuzz.distance import OSA
+
 from services.intake.matching.levels import NOTHING, Line
 from services.intake.matching.model import Model, Names
 from services.intake.matching.names import edits, neighbours, sound
@@ -9,6 +11,7 @@ from services.intake.matching.record import Record
 
 _SHORT = 4  # letters: below, one slip makes another name (ann, jan)
 _LONG = 6
+_MANY_SLIPS = 3  # what `edits` says of names that are further apart than two slips
 _UNLIKE = frozenset({"odd", "different"})
 _NO_FORM = -99.0  # bits
 _FORMS = frozenset({"form_of_it", "forms_of_one", "typing_slip", "one_letter"})
@@ -43,8 +46,10 @@ def _crossed(given_a: str, given_b: str, family_a: str, family_b: str) -> bool:
     """Whether one record has the other's forename as its surname and the other way round, but for one slip."""
     if given_a == given_b or family_a == family_b:
         return False
-    slips = (edits(given_a, family_b), edits(given_b, family_a))
-    return sum(slips) <= 1 and min(len(given_a), len(given_b)) > 1
+    slips = OSA.distance(given_a, family_b, score_cutoff=1)
+    if slips > 1 or slips + OSA.distance(given_b, family_a, score_cutoff=1) > 1:
+        return False
+    return min(len(given_a), len(given_b)) > 1
 
 
 def _alone(
@@ -86,12 +91,20 @@ def _forename(
         # Who is Willie in one place is more often William in another than the other way round.
         level = "same" if names.root(one) == one else "same_short_form"
         return weighed("forename", level, names.rarity(one), model)
+    several = called_a or called_b or len(a) > 1 or len(b) > 1
+    return _of_several(a, b, called_a, called_b, model) if several else _two_forenames(one, other, model)
+
+
+def _of_several(
+    a: tuple[str, ...], b: tuple[str, ...], called_a: tuple[str, ...], called_b: tuple[str, ...], model: Model
+) -> Line:
+    names, one, other = model.forenames, a[0], b[0]
     # Of two that both have, one is taken, whichever record comes first.
     shared = max(one if one in b or one in called_b else "", other if other in a or other in called_a else "")
     if shared:
         return weighed("forename", "another_of_theirs", names.rarity(shared), model)
     line = _two_forenames(one, other, model)
-    if line.level in _UNLIKE and (called_a or called_b or len(a) > 1 or len(b) > 1):
+    if line.level in _UNLIKE:
         # A second forename that is the one in use, in another form: "Arthur Dalrymple" and "Art".
         forms = [_form(one, name, model) for name in (*b[1:4], *called_b)]
         forms += [_form(other, name, model) for name in (*a[1:4], *called_a)]
@@ -124,13 +137,15 @@ def _two_forenames(one: str, other: str, model: Model) -> Line:
 
 def _alike(one: str, other: str, names: Names) -> tuple[str, float]:
     """How two forenames can be one, and how rare that one is; "" if they cannot."""
-    form = names.form(one, other)
-    if form is not None:
-        return "form_of_it", form
-    siblings = names.forms_of_one(one, other) if edits(one, other) > 1 else None
-    if siblings is not None:
-        return "forms_of_one", siblings
-    level = _spelling(one, other)
+    slips = edits(one, other)
+    if names.akin(one, other):
+        form = names.form(one, other)
+        if form is not None:
+            return "form_of_it", form
+        siblings = names.forms_of_one(one, other) if slips > 1 else None
+        if siblings is not None:
+            return "forms_of_one", siblings
+    level = _spelling(one, other) if slips < _MANY_SLIPS else ""
     if not level:
         meant = names.meant(one, other)
         if meant is not None:
@@ -216,12 +231,14 @@ def _surname(
     names = model.surnames
     if mine == theirs:
         return weighed("surname", "same", names.rarity(mine[-1]), model)
-    shared = [name for name in mine if name in theirs]
-    if shared or "".join(mine) == "".join(theirs):
-        return weighed("surname", "part_of_it", names.rarity((shared or mine)[0]), model)
-    before = [name for name in (*mine, *a.former) if name in theirs or name in b.former]
-    if before:
-        return weighed("surname", "former_name", names.rarity(before[0]), model)
+    if len(mine) > 1 or len(theirs) > 1:
+        shared = [name for name in mine if name in theirs]
+        if shared or "".join(mine) == "".join(theirs):
+            return weighed("surname", "part_of_it", names.rarity((shared or mine)[0]), model)
+    if a.former or b.former:
+        before = [name for name in (*mine, *a.former) if name in theirs or name in b.former]
+        if before:
+            return weighed("surname", "former_name", names.rarity(before[0]), model)
     near = _two_surnames(mine[-1], theirs[-1], model) or _swallowed(mine, theirs, given_a, given_b, model)
     # A woman's surname may have changed by marriage: less of a contradiction than a man's.
     woman = "f" in (a.sex, b.sex) and "m" not in (a.sex, b.sex)
@@ -254,9 +271,23 @@ def _spelt_alike(one: str, other: str) -> bool:
     )
 
 
-@lru_cache(maxsize=65_536)
 def _two_surnames(one: str, other: str, model: Model) -> Line | None:
-    """Two surnames that can be one, by a slip or by another form; None if not."""
+    """Two surnames that can be one, by a slip or by another form; None if not.
+
+    There are so many surnames that hardly a pair comes twice: only those that are alike are worth remembering.
+    """
+    alike = (
+        edits(one, other) < _MANY_SLIPS
+        or sound(one) == sound(other)
+        or one.startswith(other)
+        or other.startswith(one)
+        or model.surnames.akin(one, other)
+    )
+    return _two_alike(one, other, model) if alike else None
+
+
+@lru_cache(maxsize=65_536)
+def _two_alike(one: str, other: str, model: Model) -> Line | None:
     names = model.surnames
     level = _spelling(one, other)
     if level == "typing_slip" and names.exists(one) and names.exists(other):

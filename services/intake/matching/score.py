@@ -154,11 +154,12 @@ def rank(record: Record, candidates: Iterable[Candidate], prior: float, model: M
             continue  # a human decided this; the same evidence is not asked about twice
         tables.setdefault(person, []).append((evidence, told_apart is not None))
     rivals = [_rival(person, of, prior, model) for person, of in tables.items()]
-    return sorted(rivals, key=lambda rival: (-rival.odds, rival.person))
+    rivals.sort(key=lambda rival: (-rival.odds, rival.person))
+    return rivals
 
 
 def _rival(person: str, tables: Sequence[tuple[Evidence, bool]], prior: float, model: Model) -> Rival:
-    best = max(tables, key=lambda table: table[0].bits)
+    best = tables[0] if len(tables) == 1 else max(tables, key=lambda table: table[0].bits)
     odds = best[0].bits + prior
     if odds < model.hold_at - _OUT_OF_REACH:
         return Rival(person, odds, best[0], frozenset())  # no rule can make anything of them
@@ -176,7 +177,7 @@ def _lasting(found: Iterable[Rule]) -> frozenset[Rule]:
 
 def standing(rivals: Iterable[Rival]) -> list[Rival]:
     """Without those whom a rule makes two people (twins): nobody is in doubt because he has a brother."""
-    return [rival for rival in rivals if not any(rule.parts for rule in rival.rules)]
+    return [rival for rival in rivals if not rival.rules or not any(rule.parts for rule in rival.rules)]
 
 
 def _answer(record: Record, rivals: list[Rival], model: Model) -> Decision:

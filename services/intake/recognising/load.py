@@ -165,8 +165,7 @@ _RECORD = msgspec.json.Decoder(Record)
 
 def open_record(keyring: Keyring, party: str, key: bytes, sealed: bytes) -> Record:
     """Unseal what the matcher compares of one human of one referral."""
-    owner = party_owner(party)
-    return _RECORD.decode(keyring.unwrap(key, owner).open(sealed, owner, "record"))
+    return _RECORD.decode(keyring.open(key, party_owner(party), sealed, "record"))
 
 
 def seal_record(keyring: Keyring, one: Someone, record: bytes) -> bytes:

@@ -78,3 +78,10 @@ def test_a_record_of_many_names_and_homes_has_a_bounded_number_of_keys() -> None
         "phones": [f"07700 9{n:05d}" for n in range(50)],
     }
     assert len(blocking_keys(normalise(crowd))) <= 120
+
+
+@pytest.mark.parametrize("surname", ["née Jones", "formerly Jones"])
+def test_a_former_name_and_nothing_else_still_has_keys(surname: str) -> None:
+    found = keys({"forenames": "NOT KNOWN", "surname": surname, "date_of_birth": "1984-03-17"})
+    assert "birth:19840317" in found
+    assert any(key.startswith("surname:") for key in found)
