@@ -25,6 +25,7 @@ from shared.contracts.consent import (
     StandingLoosened,
 )
 from shared.contracts.envelope import Payload
+from shared.runtime.unit_of_work import UnitOfWork
 from shared.runtime.work import Connection, Work
 
 UNRESOLVED = frozenset({"unknown", "unsafe"})
@@ -172,10 +173,44 @@ class PermitRow:
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM permit"  # noqa: S608 - own column names
 
 
-async def permit_of(work: Work, permit: str) -> PermitRow | None:
+async def permit_of(at: Work | UnitOfWork, permit: str) -> PermitRow | None:
     """Return a permit by its id."""
-    row = await work.fetchrow(f"{_SELECT} WHERE id = $1", permit)
+    row = await at.fetchrow(f"{_SELECT} WHERE id = $1", permit)
     return PermitRow(*row.values()) if row else None
+
+
+# With what the ledgers and the case that a permit is about say just now, though nobody holds them: see `glimpse`.
+_WITH_LEDGERS = f"""
+SELECT {", ".join(f"p.{name}" for name in _COLUMNS)},
+       (SELECT json_agg(json_build_array(s.kind, s.key, s.state))
+        FROM unnest(ARRAY['person', 'person', 'case'], ARRAY[p.person, p.party, p.case_id]) AS w(kind, key)
+        JOIN stream AS s USING (kind, key)) AS around
+FROM permit AS p WHERE p.id = $1
+"""  # noqa: S608 - own column names
+_GLIMPSE = """
+SELECT json_agg(json_build_array(s.kind, s.key, s.state))
+FROM unnest($1::text[], $2::text[]) AS w(kind, key) JOIN stream AS s USING (kind, key)
+"""
+Glimpse = Mapping[tuple[str, str], bytes]
+
+
+async def permit_with_ledgers(work: Work, permit: str) -> tuple[PermitRow, Glimpse] | None:
+    """Return a permit, and what the ledgers and the case that it is about say at this moment."""
+    row = await work.fetchrow(_WITH_LEDGERS, permit)
+    if row is None:
+        return None
+    *columns, around = row.values()
+    return PermitRow(*columns), _glimpsed(around)
+
+
+async def glimpse(work: Work, kinds: Sequence[str], keys: Sequence[str]) -> Glimpse:
+    """Return what these keys say at this moment, without a lock: good for guessing what else has to be locked."""
+    return _glimpsed(await work.fetchval(_GLIMPSE, kinds, keys))
+
+
+def _glimpsed(found: str | None) -> Glimpse:
+    rows = msgspec.json.decode(found or "[]", type=list[tuple[str, str, msgspec.Raw]])
+    return {(kind, key): bytes(state) for kind, key, state in rows}
 
 
 async def permits_of(work: Work, ids: Sequence[str]) -> list[PermitRow]:
@@ -205,29 +240,51 @@ async def granted_people(work: Work, limit: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a question about contact needs besides ledgers. `deaf`: the broker has not been heard for too long."""
+    """What a question about contact needs besides ledgers. `deaf`: the broker has not been heard for too long.
+
+    `parked`: an event of these people, or of the case, is parked or waits here, so that what we know may be stale.
+    `applied`: the last sequence of intake's that was applied, of each person asked about; 0 where none was.
+    """
 
     successors: Mapping[str, str]
     deputies: Mapping[str, str]
     restored: bool
     deaf: bool
+    parked: bool
+    applied: Mapping[str, int]
 
 
 _SURROUNDINGS = """
 SELECT (SELECT json_object_agg(agency, successor) FROM agency WHERE successor IS NOT NULL AND since <= $1) AS successors,
        (SELECT json_object_agg(worker, deputy) FROM worker
         WHERE worker = ANY($2::text[]) AND deputy IS NOT NULL) AS deputies,
-       restored, coalesce(heard_at < clock_timestamp() - $3 * interval '1 second', true) AS deaf
+       restored, coalesce(heard_at < clock_timestamp() - $3 * interval '1 second', true) AS deaf,
+       EXISTS (SELECT FROM inbox WHERE topic = 'people' AND key = ANY($4::text[]) AND held)
+         OR EXISTS (SELECT FROM inbox WHERE topic = 'cases' AND key = $5 AND held) AS parked,
+       (SELECT json_object_agg(key, sequence) FROM inbox WHERE topic = 'people' AND key = ANY($6::text[])) AS applied
 FROM door
 """
 
 
-async def surroundings(work: Work, workers: Sequence[str], deaf_seconds: float) -> Surroundings:
-    """Read them."""
-    row = await work.fetchrow(_SURROUNDINGS, work.now, list(workers), deaf_seconds)
+async def surroundings(
+    work: Work,
+    workers: Sequence[str],
+    deaf_seconds: float,
+    people: Sequence[str],
+    case: str,
+    seen: Sequence[str],
+) -> Surroundings:
+    """Read them, about these people and this case; `applied` of those in `seen`. The people are locked."""
+    row = await work.fetchrow(
+        _SURROUNDINGS, work.now, list(workers), deaf_seconds, list(people), case, list(seen)
+    )
     assert row is not None  # noqa: S101 - the door has one row, from the first migration on
-    successors, deputies = (msgspec.json.decode(row[name] or "{}") for name in ("successors", "deputies"))
-    return Surroundings(successors, deputies, row["restored"], row["deaf"])
+    successors, deputies, applied = (
+        msgspec.json.decode(row[name] or "{}") for name in ("successors", "deputies", "applied")
+    )
+    return Surroundings(
+        successors, deputies, row["restored"], row["deaf"], row["parked"], dict.fromkeys(seen, 0) | applied
+    )
 
 
 async def successions(work: Work) -> dict[str, str]:

@@ -63,14 +63,26 @@ async def record(work: Work, service: Intake, caller_agency: str, worker: str | 
     if named.human is not None:
         return await _by_details(work, service, caller_agency, worker, named, named.human)
     people, case, via = await _whom(work, service, caller_agency, named)
-    group = await details.group_of(work, people)
-    # Locked, so that a release that is being decided either sees this or was first, and is in flight.
-    await work.lock(*((PERSON, person) for person in group))
-    await _still(work, people, group)
+    # Locked, so that a release that is being decided either sees this or was first, and is in flight. Whoever is linked is
+    # locked with them, and who that is is read under the locks.
+    await work.lock(*((PERSON, person) for person in people))
+    if not all(work.version(PERSON, person) for person in people):
+        raise not_found("person")
+    group = _linked(work, people)
     withdrawal = _new(work, RECORDED, named, case, people[0], caller_agency)
     await store.record(work, withdrawal, group, via=via, worker=worker)
     WITHDRAWALS.add(1, {"via": via})
     return withdrawal.id
+
+
+def _linked(work: Work, people: Iterable[str]) -> set[str]:
+    """Return every id of these humans, who are locked."""
+    found, todo = set(people), list(people)
+    while todo:
+        linked = set(work.state(PERSON, todo.pop()).links) - found
+        found |= linked
+        todo += linked
+    return found
 
 
 async def _still(work: Work, people: Sequence[str], group: Iterable[str]) -> None:
@@ -89,10 +101,7 @@ def _new(
 
 async def _whom(work: Work, service: Intake, agency: str, named: Named) -> tuple[list[str], str | None, str]:
     if named.person is not None:
-        known = await work.fetchval(
-            "SELECT true FROM stream WHERE kind = 'person' AND key = $1", named.person
-        )
-        if not known or (named.case is not None and not await store.is_party(work, named.person, named.case)):
+        if named.case is not None and not await store.is_party(work, named.person, named.case):
             raise not_found("person")
         return [named.person], named.case, "person"
     if named.case is not None:
@@ -165,8 +174,11 @@ def _as_party(human: Human) -> Party:
 
 async def put_in_force(service: Intake, withdrawal: str) -> Withdrawal | None:
     """Ask consent, if it is clear who is meant and consent has not answered yet; return how it stands now."""
-    known, bound = await service.transact(_recorded, withdrawal)
-    if known is None or known.state != RECORDED or known.person is None:
+    found = await store.read_bound(service.unit, withdrawal)
+    if found is None:
+        return None
+    known, bound = found
+    if known.state != RECORDED or known.person is None:
         return known
     body: dict[str, Any] = {
         "scope": known.scope,
@@ -181,16 +193,7 @@ async def put_in_force(service: Intake, withdrawal: str) -> Withdrawal | None:
         answer = await Consent(service).withdraw(known.person, known.id, body, known.agency)
     except Unavailable:
         return known
-    return await service.transact(_answered, known.id, answer.in_flight)
-
-
-async def _recorded(work: Work, withdrawal: str) -> tuple[Withdrawal | None, list[str]]:
-    return await store.read(work, withdrawal), await store.bound(work, withdrawal)
-
-
-async def _answered(work: Work, withdrawal: str, in_flight: Sequence[dict[str, Any]]) -> Withdrawal | None:
-    await store.in_force(work, withdrawal, in_flight)
-    return await store.read(work, withdrawal)
+    return await service.transact(store.in_force, known.id, answer.in_flight)
 
 
 async def withdraw_loop(service: Service) -> None:

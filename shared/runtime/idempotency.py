@@ -71,9 +71,6 @@ async def once(
     """
     command_id = f"{caller.agency}/{caller.worker or ''}/{route}/{key}"
     fingerprint = hashlib.sha256(payload).hexdigest()
-    before = await unit.remembered(command_id)
-    if before is not None:
-        return _replay(before, fingerprint)
 
     async def body(work: Work) -> Answer:
         answer = await function(work)

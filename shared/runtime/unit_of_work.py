@@ -195,19 +195,43 @@ class UnitOfWork:
 
     async def remembered(self, command_id: str) -> AlreadyDone | None:
         """Return what the command of this id answered, if it was committed. Raises Unavailable."""
-        try:
-            row = await self.pool.fetchrow(
-                "SELECT fingerprint, answer FROM command WHERE id = $1", command_id
-            )
-        except INFRASTRUCTURE as error:
-            raise Unavailable("the database does not answer") from error
+        row = await self.fetchrow("SELECT fingerprint, answer FROM command WHERE id = $1", command_id)
         return AlreadyDone(row["answer"], row["fingerprint"]) if row else None
+
+    async def fetchrow(self, sql: str, *args: object) -> asyncpg.Record | None:
+        """Look at what is committed by one query, and return its first row: without the two round trips of a transaction.
+
+        Raises Unavailable if the database does not answer.
+        """
+        for again in (True, False):
+            try:
+                async with self.pool.acquire(timeout=10) as connection:
+                    return await connection.fetchrow(sql, *args)
+            except INFRASTRUCTURE as error:
+                if not again:
+                    raise Unavailable("the database does not answer") from error
+                # A connection that has died since it was last used: the next may live.
+                await asyncio.sleep(0.05)
+        return None
 
 
 IN_FLIGHT = "in flight"
 
 
+_CLAIM = """
+SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS free, c.id IS NOT NULL AS done, c.fingerprint, c.answer
+FROM (SELECT) AS once LEFT JOIN command AS c ON c.id = $1
+"""
+
+
 async def _claim(connection: Connection, command_id: str) -> None:
-    free = await connection.fetchval("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))", command_id)
-    if not free:
+    """Make sure that this command was not done, and is not being done elsewhere. Raises AlreadyDone or Conflict.
+
+    One that was committed while this was asked is not seen here: then there is no second row for it in the end.
+    """
+    row = await connection.fetchrow(_CLAIM, command_id)
+    assert row is not None  # noqa: S101 - of one row, with another or none
+    if row["done"]:
+        raise AlreadyDone(row["answer"], row["fingerprint"])
+    if not row["free"]:
         raise Conflict(IN_FLIGHT)

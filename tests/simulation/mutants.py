@@ -131,7 +131,7 @@ BUGS: tuple[Bug, ...] = (
         '    if permit.redeemed:\n        return d.refuse("already_redeemed")\n    if context.now', "    if context.now",
         ((RELEASES, '    "asked": ("refused",),', '    "asked": ("refused", "handed_out", "asked"),'),)),
     Bug("parked_is_granted", "a permit is granted while an event of the person is parked", "services.consent.api.answers",
-        "    parked = bool(", "    parked = False and bool("),
+        "found.deputies, found.parked, ", "found.deputies, False, "),
     Bug("link_leaves_permits", "a link revokes nothing", "services.consent.domain.people",
         '    d.revoke(d.group(person), "linked")\n', ""),
     Bug("old_unlink_wins", "an older decision about a link undoes a newer one", "services.consent.domain.people",

@@ -171,9 +171,11 @@ async def remembered(t: Transaction, command: str) -> list[Row]:
     return [pick(row, "fingerprint", "answer")] if row else []
 
 
-@knows(RUNTIME, "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))")
+@knows(RUNTIME, unit_of_work._CLAIM)
 async def claim_command(t: Transaction, command: str) -> list[Row]:
-    return [{"free": t.database.locks.try_take(("command", command), t)}]
+    free, row = t.database.locks.try_take(("command", command), t), t.get("command", command)
+    answered = pick(row, "fingerprint", "answer") if row else {"fingerprint": None, "answer": None}
+    return [{"free": free, "done": row is not None} | answered]
 
 
 # --- the outbox

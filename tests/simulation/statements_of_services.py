@@ -96,6 +96,26 @@ async def permit_of(t: Transaction, permit: str) -> list[Row]:
     return [pick(row, *consent._COLUMNS)] if row else []
 
 
+def _states(t: Transaction, kinds: Sequence[str], keys: Sequence[str]) -> str | None:
+    rows = [row for ref in zipped(kinds, keys) if (row := t.get("stream", *ref))]
+    found = [[row["kind"], row["key"], msgspec.Raw(row["state"].encode())] for row in rows]
+    return msgspec.json.encode(found).decode() if found else None
+
+
+@knows(CONSENT, consent._WITH_LEDGERS)
+async def permit_with_ledgers(t: Transaction, permit: str) -> list[Row]:
+    row = t.get("permit", permit)
+    if row is None:
+        return []
+    around = _states(t, ("person", "person", "case"), (row["person"], row["party"], row["case_id"]))
+    return [pick(row, *consent._COLUMNS) | {"around": around}]
+
+
+@knows(CONSENT, consent._GLIMPSE)
+async def glimpse(t: Transaction, kinds: Sequence[str], keys: Sequence[str]) -> list[Row]:
+    return [{"json_agg": _states(t, kinds, keys)}]
+
+
 @knows(CONSENT, f"{consent._SELECT} WHERE id = ANY($1::text[]) ORDER BY id")
 async def permits_of(t: Transaction, ids: Sequence[str]) -> list[Row]:
     return [pick(row, *consent._COLUMNS) for one in sorted(ids) if (row := t.get("permit", one))]
@@ -116,18 +136,28 @@ def _succeeded(t: Transaction, now: datetime) -> dict[str, str]:
 
 @knows(CONSENT, consent._SURROUNDINGS)
 async def surroundings(
-    t: Transaction, now: datetime, workers: Sequence[str], deaf_seconds: float
+    t: Transaction,
+    now: datetime,
+    workers: Sequence[str],
+    deaf_seconds: float,
+    people: Sequence[str],
+    case: str,
+    seen: Sequence[str],
 ) -> list[Row]:
     successors = _succeeded(t, now)
     deputies = {r["worker"]: r["deputy"] for w in workers if (r := t.get("worker", w)) and r["deputy"]}
     door = t.rows("door")[0]
     heard = door["heard_at"]
+    inboxes = [t.get("inbox", "people", key) for key in people] + [t.get("inbox", "cases", case)]
+    applied = {key: row["sequence"] for key in seen if (row := t.get("inbox", "people", key))}
     return [
         {
             "successors": msgspec.json.encode(successors).decode() if successors else None,
             "deputies": msgspec.json.encode(deputies).decode() if deputies else None,
             "restored": door["restored"],
             "deaf": heard is None or (t.now - heard).total_seconds() > deaf_seconds,
+            "parked": any(row["held"] for row in inboxes if row),
+            "applied": msgspec.json.encode(applied).decode() if applied else None,
         }
     ]
 
@@ -391,10 +421,10 @@ async def withdrawal(t: Transaction, number: str) -> list[Row]:
     return [pick(row, *_WITHDRAWAL)] if row else []
 
 
-@knows(INTAKE, "SELECT person FROM withdrawal_candidate WHERE withdrawal = $1 ORDER BY person")
-async def bound(t: Transaction, number: str) -> list[Row]:
+@knows(INTAKE, intake_withdrawals._BOUND)
+async def withdrawal_and_bound(t: Transaction, number: str) -> list[Row]:
     people = sorted(r["person"] for r in t.rows("withdrawal_candidate") if r["withdrawal"] == number)
-    return [{"person": person} for person in people]
+    return [row | {"bound": people} for row in await withdrawal(t, number)]
 
 
 @knows(
@@ -406,56 +436,27 @@ async def due_withdrawals(t: Transaction, limit: int) -> list[Row]:
     return sorted(rows, key=lambda r: r["id"])[:limit]
 
 
-@knows(
-    INTAKE,
-    """INSERT INTO withdrawal (id, state, scope, case_id, via, by_whom, agency, worker, person, key, sealed, recorded_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)""",
-)
+@knows(INTAKE, intake_withdrawals._RECORD)
 async def record_withdrawal(t: Transaction, *values: Any) -> None:
     names = (
-        "id",
-        "state",
-        "scope",
-        "case_id",
-        "via",
-        "by_whom",
-        "agency",
-        "worker",
-        "person",
-        "key",
-        "sealed",
-        "recorded_at",
-    )
-    row = dict(zip(names, values, strict=True))
+        "id", "state", "scope", "case_id", "via", "by_whom", "agency", "worker", "person", "key", "sealed", "recorded_at",
+    )  # fmt: skip
+    *own, people = values
+    row = dict(zip(names, own, strict=True))
     await t.insert_new("withdrawal", {**row, "in_flight": "[]", "in_force_at": None})
-
-
-@knows(
-    INTAKE,
-    """INSERT INTO withdrawal_candidate (withdrawal, person, case_id)
-       SELECT $1, person, $3 FROM unnest($2::text[]) AS person""",
-)
-async def record_candidates(t: Transaction, number: str, people: Sequence[str], case: str | None) -> None:
     for person in people:
-        await t.insert_new("withdrawal_candidate", {"withdrawal": number, "person": person, "case_id": case})
+        candidate = {"withdrawal": row["id"], "person": person, "case_id": row["case_id"]}
+        await t.insert_new("withdrawal_candidate", candidate)
 
 
-@knows(
-    INTAKE,
-    """UPDATE withdrawal SET state = 'in_force', in_flight = $2::json, in_force_at = $3
-       WHERE id = $1 AND state = 'recorded'""",
-)
-async def in_force(t: Transaction, number: str, in_flight: str, now: datetime) -> None:
-    await t.update(
+@knows(INTAKE, intake_withdrawals._IN_FORCE)
+async def in_force(t: Transaction, number: str, in_flight: str) -> list[Row]:
+    changed = await t.update(
         "withdrawal",
         lambda r: r["id"] == number and r["state"] == "recorded",
-        lambda _: {"state": "in_force", "in_flight": in_flight, "in_force_at": now},
+        lambda _: {"state": "in_force", "in_flight": in_flight, "in_force_at": t.now + t.database.shift},
     )
-
-
-@knows(INTAKE, "SELECT true FROM stream WHERE kind = 'person' AND key = $1")
-async def is_known(t: Transaction, person: str) -> list[Row]:
-    return [{"true": True}] if t.get("stream", "person", person) else []
+    return [pick(row, *_WITHDRAWAL) for row in changed]
 
 
 # --- what follows consent's events

@@ -130,8 +130,11 @@ async def _give_back(pool: Any, session: Any) -> None:
 
 def _lock(keys: tuple[str, ...]) -> Callable[[Work], Awaitable[Any]]:
     async def function(work: Work) -> Any:
+        glimpsed = await consent_store.glimpse(work, ["person"] * len(KEYS), KEYS)
         await work.lock(*((LEDGER, key) for key in keys))
-        return sorted((key, work.version(LEDGER, key)) for key in keys)
+        found = await consent_store.surroundings(work, ["w"], 60.0, keys, "case", KEYS)
+        states = {key: msgspec.json.decode(state) for key, state in glimpsed.items()}
+        return states, found, sorted((key, work.version(LEDGER, key)) for key in keys)
 
     return function
 
@@ -331,12 +334,12 @@ async def _calls(pool: Any, seed: int) -> list[Any]:  # noqa: C901 - one arm for
                     )
                     stored.append(number)
                 case 10 if stored:
-                    await withdrawals.in_force(work, stored[0], [{"permit": permit}])
-                    found = await withdrawals.read(work, stored[0])
+                    found = await withdrawals.in_force(work, stored[0], [{"permit": permit}])
                     answers.append((found.state, found.in_flight) if found else None)
                 case _:
                     answers.append(len(await withdrawals.due(work)))
-                    answers.append([await withdrawals.bound(work, number) for number in stored])
+                    bound = [await withdrawals.read_bound(work, number) for number in stored]
+                    answers.append([(one[0].state, one[1]) for one in bound if one])
                     answers.append(sorted(await releases.in_doubt(work, timedelta(minutes=-1))))
     return answers
 

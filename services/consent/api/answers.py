@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 
 from services.consent import store
 from services.consent.domain import contact
-from services.consent.domain.decision import Decision, Refusal, circle
+from services.consent.domain.decision import Decision, Refusal, Situation, circle
 from services.consent.domain.facts import Ask, Context
 from services.consent.domain.standing import lead_of
 from services.consent.handlers import CASE, PERSON, everyone, situation
@@ -19,6 +19,7 @@ from shared.runtime.auth import Caller
 from shared.runtime.idempotency import idempotency_key
 from shared.runtime.problems import Problem, not_found, unavailable
 from shared.runtime.service import Service, current_service
+from shared.runtime.stream import Ref, Stream
 from shared.runtime.work import Work
 
 Current = Annotated[Service, Depends(current_service)]
@@ -106,41 +107,103 @@ def iso(at: datetime | None) -> str | None:
     return at.isoformat() if at else None
 
 
-async def lock_for(work: Work, ask: Ask) -> Decision:
-    """Lock everybody whose ledger the answer to a question depends on. Returns an empty decision about them."""
-    await work.lock((CASE, ask.case), *everyone(ask.spoken_to, ask.party))
+class _Glimpsed:
+    """States as they were at a glimpse, without a lock. Raises KeyError for a key that was not looked at."""
+
+    def __init__(self, stream: Stream[Any], keys: Iterable[str], found: store.Glimpse) -> None:
+        """Take those of one stream; a key without a row is as it begins."""
+        self._stream = stream
+        self._keys = frozenset(keys)
+        self._found = found
+
+    def __getitem__(self, key: str) -> Any:  # noqa: ANN401 - the stream's state
+        """Return the state of a key."""
+        if key not in self._keys:
+            raise KeyError(key)
+        state = self._found.get((self._stream.kind, key))
+        return self._stream.initial() if state is None else self._stream.decode(state)
+
+
+async def _glimpse(
+    work: Work, people: Iterable[str], cases: Iterable[str], found: store.Glimpse | None = None
+) -> Decision:
+    """Return an empty decision about these as they are now, unlocked: it may only say what to lock, never what to do.
+
+    Whoever else the answer depends on is locked with them at once then. Otherwise the transaction learns of them under the
+    locks, and begins again: six round trips, for nothing.
+    """
+    people, cases = sorted({*people}), sorted({*cases})
+    if found is None:
+        kinds = [PERSON.kind] * len(people) + [CASE.kind] * len(cases)
+        found = await store.glimpse(work, kinds, [*people, *cases])
+    return Decision(Situation(_Glimpsed(PERSON, people, found), _Glimpsed(CASE, cases, found)))
+
+
+def _guessed(about: Callable[[], Iterable[str]]) -> list[Ref]:
+    """Return whom an answer depends on, as far as a glimpse can tell: of linked people only the locks can."""
+    try:
+        return everyone(*about())
+    except KeyError:
+        return []
+
+
+async def lock_for(work: Work, ask: Ask, found: store.Glimpse | None = None) -> Decision:
+    """Lock everybody whose ledger the answer to a question depends on. Returns an empty decision about them.
+
+    `found`: what they said a moment ago, if that was looked up already.
+    """
+    seen = await _glimpse(work, (ask.spoken_to, ask.party), (ask.case,), found)
+    guessed = _guessed(lambda: contact.concerned(seen, ask))
+    await work.lock((CASE, ask.case), *everyone(ask.spoken_to, ask.party), *guessed)
     d = Decision(situation(work))
+    # Under the locks nobody is guessed any more: if anybody is missing, the transaction begins again.
     await work.lock(*everyone(*contact.concerned(d, ask)))
     return d
 
 
-async def lock_circle(work: Work, people: Iterable[str]) -> None:
-    """Lock people, with those spoken to for them and those they speak for."""
+async def lock_circle(work: Work, people: Iterable[str], found: store.Glimpse | None = None) -> None:
+    """Lock people, with those spoken to for them and those they speak for. `found`: see `lock_for`."""
     people = list(people)
-    await work.lock(*everyone(*people))
-    d = Decision(situation(work))
-    await work.lock(
-        *everyone(*{other for key in d.groups(people) for other in circle(work.state(PERSON, key))})
-    )
+    seen = await _glimpse(work, people, (), found)
+    await work.lock(*everyone(*people), *_guessed(lambda: _around(seen, people)))
+    await work.lock(*everyone(*_around(Decision(situation(work)), people)))
+
+
+def _around(d: Decision, people: Iterable[str]) -> set[str]:
+    return {other for key in d.groups(people) for other in circle(d.person(key))}
 
 
 async def context_of(work: Work, service: Service, ask: Ask) -> Context:
     """Return what surrounds a question about contact. Raises 503 while the broker has not been heard: the answer is no."""
+    context, _ = await context_and_applied(work, service, ask, ())
+    return context
+
+
+async def context_and_applied(
+    work: Work, service: Service, ask: Ask, seen: Iterable[str]
+) -> tuple[Context, Mapping[str, int]]:
+    """Return what surrounds a question about contact, and the last sequence of intake's applied of each person in `seen`.
+
+    Raises 503 while the broker has not been heard: the answer is no.
+    """
     d = Decision(situation(work))
     lead = lead_of(d, d.group(ask.spoken_to))
     settings = service.settings
     assert isinstance(settings, Settings)  # noqa: S101 - what build was given
     found = await store.surroundings(
-        work, [lead.worker] if lead and lead.worker else [], settings.deaf_seconds
+        work,
+        [lead.worker] if lead and lead.worker else [],
+        settings.deaf_seconds,
+        d.groups([ask.spoken_to, ask.party]),
+        ask.case,
+        list(seen),
     )
     if found.deaf:
         raise unavailable(
             "The message broker has not been heard for a while, so what is known here may be out of date.",
             nothing_done=True,
         )
-    ids = d.groups([ask.spoken_to, ask.party])
-    parked = bool(await work.parked("people", ids) or await work.parked("cases", [ask.case]))
-    return Context(work.now, found.successors, found.deputies, parked, found.restored)
+    return Context(work.now, found.successors, found.deputies, found.parked, found.restored), found.applied
 
 
 async def plain_context(work: Work) -> Context:

@@ -141,7 +141,7 @@ async def _withdraw(work: Work, command: Withdraw) -> Answer:
     await lock_circle(work, command.people)
     decision = carry_out(work, choices.withdraw(situation(work), command))
     told = decision.told(ConsentWithdrawn)[0][1]
-    rows = await store.permits_of(work, told.in_flight)
+    rows = await store.permits_of(work, told.in_flight) if told.in_flight else []
     in_flight: list[dict[str, Any]] = [
         {"permit": row.id, "channel": row.channel, "use_by": iso(row.use_by)} for row in rows
     ]

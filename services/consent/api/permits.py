@@ -12,6 +12,7 @@ from services.consent.api.answers import (
     Current,
     Key,
     body_of,
+    context_and_applied,
     context_of,
     holder_of,
     iso,
@@ -129,9 +130,10 @@ async def redeem(
 
 
 async def _redeem(work: Work, service: Service, permit: str, body: Redemption) -> Answer:
-    row = await store.permit_of(work, permit)
-    if row is None:
+    found = await store.permit_with_ledgers(work, permit)
+    if found is None:
         raise not_found("permit")
+    row, ledgers = found
     missing = sorted({row.person, row.party} - body.seen.keys())
     if missing:
         remedy = (
@@ -139,9 +141,8 @@ async def _redeem(work: Work, service: Service, permit: str, body: Redemption) -
         )
         raise invalid([FieldError(f"seen.{key}", "missing", remedy) for key in missing])
     ask = Ask(row.case_id, row.party, row.person, row.agency, row.worker, row.purpose, row.channel)  # type: ignore[arg-type]
-    await lock_for(work, ask)
-    context = await context_of(work, service, ask)
-    applied = await work.seen("people", body.seen)
+    await lock_for(work, ask, ledgers)
+    context, applied = await context_and_applied(work, service, ask, body.seen)
     behind = any(applied[key] < sequence for key, sequence in body.seen.items())
     decision = permits.redeem(
         situation(work), Redeem(permit, row.person, body.fence, behind, body.sender, body.worker), context
@@ -177,7 +178,7 @@ async def _why_not_live(work: Work, permit: str, decision: Decision) -> Problem:
 async def show(service: Current, permit: PathId, caller: Caller = scope("internal")) -> dict[str, Any]:
     """Return what a permit is for: intake asks before a release, whom to lock; notifications before a message, for whom."""
     only(caller, "intake", "notifications")
-    row = await service.transact(store.permit_of, permit)
+    row = await store.permit_of(service.unit, permit)
     if row is None:
         raise not_found("permit")
     return body_of(row) | {"state": row.status}
@@ -226,10 +227,11 @@ async def report(
 async def _report(
     work: Work, permit: str, body: Report, holder: str | None, by: str | None
 ) -> dict[str, Any]:
-    row = await store.permit_of(work, permit)
-    if row is None:
+    found = await store.permit_with_ledgers(work, permit)
+    if found is None:
         raise not_found("attempt")
-    await lock_circle(work, [row.person, row.party])
+    before, ledgers = found
+    await lock_circle(work, [before.person, before.party], ledgers)
     context = await plain_context(work)
     row = await store.permit_of(work, permit)
     if row is None or (holder is not None and current(row.agency, context.successors) != holder):

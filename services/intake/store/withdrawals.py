@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from shared.runtime.unit_of_work import UnitOfWork
 from shared.runtime.work import Work
 
 RECORDED, IN_FORCE, NEEDS_PERSON = "recorded", "in_force", "needs_person"
@@ -49,6 +50,27 @@ _COLUMNS: Final = (
 )
 
 
+_BOUND: Final = f"""
+SELECT {_COLUMNS}, ARRAY(SELECT c.person FROM withdrawal_candidate AS c WHERE c.withdrawal = w.id ORDER BY c.person) AS bound
+FROM withdrawal AS w WHERE id = $1
+"""  # noqa: S608 - constants
+# Whom it means comes with it: a withdrawal without candidates would bar nobody.
+_RECORD: Final = """
+WITH recorded AS (
+  INSERT INTO withdrawal (id, state, scope, case_id, via, by_whom, agency, worker, person, key, sealed, recorded_at)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+  RETURNING id, case_id
+)
+INSERT INTO withdrawal_candidate (withdrawal, person, case_id)
+SELECT r.id, person, r.case_id FROM recorded AS r CROSS JOIN unnest($13::text[]) AS person
+"""
+_IN_FORCE: Final = f"""
+UPDATE withdrawal SET state = 'in_force', in_flight = $2::json,
+  in_force_at = (SELECT clock_timestamp() + shift FROM clock)
+WHERE id = $1 AND state = 'recorded' RETURNING {_COLUMNS}
+"""  # noqa: S608 - constants
+
+
 def _of(row: Any) -> Withdrawal:  # noqa: ANN401 - a record
     fields = dict(row)
     return Withdrawal(**fields | {"in_flight": tuple(msgspec.json.decode(fields["in_flight"]))})
@@ -60,12 +82,13 @@ async def read(work: Work, withdrawal: str) -> Withdrawal | None:
     return _of(row) if row else None
 
 
-async def bound(work: Work, withdrawal: str) -> list[str]:
-    """Return everybody whom a withdrawal means: who it was known to be, under all their ids, when it was stored."""
-    rows = await work.fetch(
-        "SELECT person FROM withdrawal_candidate WHERE withdrawal = $1 ORDER BY person", withdrawal
-    )
-    return [row["person"] for row in rows]
+async def read_bound(at: Work | UnitOfWork, withdrawal: str) -> tuple[Withdrawal, list[str]] | None:
+    """Return a withdrawal with everybody whom it means: who it was known to be, under all their ids, when it was stored."""
+    row = await at.fetchrow(_BOUND, withdrawal)
+    if row is None:
+        return None
+    *columns, bound = row.items()
+    return _of(columns), bound[1]
 
 
 async def due(work: Work, limit: int = 100) -> list[Withdrawal]:
@@ -88,18 +111,10 @@ async def record(
     `via` says by what it came: person, case, reference, identifiers or link; `sealed` is (wrapped key, details).
     """
     await work.execute(
-        """INSERT INTO withdrawal (id, state, scope, case_id, via, by_whom, agency, worker, person, key, sealed, recorded_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)""",
+        _RECORD,
         withdrawal.id, withdrawal.state, withdrawal.scope, withdrawal.case_id, via, withdrawal.by_whom, withdrawal.agency,
-        worker, withdrawal.person, *(sealed or (None, None)), withdrawal.recorded_at,
+        worker, withdrawal.person, *(sealed or (None, None)), withdrawal.recorded_at, sorted(set(candidates)),
     )  # fmt: skip
-    await work.execute(
-        """INSERT INTO withdrawal_candidate (withdrawal, person, case_id)
-           SELECT $1, person, $3 FROM unnest($2::text[]) AS person""",
-        withdrawal.id,
-        sorted(set(candidates)),
-        withdrawal.case_id,
-    )
 
 
 async def suppress(work: Work, tags: Iterable[bytes], source: str, reason: str) -> None:
@@ -114,16 +129,10 @@ async def suppress(work: Work, tags: Iterable[bytes], source: str, reason: str) 
     )
 
 
-async def in_force(work: Work, withdrawal: str, in_flight: Sequence[dict[str, Any]]) -> None:
-    """Consent has answered."""
-    await work.lock()
-    await work.execute(
-        """UPDATE withdrawal SET state = 'in_force', in_flight = $2::json, in_force_at = $3
-           WHERE id = $1 AND state = 'recorded'""",
-        withdrawal,
-        msgspec.json.encode(list(in_flight)).decode(),
-        work.now,
-    )
+async def in_force(work: Work, withdrawal: str, in_flight: Sequence[dict[str, Any]]) -> Withdrawal | None:
+    """Consent has answered. Returns the withdrawal as it is now, whether by this answer or by one before it."""
+    row = await work.fetchrow(_IN_FORCE, withdrawal, msgspec.json.encode(list(in_flight)).decode())
+    return _of(row) if row else await read(work, withdrawal)
 
 
 async def harmed_of_case(work: Work, case: str) -> str | None:

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from services.intake.core import Intake
+from services.intake.store import releases as store
 from tests.integration.intake.helpers import Headers, harmed, kind, posted
 from tests.integration.intake.stand_in import StandIn
 from tests.support.referrals import offender, party, referral
@@ -46,6 +47,20 @@ async def test_a_permit_gives_the_details_of_its_channel_once(
     assert await intake.pool.fetchval(claims), "a second try leaves the first one's claims alone"
     told = await client.get("/v1/releases", headers=bearer("consent", "internal", kind="service"))
     assert [entry["permit"] for entry in told.json()["releases"]] == ["p1"]
+
+
+async def test_a_number_is_drawn_under_the_lock_that_is_held_until_the_commit(
+    intake: Intake, client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
+    consent.permit("p1", *victim, "victim-care")
+    async with intake.pool.acquire() as another, another.transaction():
+        await another.execute("SELECT pg_advisory_xact_lock($1)", store._NUMBERING)
+        releasing = asyncio.create_task(release(client, care, "p1"))
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND NOT granted"
+        await until(lambda: another.fetchval(waiting, store._NUMBERING))
+        assert not await another.fetchval("SELECT is_called FROM release_number"), "drawn before its turn"
+    assert (await releasing).status_code == 200
+    assert await intake.pool.fetchval("SELECT number FROM release WHERE permit = 'p1'") == 1
 
 
 async def test_a_permit_of_another_agency_is_not_found(
