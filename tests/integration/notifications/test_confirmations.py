@@ -227,12 +227,15 @@ async def test_what_was_claimed_for_the_first_mailbox_does_not_go_to_the_second(
     await world.entries("beacon", 1)
     row = (subscription, 1, f"{subscription}.case-1", "case-1", "case.allocated")
 
-    async def claimed_meanwhile(work: Work) -> list[rows.Claimed]:
+    async def claimed_meanwhile(work: Work) -> list[object]:
         await work.lock()
         await rows.add(work.connection, [(*row, work.now)])
         await work.execute("UPDATE subscription SET confirmed = false, url = $1", f"mailto:{OTHER}")
         found = await work.fetch(rows._CLAIMED, [subscription], [1], [])
-        return [found_row["url"] for found_row in found]
+        # Nor is it claimed later, until the second has agreed.
+        later_on = await rows.claim(work, 10)
+        assert await work.fetchval("SELECT attempts FROM delivery WHERE number = 1") == 0
+        return [*(found_row["url"] for found_row in found), *later_on]
 
     assert await world.service.transact(claimed_meanwhile) == []
 
@@ -288,19 +291,42 @@ async def test_a_test_or_an_entry_cannot_be_had_before_but_stopping_and_moving_c
     assert "the test that you asked for" in str(opened(desk.mails[0]).get_content())
 
 
-async def test_a_second_message_that_is_no_longer_wanted_is_not_sent(world: World, desk: Desk) -> None:
+async def test_a_second_message_that_is_no_longer_wanted_is_not_sent(
+    world: World, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "wait", lambda _attempts, _jitter: timedelta(seconds=1))
     subscription = await made(world)
     await until(lambda: len(desk.asked) == 1)
-    desk.answer = "451 later"
     path = link_in(desk.asked[0])
     await later(world, timedelta(minutes=6))
+    desk.answer = "451 later"
     await again(world, subscription)
+    await until(lambda: len(desk.asked) == 2)
     assert (await world.http.post(path)).status_code == 200
-    desk.answer = "250 taken"
-    ended = "SELECT state IN ('withheld', 'failed', 'delivered') FROM delivery WHERE number = -2"
+    ended = "SELECT state = 'withheld' FROM delivery WHERE number = -2"
     await until(lambda: world.service.pool.fetchval(ended))
+    assert len(desk.asked) == 2
+    desk.answer = "250 taken"
     await world.teller.tell("case-1", allocated(("mary", "beacon")), cases.CasePaused(reason="risk"))
     await until(lambda: len(desk.mails) == 2)
+
+
+async def test_an_older_message_that_an_operator_has_tried_again_is_not_sent(
+    world: World, desk: Desk
+) -> None:
+    desk.answer = "550 no such mailbox"
+    subscription = await made(world)
+    failed = "SELECT state = 'failed' FROM delivery WHERE number = -1"
+    await until(lambda: world.service.pool.fetchval(failed))
+    desk.answer = "250 taken"
+    assert (await change(world, subscription, url=f"mailto:{OTHER}")).status_code == 200
+    await until(lambda: len(desk.asked) == 2)
+    headers = bearer("ops", "operator") | {"Idempotency-Key": '"redrive"'}
+    answer = await world.http.post(f"/v1/deliveries/{subscription}.-1/redrive", headers=headers)
+    assert answer.status_code == 202, answer.text
+    withheld = "SELECT state = 'withheld' FROM delivery WHERE number = -1"
+    await until(lambda: world.service.pool.fetchval(withheld))
+    assert len(desk.asked) == 2
 
 
 @pytest.mark.parametrize(
