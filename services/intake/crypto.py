@@ -15,7 +15,8 @@ import os
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
+from weakref import WeakSet
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -86,6 +87,13 @@ class _Hmac:
         return outer.digest()
 
 
+class Forgetful(Protocol):
+    """Who keeps in memory what keys have opened."""
+
+    def forget(self) -> None:
+        """Drop all of it."""
+
+
 class Keyring:
     """The master keys, what they wrap, and the keyed hashes derived from the first of them."""
 
@@ -95,6 +103,7 @@ class Keyring:
         self._wraps = [AESGCM(_derive(key, "wrap")) for key in masters]
         self._hashes = {use: _Hmac(_derive(masters[0], use)) for use in _USES}
         self._opened: dict[tuple[bytes, str], DataKey] = {}
+        self._keepers: WeakSet[Forgetful] = WeakSet()
 
     @classmethod
     def read(cls, path: Path) -> Keyring:
@@ -140,8 +149,14 @@ class Keyring:
             raise Unreadable("this value was not sealed for this row by any of these master keys") from None
 
     def forget(self) -> None:
-        """Drop every opened key from memory: some have just been destroyed."""
+        """Drop every opened key from memory, and what was kept of what they opened: some have just been destroyed."""
         self._opened.clear()
+        for keeper in self._keepers:
+            keeper.forget()
+
+    def keeps(self, keeper: Forgetful) -> None:
+        """`keeper` keeps what it opened for as long as it lives, and forgets it whenever keys are destroyed."""
+        self._keepers.add(keeper)
 
     def _remember(self, key: DataKey, wrapped: bytes, owner: str) -> DataKey:
         if len(self._opened) >= _REMEMBERED:

@@ -43,6 +43,8 @@ IDLE_SECONDS = 0.5
 LINGER_PER_REFERRAL = 0.002
 LINGER_MOST = 0.03
 _COUNT_SECONDS = 60
+# Whoever erases somebody empties the memory of that process at once. This one's, if it is another, goes by itself.
+_KEPT_SECONDS = 600
 RECEIVED = counter("referrals_matched", "referrals whose people were worked out")
 ANSWERS = counter("identity_answers", "people of referrals, by answer: join, hold, different")
 DELAYED = counter("referrals_put_off", "referrals that could not be matched and are tried again")
@@ -58,6 +60,7 @@ class Matcher:
     _count: int = 0
     _referrals: int = 0
     _counted: float = field(default=-1e9)
+    _forgot: float = field(default=-1e9)
 
     def __post_init__(self) -> None:
         """Make the cache of opened records."""
@@ -107,6 +110,9 @@ class Matcher:
             row = await self.service.pool.fetchrow(store.COUNT)
             self._count, self._referrals = (row["people"], row["referrals"]) if row else (0, 0)
             self._counted = time.monotonic()
+        if time.monotonic() - self._forgot > _KEPT_SECONDS:
+            self.service.keyring.forget()
+            self._forgot = time.monotonic()
 
     # --- one batch, in one transaction; may be run several times
 

@@ -23,7 +23,10 @@ from shared.runtime.work import Work
 
 @dataclass(slots=True)
 class Someone:
-    """One human of a referral on the way to being recognised. `previous`: who an earlier version was found to be about."""
+    """One human of a referral on the way to being recognised. `previous`: who an earlier version was found to be about.
+
+    `met`: the people to compare with and the hot keys, as the batch was read.
+    """
 
     party: str
     position: int
@@ -41,6 +44,7 @@ class Someone:
     link_to: str | None = None
     decision: Decision | None = None
     suppressed: bool = False
+    met: tuple[list[str], list[str]] | None = None
 
     @property
     def identified(self) -> bool:

@@ -16,13 +16,18 @@ from shared.runtime.work import Work
 
 
 class RecordCache:
-    """Records already opened, by their row. Bounded; a row that was erased is never looked up again."""
+    """Records already opened, by their row. Bounded, and emptied whenever somebody is erased: see Keyring.forget."""
 
     def __init__(self, keyring: Keyring, most: int = 50_000) -> None:
         """`most` records of about a kilobyte."""
         self._keyring = keyring
         self._most = most
         self._known: OrderedDict[str, Record] = OrderedDict()
+        keyring.keeps(self)
+
+    def forget(self) -> None:
+        """Drop everything: some of it has just been destroyed."""
+        self._known.clear()
 
     def open(self, party: str, key: bytes, sealed: bytes) -> Record:
         """Return the record of a row."""
@@ -32,11 +37,6 @@ class RecordCache:
             if len(self._known) > self._most:
                 self._known.popitem(last=False)
         return known
-
-    def forget(self, parties: Iterable[str]) -> None:
-        """Drop the records of erased rows from memory."""
-        for party in parties:
-            self._known.pop(party, None)
 
 
 class HotKeys:
@@ -79,6 +79,7 @@ class Crowd:
         self._group: dict[str, str] = {}
         self._apart: Mapping[tuple[str, str], float] = {}
         self.record_tags: set[tuple[str, bytes]] = set()
+        self._grown: set[bytes] = set()
 
     async def gather(self, work: Work, people: Sequence[Someone]) -> None:
         """Lock the batch's keys and read everybody under them; in that order, or two matchers would each see nobody."""
@@ -92,7 +93,7 @@ class Crowd:
         self._stored = {tag: len(under) for tag, under in self._under.items()}
         wanted = {one.previous for one in people if one.previous}
         for one in people:
-            near, hot = worth_comparing(self._met(one))
+            near, hot = one.met = worth_comparing(self._met(one))
             wanted.update(near)
             for key in hot:
                 self._hot.note(key, one.keys[key])
@@ -145,10 +146,13 @@ class Crowd:
             under = self._under.setdefault(tag, [])
             if not one.known or one.person not in under:
                 under.append(one.person)
+                self._grown.add(tag)
         self._records.setdefault(one.person, []).append(one.record)
 
     def _candidates(self, one: Someone, own: set[str]) -> tuple[list[Candidate], list[str]]:
-        people, hot = worth_comparing(self._met(one))
+        # Under most people's keys nobody has come since the batch was read.
+        as_read = one.met if self._grown.isdisjoint(one.keys.values()) else None
+        people, hot = as_read or worth_comparing(self._met(one))
         found = []
         for person in people:
             if person in own:

@@ -1,14 +1,20 @@
 """Sealed details open for their own row with their own key, and for nothing else; keyed hashes meet within one use."""
 
 import base64
+import gc
 import os
 import stat
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from services.intake.crypto import BadMasterKey, Keyring, Unreadable, make_master_key
+from services.intake.doorstep import party_owner
+from services.intake.matching import Record
+from services.intake.recognising.people import RecordCache
 
 
 @pytest.fixture
@@ -92,3 +98,34 @@ def test_a_missing_or_malformed_master_key_says_so(tmp_path: Path, content: byte
         path.write_bytes(content)
     with pytest.raises(BadMasterKey, match="key"):
         Keyring.read(path)
+
+
+def test_a_value_opened_at_once_is_bound_to_its_row_and_its_use(keyring: Keyring) -> None:
+    key, wrapped = keyring.new_key("party:1")
+    sealed = key.seal(b"Mary Wells", "party:1", "record")
+    assert keyring.open(wrapped, "party:1", sealed, "record") == b"Mary Wells"
+    for owner, bind in (("party:2", "record"), ("party:1", "incident")):
+        with pytest.raises(Unreadable):
+            keyring.open(wrapped, owner, sealed, bind)
+    for broken in (b"", wrapped[:5], b"\x07" + wrapped[1:]):
+        with pytest.raises(Unreadable):
+            keyring.open(broken, "party:1", sealed, "record")
+
+
+def test_what_was_opened_is_forgotten_with_the_keys(keyring: Keyring) -> None:
+    key, wrapped = keyring.new_key(party_owner("1"))
+    sealed = key.seal(msgspec.json.encode(Record(surnames=("wells",))), party_owner("1"), "record")
+    cache = RecordCache(keyring)
+    assert cache.open("1", wrapped, sealed).surnames == ("wells",)
+    assert cache.open("1", b"", b"").surnames == ("wells",)  # from memory
+    keyring.forget()
+    with pytest.raises(Unreadable):
+        cache.open("1", b"", b"")
+
+
+def test_whoever_keeps_what_was_opened_is_not_kept_alive_for_it(keyring: Keyring) -> None:
+    cache = RecordCache(keyring)
+    gone = weakref.ref(cache)
+    del cache
+    gc.collect()
+    assert gone() is None
