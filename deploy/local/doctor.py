@@ -239,5 +239,12 @@ def judged(name: str, gauges: dict[str, float]) -> Iterator[Finding]:
     if parked:
         remedy = "GET /v1/quarantine shows why; POST /v1/quarantine/{id}/redrive?dry_run=true, then without dry_run"
         yield Finding("bad", f"{name}: parked keys", str(parked), remedy)
-    if not (unsent > MANY_UNSENT or lag > MUCH_LAG or parked):
+    unreadable = int(gauges.get("onefriend_unreadable_records", 0))
+    if unreadable:
+        remedy = (
+            "their source tells its topic again by itself; look at the broker and its disk, then"
+            " POST /v1/quarantine/{id}/acknowledge with the reason (GET /v1/quarantine lists them)"
+        )
+        yield Finding("warning", f"{name}: unreadable records", str(unreadable), remedy)
+    if not (unsent > MANY_UNSENT or lag > MUCH_LAG or parked or unreadable):
         yield Finding("good", f"{name}: flow", f"{unsent} unsent, {lag} behind, 0 parked")

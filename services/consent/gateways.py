@@ -15,6 +15,7 @@ from services.consent.domain.facts import Context, Released
 from services.consent.handlers import PERSON, carry_out, everyone, situation
 from shared.contracts.envelope import Channel
 from shared.runtime.errors import Unavailable
+from shared.runtime.restoration import CatchingUp
 from shared.runtime.service import Service
 from shared.runtime.work import Work
 
@@ -79,9 +80,15 @@ async def _close(work: Work) -> None:
 
 async def open_again(service: Service) -> None:
     """Reconcile a restored database: forget unredeemed permits, learn of releases, catch up with the topics; then open."""
+    catching_up: CatchingUp | None = None
     while True:
-        if await service.transact(_is_closed):
-            await _reconcile(service)
+        if not await service.transact(_is_closed):
+            catching_up = None
+        else:
+            # Noted only now that the door is seen to be closed: what was forgotten is in the topics since before that.
+            catching_up = catching_up or CatchingUp(service)
+            await catching_up.note()
+            await _reconcile(service, catching_up)
         await asyncio.sleep(LISTEN_SECONDS)
 
 
@@ -89,26 +96,26 @@ async def _is_closed(work: Work) -> bool:
     return bool(await work.fetchval("SELECT restored FROM door"))
 
 
-async def _reconcile(service: Service) -> None:
+async def _reconcile(service: Service, catching_up: CatchingUp) -> None:
     while await service.transact(_forget_permits):
         pass
     cursor = await service.transact(_cursor)
     while True:
-        page = await releases_after(service, cursor)
+        try:
+            page = await releases_after(service, cursor)
+        except Unavailable as error:
+            # Nothing to begin anew for: what there is to catch up with would be more each time.
+            log.warning("still closed after a restore: %s", error)
+            return
         for release in page.releases:
             await service.transact(_learn, release)
         if page.next is None or page.next == cursor:
             break
         cursor = page.next
         await service.transact(_move_cursor, cursor)
-    if _caught_up(service):
+    if service.consumer is not None and service.consumer.connected and await catching_up.done():
         await service.transact(_open)
         log.warning("reconciled after a restore; permits are granted again")
-
-
-def _caught_up(service: Service) -> bool:
-    lag = service.consumer.lag if service.consumer is not None and service.consumer.connected else {}
-    return all(lag.get(topic, 1) == 0 for topic in service.consumes)
 
 
 async def releases_after(service: Service, cursor: str | None) -> Releases:

@@ -20,6 +20,7 @@ _GAUGES = {
         ("outbox_unsent", "events committed and not yet told", ()),
         ("outbox_age_seconds", "age of the oldest event not yet told", ()),
         ("parked_keys", "keys with an event that could not be handled", ()),
+        ("unreadable_records", "records without a key that can be trusted, not acknowledged", ()),
         ("held_keys", "keys with an event parked or waiting", ()),
         ("consumer_lag", "events published and not yet applied", ("topic",)),
         ("timers_due", "timers overdue by more than ten seconds", ()),
@@ -30,6 +31,7 @@ _MEASURES = """SELECT
   (SELECT extract(epoch FROM clock_timestamp() - j.recorded_at) FROM journal AS j
    WHERE j.position = (SELECT min(position) FROM outbox)) AS age,
   (SELECT count(DISTINCT (topic, key)) FROM quarantine WHERE resolved IS NULL AND key IS NOT NULL) AS parked,
+  (SELECT count(*) FROM quarantine WHERE resolved IS NULL AND key IS NULL) AS unreadable,
   (SELECT count(*) FROM inbox WHERE held) AS held,
   (SELECT count(*) FROM timer WHERE due_at < (SELECT clock_timestamp() + shift FROM clock) - interval '10 seconds') AS due"""
 
@@ -65,6 +67,7 @@ async def measure(service: Service) -> None:
         _GAUGES["outbox_unsent"].labels(service.name).set(row["unsent"])
         _GAUGES["outbox_age_seconds"].labels(service.name).set(row["age"] or 0)
         _GAUGES["parked_keys"].labels(service.name).set(row["parked"])
+        _GAUGES["unreadable_records"].labels(service.name).set(row["unreadable"])
         _GAUGES["held_keys"].labels(service.name).set(row["held"])
         _GAUGES["timers_due"].labels(service.name).set(row["due"])
     for topic, lag in (service.consumer.lag if service.consumer else {}).items():

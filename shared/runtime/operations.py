@@ -16,6 +16,7 @@ from shared.runtime.auth import Caller, scope
 from shared.runtime.journal import KEY
 from shared.runtime.problems import Problem, not_found
 from shared.runtime.quarantine import NotNow
+from shared.runtime.retelling import heads
 from shared.runtime.service import Service, current_service
 from shared.runtime.wire import headers_of
 
@@ -51,7 +52,7 @@ async def read_journal(
 async def list_quarantine(service: Current, caller: Caller = scope("operator")) -> list[dict[str, Any]]:  # noqa: ARG001
     """Return what could not be handled and is not resolved, the oldest first (at most 200)."""
     rows = await service.pool.fetch(
-        """SELECT id, topic, partition, "offset", key, sequence, reason, since FROM quarantine
+        """SELECT id, topic, partition, "offset", key, sequence, reason, how, since FROM quarantine
         WHERE resolved IS NULL ORDER BY id LIMIT 200"""
     )
     return [dict(row) | {"since": row["since"].isoformat()} for row in rows]
@@ -96,6 +97,71 @@ async def skip(
     except NotNow as why:
         raise _refused(why) from None
     return {"applied": applied}
+
+
+class Acknowledgement(BaseModel, extra="forbid"):
+    """Why a record that nobody can read may be put away."""
+
+    reason: str = Field(
+        min_length=3, max_length=200, description="for the audit: why; nothing about a person"
+    )
+    earlier: bool = Field(default=False, description="those of its topic before it too, as after a flood")
+
+
+@router.post("/quarantine/{number}/acknowledge")
+async def acknowledge(
+    service: Current,
+    number: Annotated[int, Path(ge=1, le=2**62)],
+    body: Acknowledgement,
+    caller: Caller = scope("operator"),
+) -> dict[str, Any]:
+    """Put away a record without a key that can be trusted, once everything that its source has is applied here."""
+    try:
+        put_away = await service.unreadable.acknowledge(
+            number, caller.actor, body.reason, earlier=body.earlier
+        )
+    except NotNow as why:
+        raise _refused(why) from None
+    return {"acknowledged": put_away}
+
+
+@router.post("/quarantine/{number}/retelling")
+async def ask_for_retelling(
+    service: Current,
+    number: Annotated[int, Path(ge=1, le=2**62)],
+    caller: Caller = scope("operator"),  # noqa: ARG001
+) -> dict[str, Any]:
+    """Ask the source of a record without a key that can be trusted to tell its topic again: at most once a minute."""
+    try:
+        return {"telling": await service.unreadable.ask_about(number)}
+    except NotNow as why:
+        raise _refused(why) from None
+
+
+@router.post("/outbox/{topic}/retelling")
+async def tell_again(
+    service: Current,
+    topic: Annotated[str, Path(pattern=r"^[a-z]{1,20}$")],
+    age: Annotated[float, Query(ge=0, le=1e9, description="seconds since the asker read it")] = 0,
+    caller: Caller = scope("internal", "operator"),  # noqa: ARG001
+) -> dict[str, bool]:
+    """Tell one of this service's topics again, all of it, at most once a minute."""
+    if topic not in service.own_topics:
+        raise not_found("topic")
+    return {"telling": await service.retelling.begin(topic, age)}
+
+
+@router.get("/outbox/{topic}/heads")
+async def read_heads(
+    service: Current,
+    topic: Annotated[str, Path(pattern=r"^[a-z]{1,20}$")],
+    after: Annotated[str, Query(pattern=rf"^$|{KEY}")] = "",
+    caller: Caller = scope("internal", "operator"),  # noqa: ARG001
+) -> dict[str, list[tuple[str, int]]]:
+    """Return how many events each key of an own topic has, from a key on: some thousand keys at a time."""
+    if topic not in service.own_topics:
+        raise not_found("topic")
+    return {"heads": await heads(service, topic, after)}
 
 
 @router.post("/outbox/retry")

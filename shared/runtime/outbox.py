@@ -44,6 +44,11 @@ ON CONFLICT (topic) DO UPDATE SET topic_id = excluded.topic_id"""
 _DOUBT = "UPDATE topic_seen SET topic_id = '' WHERE topic = $1"
 
 
+async def doubt(pool: asyncpg.Pool[asyncpg.Record], topic: str) -> None:
+    """Note that a topic lacks what was told to it: whoever leads tells it again, within seconds."""
+    await pool.execute(_DOUBT, topic)
+
+
 async def _let_go(connection: Any) -> None:  # noqa: ANN401 - a pool's proxy has no public type
     """Let another process lead. The lock lives as long as the session: one that cannot be unlocked is ended."""
     try:
@@ -119,8 +124,8 @@ class Outbox:
         self._last.clear()
 
     async def doubt(self, topic: str) -> None:
-        """Note that a topic lacks what was told to it: whoever leads tells it again."""
-        await self._pool.execute(_DOUBT, topic)
+        """Note that a topic lacks what was told to it."""
+        await doubt(self._pool, topic)
 
     async def _strange(self, connection: Any) -> list[str]:  # noqa: ANN401 - a pool or a connection
         seen = {row["topic"]: row["topic_id"] for row in await connection.fetch(_SEEN)}

@@ -1,7 +1,8 @@
 """What could not be handled: kept with its raw bytes, its key parked, and the exits out of it.
 
 Exits: redrive (a dry run first), the original fetched from its source's journal, or a skip (by a second person, never of a
-restrictive event). A gap is closed by the same means: the events between are asked of their source.
+restrictive event). A gap is closed by the same means: the events between are asked of their source. A record without a key
+that can be trusted has exits of its own: see unreadable.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ log = logging.getLogger(__name__)
 Source = Callable[[str, str, int], Awaitable[Sequence[Incoming]]]
 
 _QUARANTINE = """
-INSERT INTO quarantine (topic, partition, "offset", key, sequence, event_id, headers, value, reason)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (topic, key, sequence) WHERE resolved IS NULL DO NOTHING
+INSERT INTO quarantine (topic, partition, "offset", key, sequence, event_id, headers, value, reason, how)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (topic, key, sequence) WHERE resolved IS NULL DO NOTHING
 """
 _WAITING = (
     "SELECT sequence, headers, value FROM waiting WHERE topic = $1 AND key = $2 ORDER BY sequence LIMIT 200"
@@ -80,6 +81,11 @@ def _headers(row: asyncpg.Record) -> list[tuple[str, bytes]]:
     return [(name, value.encode()) for name, value in msgspec.json.decode(row["headers"])]
 
 
+def _text(value: bytes | None) -> str:
+    """Return what can be kept of a header's value: neither UTF-8 nor a value is certain, and PostgreSQL keeps no NUL."""
+    return (value or b"").decode(errors="replace").replace("\0", "\ufffd")
+
+
 def _kept(key: Key, row: asyncpg.Record) -> Incoming:
     """Return the event of a row that waits or is parked. Raises BadMessage or UnknownEvent."""
     topic, name = key
@@ -104,13 +110,16 @@ class Exits:
     source: Source
     # Set when this process begins to hold a key: whoever works off held keys then looks at once.
     held: asyncio.Event = field(default_factory=asyncio.Event)
+    # Set when it has put aside a record that bears no key at all: see unreadable.
+    unreadable: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def park(self, work: Work, bad: Bad, consumed: Consumed) -> None:
         """Quarantine a message.
 
         With a trustworthy key its key is parked and later events of it will wait. Without one nothing is parked: the key
         that the record seems to have is held until its source has been asked what is missing. (A jump that the lost event
-        leaves is found anyway, but only with the key's next event, which may never come.)
+        leaves is found anyway, but only with the key's next event, which may never come.) Of one that seems to have none
+        the source is asked to tell the whole topic again: see unreadable.
         """
         await work.execute(
             _QUARANTINE,
@@ -120,11 +129,10 @@ class Exits:
             bad.key,
             bad.sequence,
             bad.event_id,
-            msgspec.json.encode(
-                [(name, value.decode(errors="replace")) for name, value in bad.headers]
-            ).decode(),
+            msgspec.json.encode([(name, _text(value)) for name, value in bad.headers]).decode(),
             bad.value,
             bad.reason,
+            "its source is asked about the key that it bears" if bad.hint else None,
         )
         name = bad.key or bad.hint
         if name is not None:
@@ -199,6 +207,8 @@ class Exits:
         await self.unit.run(body, actor=self.actor, consumed=lambda: consumed)
         if bad.hint is not None:
             self.held.set()
+        elif bad.key is None:
+            self.unreadable.set()
 
     async def _one(self, key: Key, item: Incoming, *, dry_run: bool = False) -> bool:
         consumed = Consumed()

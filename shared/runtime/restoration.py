@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+from confluent_kafka import KafkaException
 
 from shared.contracts.envelope import Envelope
 from shared.runtime.errors import BadMessage, Unavailable, UnknownEvent
@@ -51,6 +52,50 @@ INSERT INTO stream (kind, key, version, base, last_event, state) VALUES ($1, $2,
 ON CONFLICT (kind, key) DO UPDATE
 SET version = excluded.version, base = excluded.base, last_event = excluded.last_event, state = excluded.state
 """
+
+
+class CatchingUp:
+    """Whether a service has applied everything that was in the topics that it consumes when this was first asked.
+
+    Not whether nothing is left to apply: under a steady flow there always is something, and what comes after a restore is
+    late only as everything may be. To be made anew for each restore, and by each process that begins.
+    """
+
+    def __init__(self, service: Service) -> None:
+        """Nothing is noted yet."""
+        self._service = service
+        self._ids: Mapping[str, str] = {}
+        self._ends: Mapping[tuple[str, int], int] = {}
+
+    async def note(self) -> bool:
+        """Note once where every partition ends, whoever has it. Says no while the broker does not tell."""
+        topics, wanted = self._service.topics, list(self._service.consumes)
+        try:
+            ids = await topics.ids(wanted)
+            if set(ids) != set(wanted):
+                return False
+            if ids != self._ids:
+                # Of a topic that was made again the old ends mean nothing: it is told again, and has others.
+                self._ends = await topics.ends(wanted)
+                self._ids = ids
+        except (KafkaException, OSError, TimeoutError, Unavailable) as error:
+            log.warning("where the topics end is not known", extra={"error": type(error).__name__})
+            return False
+        return True
+
+    async def done(self) -> bool:
+        """Say whether all of it is applied, by this process or by others."""
+        if not await self.note():
+            return False
+        rows = await self._service.pool.fetch(
+            "SELECT topic, partition, topic_id, next_offset FROM consumer_offset"
+        )
+        applied = {
+            (row["topic"], row["partition"]): row["next_offset"]
+            for row in rows
+            if row["topic_id"] == self._ids.get(row["topic"])
+        }
+        return all(applied.get(place, 0) >= end for place, end in self._ends.items())
 
 
 async def reconcile(service: Service) -> None:

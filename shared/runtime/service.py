@@ -35,6 +35,7 @@ from shared.runtime.outbox import Outbox
 from shared.runtime.quarantine import Exits
 from shared.runtime.repair import repair_held_keys, source_of
 from shared.runtime.restoration import reconcile
+from shared.runtime.retelling import Retelling, Sources
 from shared.runtime.schema import bring_up_to_date, folder_of
 from shared.runtime.settings import OWNERS, RuntimeSettings
 from shared.runtime.stream import Stream
@@ -43,6 +44,7 @@ from shared.runtime.telemetry import current_traceparent
 from shared.runtime.timers import Timers
 from shared.runtime.topics import Broker, Topics
 from shared.runtime.unit_of_work import NoRelay, UnitOfWork
+from shared.runtime.unreadable import Unreadable
 from shared.runtime.work import Work
 
 log = logging.getLogger(__name__)
@@ -78,6 +80,8 @@ class Service:
     pool: asyncpg.Pool[asyncpg.Record] = field(init=False)
     unit: UnitOfWork = field(init=False)
     exits: Exits = field(init=False)
+    unreadable: Unreadable = field(init=False)
+    retelling: Retelling = field(init=False)
     consumer: Consumer | None = field(init=False, default=None)
     outbox: Outbox | None = field(init=False, default=None)
     reconciled: asyncio.Event = field(init=False, default_factory=asyncio.Event)
@@ -230,6 +234,8 @@ class Service:
         self.outbox = Outbox(self.pool, self.broker, self.source) if "relay" in parts else None
         self.unit = UnitOfWork(self.pool, self.source, self.outbox or NoRelay(), self.reconciled.is_set)
         self.exits = Exits(self.unit, self.handlers, self.actor, source_of(self))
+        self.unreadable = Unreadable(self.pool, Sources(self), self.exits.unreadable)
+        self.retelling = Retelling(self.pool)
         self.started = True
         await self._until_compared()
         tasks.append(self._supervise("topics", self._watch_topics))
@@ -239,6 +245,7 @@ class Service:
             if self.consumes:
                 tasks.append(self._supervise("consumer", self._consume))
                 tasks.append(self._supervise("repair", partial(repair_held_keys, self.exits)))
+                tasks.append(self._supervise("unreadable", self.unreadable.run))
             timers = Timers(self.unit, self.handlers, self.name)
             self.unit.timer_set = timers.wake
             tasks.append(self._supervise("timers", timers.run))

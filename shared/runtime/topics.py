@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from aiokafka.helpers import create_ssl_context
-from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 
 from shared.runtime.errors import Unavailable
@@ -145,6 +145,24 @@ class Topics:
             return [p.id for f in futures.values() for p in f.result(timeout=6).partitions]
 
         return sorted(await self._ask(count))
+
+    async def ends(self, names: Sequence[str]) -> dict[tuple[str, int], int]:
+        """Return where each partition of existing topics ends now, by our name and its number. Raises KafkaException."""
+
+        def ask() -> dict[tuple[str, int], int]:
+            admin = self._admin()
+            collection = TopicCollection([self.broker.topic(name) for name in names])
+            asked = {
+                TopicPartition(name, partition.id): OffsetSpec.latest()  # type: ignore[no-untyped-call]
+                for name, future in admin.describe_topics(collection, request_timeout=5).items()
+                for partition in future.result(timeout=6).partitions
+            }
+            return {
+                (self.broker.own(tp.topic), tp.partition): future.result(timeout=6).offset
+                for tp, future in admin.list_offsets(asked, request_timeout=5).items()
+            }
+
+        return await self._ask(ask)
 
     async def covered(self, group: str, names: Sequence[str]) -> bool:
         """Say whether every partition of topics (the broker's names) is some member's; yes while that is being worked out.

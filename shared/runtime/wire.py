@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -18,6 +19,10 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {}
 # Past this the broker refuses the batch: the event stays in the outbox, by itself, and is reported.
 MAX_BYTES: Final = 900_000
 UNREAD: Final = Payload()
+# What no column takes would fail at every attempt, and at that of putting it aside: for ever, and all others behind it.
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_HIGHEST = 2**63 - 1
+_LONGEST = 200
 
 
 class Message(Protocol):
@@ -69,24 +74,27 @@ def decode(
     attributes = dict(headers)
     try:
         subject = attributes["ce_subject"].decode()
+        event_id, sequence = attributes["ce_id"].decode(), int(attributes["ce_sequence"])
         envelope_args = {
-            "id": attributes["ce_id"].decode(),
             "source": attributes["ce_source"].decode(),
             "type": attributes["ce_type"].decode(),
             "time": datetime.fromisoformat(attributes["ce_time"].decode()),
-            "sequence": int(attributes["ce_sequence"]),
             "actor": Actor(attributes["ce_agency"].decode(), _text(attributes, "ce_worker")),
+            "previous": _text(attributes, "ce_previous"),
+            "causation": _text(attributes, "ce_causation"),
+            "correlation": _text(attributes, "ce_correlation"),
+            "traceparent": _text(attributes, "traceparent"),
         }
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, AttributeError) as error:  # the last: a header may be without a value
         raise BadMessage("attributes") from error
-    if key is None or key.decode(errors="replace") != subject or envelope_args["sequence"] < 1:  # type: ignore[operator]
+    if not _UUID.fullmatch(event_id) or len(subject) > _LONGEST or not subject.isprintable():
+        raise BadMessage("attributes")
+    if key is None or key.decode(errors="replace") != subject or not 1 <= sequence <= _HIGHEST:
         raise BadMessage("key")
     return Envelope(
+        id=event_id,
         subject=subject,
-        previous=_text(attributes, "ce_previous"),
-        causation=_text(attributes, "ce_causation"),
-        correlation=_text(attributes, "ce_correlation"),
-        traceparent=_text(attributes, "traceparent"),
+        sequence=sequence,
         data=_data(str(envelope_args["type"]), value or b"", wanted),
         **envelope_args,  # type: ignore[arg-type]
     )

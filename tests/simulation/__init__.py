@@ -10,10 +10,6 @@ row locks and READ COMMITTED (database.py, statements*.py; tests/simulation/test
 Kafka's clients and broker (broker.py); HTTP, as a call of the route's function in the process that is reached, or not
 (cluster.py); ids and randomness.
 
-Asked only as far as anybody can know: of a record that was destroyed with its key nothing tells but the key's next event, or
-the next start of its source. Where none has followed when the faults end, one more event of that key is recorded, and only
-then must everybody agree (destruction.py).
-
 Left out: FastAPI's own reading of requests and tokens; intake's matcher (the simulation decides who is who, through the real
 rules) and its encryption; allocation (its events come from a list) and notifications; contact persons; cases on two sides;
 lost tails of topics; another database than consent's restored from an old copy. The other proofs have these to show: see

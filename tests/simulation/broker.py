@@ -14,6 +14,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
+from confluent_kafka import KafkaException
 
 from tests.simulation.database import here
 from tests.simulation.loop import Chance, Process
@@ -297,6 +298,15 @@ class Topics:
     async def partitions(self, name: str) -> list[int]:
         """Return its partitions."""
         return list(range(PARTITIONS))
+
+    async def ends(self, names: Sequence[str]) -> dict[tuple[str, int], int]:
+        """Return where each partition ends."""
+        await self.kafka.chance.wait(LATENCY)
+        if any(name not in self.kafka.topics for name in names):
+            raise KafkaException
+        return {
+            (name, n): len(log) for name in names for n, log in enumerate(self.kafka.topics[name].partitions)
+        }
 
     async def covered(self, group: str, names: Sequence[str]) -> bool:
         """Say whether every partition is some member's."""

@@ -289,6 +289,10 @@ async def _journal(s: Any, asked: Asked, caller: Caller, n: dict[str, str], body
     return await operations.read_journal(s, n["topic"], n["key"], int(n.get("after", 0)), caller)
 
 
+async def _retell(s: Any, asked: Asked, caller: Caller, n: dict[str, str], body: dict[str, Any]) -> Any:
+    return await operations.tell_again(s, n["topic"], float(n["age"]), caller)
+
+
 async def _release(s: Any, asked: Asked, caller: Caller, n: dict[str, str], body: dict[str, Any]) -> Any:
     return await releasing.release(s, Holder(caller.agency, caller.worker), n["permit"], body["fence"])
 
@@ -307,6 +311,7 @@ async def _list_releases(
 
 
 _JOURNAL = ("GET", r"/v1/journal/(?P<topic>\w+)/(?P<key>[\w.:-]+)", _journal)
+_RETELLING = ("POST", r"/v1/outbox/(?P<topic>\w+)/retelling", _retell)
 ROUTES: dict[str, list[tuple[str, str, Route]]] = {
     "consent": [
         ("POST", r"/v1/permits", _permit),
@@ -317,12 +322,14 @@ ROUTES: dict[str, list[tuple[str, str, Route]]] = {
         ("POST", r"/v1/people/(?P<person>[^/]+)/handovers", _hand_over),
         ("POST", r"/v1/unresolved-attempts/(?P<permit>[^/]+)/resolution", _resolve),
         _JOURNAL,
+        _RETELLING,
     ],
     "intake": [
         ("POST", r"/v1/permits/(?P<permit>[^/]+)/release", _release),
         ("POST", r"/v1/withdrawals", _record),
         ("GET", r"/v1/releases", _list_releases),
         _JOURNAL,
+        _RETELLING,
     ],
 }
 

@@ -1,12 +1,10 @@
 """Records of which nothing is left: key, headers and value are unreadable, so that nobody can say whose they were.
 
-Where a record still bears its key, its source is asked about that key at once. Here only the gap tells, when the key's next
-event comes: whoever applies that event all the same has lost the one before it. If no event follows, nobody can know before
-the next one, or before the source starts again and misses the record among the last that it told. So nothing is asked of
-such a key as it stands: one more event of it is recorded when the faults are over, and with that everybody must agree.
+Where a record still bears its key, its source is asked about that key at once. Of these it is asked to tell the topic again,
+at most once a minute. The gap at the key's next event would tell too, but that event may never come, and none is recorded
+here for the sake of it.
 
-One history in eight has such records. They are drawn from a generator of their own: the others are what they would be
-without this module, to the byte.
+One history in eight has such records. They are drawn from a generator of their own.
 """
 
 from __future__ import annotations
@@ -34,11 +32,8 @@ class Destruction:
 
     def __init__(self, seed: int, cluster: Cluster, tell: Callable[[str, str], None]) -> None:
         self._random = Random(f"{seed} key destroyed")
-        self._cluster = cluster
         self._tell = tell
         self._left = self._drawn()
-        self._destroyed: dict[tuple[str, str], int] = {}
-        """Topic and key -> the highest sequence that was destroyed."""
         if self._left:
             cluster.kafka.destroy = self._destroy
 
@@ -60,7 +55,6 @@ class Destruction:
             if now >= since and where == topic and (not kinds or kind in kinds):
                 self._left.remove(one)
                 key, sequence = attributes["ce_subject"].decode(), int(attributes["ce_sequence"])
-                self._destroyed[topic, key] = max(sequence, self._destroyed.get((topic, key), 0))
                 self._tell(
                     "records destroyed with their keys",
                     f"the record of {kind} of {key} (#{sequence}) is destroyed, key and all",
@@ -72,15 +66,3 @@ class Destruction:
     def end(self) -> None:
         """Destroy nothing more."""
         self._left.clear()
-
-    def last(self) -> list[tuple[str, str]]:
-        """Return the topics and keys of which a record was destroyed, and no event has followed it."""
-        owners = {"people": self._cluster.intake, "consent": self._cluster.consent}
-        return [
-            (topic, key)
-            for (topic, key), sequence in self._destroyed.items()
-            if not any(
-                (row["topic"], row["key"]) == (topic, key) and row["sequence"] > sequence
-                for row in owners[topic].tables["journal"].rows.values()
-            )
-        ]

@@ -375,23 +375,12 @@ class History:
                 return
             await self._redrive()
             await self.resolve()
-            await self._follow()
             left = self.witness.unsettled()
             if left is None:
                 self.witness.last_look()
                 return
             if asyncio.get_running_loop().time() > until:
                 self.witness.fail(Promise.N9, f"long after all faults are over: {left}")
-
-    async def _follow(self) -> None:
-        """Let one more event come of each key whose last record was destroyed: nothing else tells that it is missing."""
-        for topic, key in self.faults.destruction.last():
-            if topic == "people":
-                await self.at_intake(_hold, key, "another")
-                continue
-            # Granted or refused, it is an event; what is granted expires.
-            with suppress(httpx.HTTPError):
-                await self._request("X", key)
 
     async def _redrive(self) -> None:
         for name in ("consent", "intake"):

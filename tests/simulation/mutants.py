@@ -49,6 +49,7 @@ WORK, UNIT, SAVING, INBOX = (
     "shared.runtime.inbox",
 )
 OUTBOX, CONSUMER, QUARANTINE = "shared.runtime.outbox", "shared.runtime.consumer", "shared.runtime.quarantine"
+UNREADABLE = "shared.runtime.unreadable"
 RELEASES = "services.intake.domain.releases"
 RELEASING, WITHDRAWING, PERMITS = (
     "services.intake.releasing",
@@ -87,6 +88,8 @@ BUGS: tuple[Bug, ...] = (
         "            key.held = True\n", ""),
     Bug("gap_not_asked", "a gap is not asked of its source", QUARANTINE,
         "            missing = await self.source(topic, name, after)\n", "            missing = ()\n"),
+    Bug("unreadable_not_asked", "nobody is asked about a record that was destroyed with its key", UNREADABLE,
+        'told = await self.sources.tell_again(row["topic"], max(0.0, row["age"]))\n', "told = True\n"),
     Bug("released_while_waiting", "a key is let go of while events of it wait", QUARANTINE,
         "            if not busy:\n", "            if True:\n"),
     Bug("told_before_acknowledged", "the outbox forgets what was sent before the broker has it", OUTBOX,

@@ -9,7 +9,18 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from shared.runtime import inbox, journal, outbox, quarantine, restoration, saving, timers, unit_of_work, work
+from shared.runtime import (
+    inbox,
+    journal,
+    outbox,
+    quarantine,
+    restoration,
+    saving,
+    timers,
+    unit_of_work,
+    unreadable,
+    work,
+)
 from tests.simulation.database import Row, Statement, Table, Transaction, normal
 
 Known = dict[str, Statement]
@@ -258,7 +269,18 @@ async def offsets(t: Transaction) -> list[Row]:
 
 @knows(RUNTIME, quarantine._QUARANTINE)
 async def put_aside(t: Transaction, *values: Any) -> None:
-    names = ("topic", "partition", "offset", "key", "sequence", "event_id", "headers", "value", "reason")
+    names = (
+        "topic",
+        "partition",
+        "offset",
+        "key",
+        "sequence",
+        "event_id",
+        "headers",
+        "value",
+        "reason",
+        "how",
+    )
     row = dict(zip(names, values, strict=True))
     ref = (row["topic"], row["key"], row["sequence"])
     if row["key"]:
@@ -270,7 +292,7 @@ async def put_aside(t: Transaction, *values: Any) -> None:
             return
     await t.insert_new(
         "quarantine",
-        {"id": t.database.next("quarantine"), **row, "since": t.now, "resolved": None, "how": None},
+        {"id": t.database.next("quarantine"), **row, "since": t.now, "resolved": None},
     )
 
 
@@ -325,7 +347,7 @@ def _unreadable(t: Transaction, topic: str) -> int:
 
 
 @knows(RUNTIME, quarantine._UNREADABLE)
-async def unreadable(t: Transaction, topic: str) -> list[Row]:
+async def count_unreadable(t: Transaction, topic: str) -> list[Row]:
     return [{"count": _unreadable(t, topic)}]
 
 
@@ -362,6 +384,24 @@ async def entry(t: Transaction, number: int) -> list[Row]:
 @knows(RUNTIME, "UPDATE quarantine SET resolved = clock_timestamp(), how = $2 WHERE id = $1")
 async def resolve(t: Transaction, number: int, how: str) -> None:
     await t.update("quarantine", lambda r: r["id"] == number, lambda _: {"resolved": t.now, "how": how})
+
+
+@knows(RUNTIME, unreadable._UNASKED)
+async def unasked(t: Transaction) -> list[Row]:
+    open_ = [r for r in t.rows("quarantine") if (r["key"], r["resolved"], r["how"]) == (None, None, None)]
+    found = []
+    for topic in sorted({r["topic"] for r in open_}):
+        of_topic = [r for r in open_ if r["topic"] == topic]
+        age = (t.now - max(r["since"] for r in of_topic)).total_seconds()
+        found.append({"topic": topic, "ids": [r["id"] for r in of_topic], "age": age})
+    return found
+
+
+@knows(RUNTIME, unreadable._ASKED)
+async def asked(t: Transaction, ids: Sequence[int]) -> None:
+    await t.update(
+        "quarantine", lambda r: r["id"] in ids and r["resolved"] is None, lambda _: {"how": "told again"}
+    )
 
 
 # --- timers

@@ -14,8 +14,9 @@ from fastapi import FastAPI
 
 from deploy.local.stack import Stack
 from services.consent.gateways import close_the_door
+from shared.contracts.agencies import AgencyChanged
 from shared.runtime.service import Service
-from tests.integration.consent.conftest import a_world, forget_topics, hub, kind
+from tests.integration.consent.conftest import World, a_world, forget_topics, hub, kind
 from tests.support.running import free_port, until
 
 
@@ -113,3 +114,77 @@ async def test_what_the_topic_has_and_a_restored_database_lacks_is_put_back(
 
 async def told(service: Service) -> bool:
     return not await service.pool.fetchval("SELECT count(*) FROM outbox")
+
+
+@asynccontextmanager
+async def a_steady_flow(world: World) -> AsyncIterator[None]:
+    """Agencies change many times a second, for as long as the block lasts: something is always on its way."""
+
+    async def flow() -> None:
+        while True:
+            changed = AgencyChanged(name="Somewhere", kind="provider")
+            await world.publish(*(world.envelope(f"agency-{n}", changed) for n in range(8)))
+            await asyncio.sleep(0.01)
+
+    flowing = asyncio.create_task(flow())
+    try:
+        yield
+        assert not flowing.done(), "it has flowed all the time"
+    finally:
+        flowing.cancel()
+        await asyncio.gather(flowing, return_exceptions=True)
+
+
+async def test_it_opens_although_there_is_always_something_left_to_apply(
+    database: str, bootstrap_servers: str, prefix: str
+) -> None:
+    intake = FakeIntake()
+    intake.up = True
+    async with (
+        intake.running() as intake_url,
+        a_world(database, bootstrap_servers, prefix, intake_url=intake_url) as world,
+        a_steady_flow(world),
+    ):
+        await close_the_door(world.service)
+        await until(lambda: is_open(world.service), seconds=10)
+
+
+async def test_it_stays_closed_until_what_was_in_the_topics_is_applied(
+    database: str, bootstrap_servers: str, prefix: str
+) -> None:
+    """However long that takes, whatever else is settled, and whichever partition it is in."""
+    intake = FakeIntake()
+    intake.up = True
+    async with (
+        intake.running() as intake_url,
+        a_world(database, bootstrap_servers, prefix, intake_url=intake_url) as world,
+    ):
+        consumer = world.service.consumer
+        assert consumer is not None
+        async with consumer._busy:
+            changed = AgencyChanged(name="Somewhere", kind="provider")
+            await world.publish(world.envelope("beacon", changed))
+            await close_the_door(world.service)
+            await asyncio.sleep(8)
+            assert not await is_open(world.service)
+        await until(lambda: is_open(world.service), seconds=10)
+        assert await world.pool.fetchval("SELECT sequence FROM inbox WHERE key = 'beacon'") == 1
+
+
+async def test_a_place_in_a_topic_that_is_gone_says_nothing_of_the_one_made_in_its_stead(
+    database: str, bootstrap_servers: str, prefix: str
+) -> None:
+    intake = FakeIntake()
+    intake.up = True
+    async with (
+        intake.running() as intake_url,
+        a_world(database, bootstrap_servers, prefix, intake_url=intake_url) as world,
+    ):
+        await world.tell("beacon", AgencyChanged(name="Somewhere", kind="provider"))
+        consumer = world.service.consumer
+        assert consumer is not None
+        async with consumer._busy:
+            await world.pool.execute("UPDATE consumer_offset SET topic_id = 'gone', next_offset = 1000")
+            await close_the_door(world.service)
+            await asyncio.sleep(8)
+            assert not await is_open(world.service)

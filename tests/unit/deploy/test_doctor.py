@@ -30,6 +30,7 @@ def test_a_service_in_flow_is_good() -> None:
         ("onefriend_outbox_unsent", 5000, "warning", "broker"),
         ("onefriend_consumer_lag", 5000, "warning", "services.intake consumer"),
         ("onefriend_parked_keys", 1, "bad", "redrive"),
+        ("onefriend_unreadable_records", 1, "warning", "/v1/quarantine/{id}/acknowledge"),
     ],
 )
 def test_each_trouble_has_its_remedy(gauge: str, value: float, verdict: str, remedy: str) -> None:
