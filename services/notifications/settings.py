@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
+from services.notifications.domain.subscription import Limits
 from shared.runtime.settings import RuntimeSettings
 
 
@@ -32,6 +33,14 @@ class Settings(RuntimeSettings):
     public_url: str = ""
     # For how long the link that confirms a subscription can be used.
     confirmation_days: int = Field(default=7, ge=1, le=90)
+    # How many such links a mailbox is sent within a day, and are sent for an agency.
+    confirmations_to_a_mailbox: int = Field(default=Limits.to_a_mailbox, ge=1)
+    confirmations_of_an_agency: int = Field(default=Limits.of_an_agency, ge=1)
+
+    @property
+    def limits(self) -> Limits:
+        """How often confirmations may be asked for."""
+        return Limits(self.confirmations_to_a_mailbox, self.confirmations_of_an_agency)
 
     @property
     def base(self) -> str:

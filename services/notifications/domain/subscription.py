@@ -18,8 +18,14 @@ UNCONFIRMED: Final = "unconfirmed"
 # How often confirmations may be asked for: whoever wants to molest a stranger must not find us willing.
 BETWEEN: Final = timedelta(minutes=5)
 WITHIN: Final = timedelta(days=1)
-MOST_TO_A_MAILBOX: Final = 5
-MOST_OF_AN_AGENCY: Final = 40
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many confirmations a mailbox may be asked for, and an agency may ask for, within a day."""
+
+    to_a_mailbox: int = 5
+    of_an_agency: int = 40
 
 
 @dataclass(frozen=True)
@@ -70,15 +76,19 @@ def _settled(wanted: Standing) -> Standing:
 
 
 def wait(
-    now: datetime, last: datetime | None, mailbox: Sequence[datetime], agency: Sequence[datetime]
+    now: datetime,
+    last: datetime | None,
+    mailbox: Sequence[datetime],
+    agency: Sequence[datetime],
+    limits: Limits,
 ) -> timedelta:
     """Return how long to wait before a confirmation may be asked for: zero, if it may be now.
 
     `last`: when this subscription asked; `mailbox`, `agency`: when this mailbox was asked, and this agency asked any, each
-    the newest first.
+    the newest first, as many as the limits at most.
     """
     ends = [last + BETWEEN] if last else []
-    for times, most in ((mailbox, MOST_TO_A_MAILBOX), (agency, MOST_OF_AN_AGENCY)):
+    for times, most in ((mailbox, limits.to_a_mailbox), (agency, limits.of_an_agency)):
         if len(times) >= most:
             ends.append(times[most - 1] + WITHIN)
     return max((end - now for end in ends if end > now), default=timedelta())

@@ -18,6 +18,7 @@ from services.notifications.domain import subscription as rules
 from services.notifications.domain import tell
 from services.notifications.domain.subscription import Standing
 from services.notifications.webhooks import confirmations, guard, links, readers, rows
+from services.notifications.webhooks.confirmations import Question
 from services.notifications.webhooks.loops import redrive, settings_of, vault_of
 from services.notifications.webhooks.secrets import new_secret
 from shared.contracts.envelope import REGISTER
@@ -152,9 +153,8 @@ async def create(
         row = (subscription, caller.agency, standing, list(wanted.kinds), secret, wanted.after, work.now)
         work.write(rows.insert, row)
         if not standing.confirmed:
-            await confirmations.ask(
-                work, vault_of(service), (subscription, caller.agency, wanted.url), 0, None
-            )
+            question = Question(subscription, caller.agency, wanted.url)
+            await confirmations.ask(work, vault_of(service), settings_of(service).limits, question)
         # The secret is not part of the stored answer, which is kept unencrypted.
         return Answer(201, {"id": subscription})
 
@@ -204,8 +204,8 @@ async def change(
         work.write(rows.change, (subscription, standing, chosen, secret))
         if not standing.confirmed and standing.url != before.url:
             # Another address: how long ago the old one was asked does not matter, how often this one was does.
-            named = (subscription, caller.agency, standing.url)
-            await confirmations.ask(work, vault_of(service), named, row["asked"], None)
+            question = Question(subscription, caller.agency, standing.url, row["asked"])
+            await confirmations.ask(work, vault_of(service), settings_of(service).limits, question)
         work.after_commit(_wake)
 
     await service.transact(command, actor=caller.actor)

@@ -23,7 +23,7 @@ import msgspec
 
 from services.notifications import store
 from services.notifications.domain import subscription as rules
-from services.notifications.domain.subscription import MAIL, UNCONFIRMED, WITHIN, Standing
+from services.notifications.domain.subscription import MAIL, UNCONFIRMED, WITHIN, Limits, Standing
 from services.notifications.messages.providers import Outgoing
 from services.notifications.settings import Settings
 from services.notifications.webhooks import rows
@@ -77,14 +77,22 @@ def unconfirmed() -> Problem:
     )
 
 
-async def ask(work: Work, vault: Vault, row: tuple[str, str, str], asked: int, last: datetime | None) -> None:
-    """Have a mailbox asked. `row`: subscription, agency, url; it asked `asked` times before, the last at `last`.
+@dataclass(frozen=True)
+class Question:
+    """Which mailbox is to be asked for which subscription, which asked `asked` times before, the last at `last`."""
 
-    Raises Problem 429 with Retry-After if that has been too often.
-    """
-    subscription, agency, url = row
-    mailbox = vault.tag("mailbox", unquote(url).lower().encode())
-    wait = rules.wait(work.now, last, *await _times(work, agency, mailbox))
+    subscription: str
+    agency: str
+    url: str
+    asked: int = 0
+    last: datetime | None = None
+
+
+async def ask(work: Work, vault: Vault, limits: Limits, question: Question) -> None:
+    """Have a mailbox asked. Raises Problem 429 with Retry-After if that has been too often."""
+    mailbox = vault.tag("mailbox", unquote(question.url).lower().encode())
+    of_mailbox, of_agency = await _times(work, question.agency, mailbox, limits)
+    wait = rules.wait(work.now, question.last, of_mailbox, of_agency, limits)
     if wait:
         raise Problem(
             429,
@@ -94,24 +102,28 @@ async def ask(work: Work, vault: Vault, row: tuple[str, str, str], asked: int, l
             "and whether the address is spelt right.",
             headers={"Retry-After": str(math.ceil(wait.total_seconds()))},
         )
-    work.write(_write_asked, (subscription, asked + 1, mailbox, agency, work.now))
+    work.write(_write_asked, (question.subscription, question.asked + 1, mailbox, question.agency, work.now))
     work.after_commit(partial(store.BELL.ring, ()))
 
 
-async def _times(work: Work, agency: str, mailbox: bytes) -> tuple[Sequence[datetime], Sequence[datetime]]:
+async def _times(
+    work: Work, agency: str, mailbox: bytes, limits: Limits
+) -> tuple[Sequence[datetime], Sequence[datetime]]:
     """Return when the mailbox was asked of late, and when the agency asked any, the newest first."""
     # Nobody else counts and asks meanwhile: two at once would both be the last that is allowed.
     await work.execute("SELECT pg_advisory_xact_lock(hashtextextended('confirmations', 5))")
     since = work.now - WITHIN
     of_mailbox = await work.fetch(
-        "SELECT at FROM confirmation_asked WHERE mailbox = $1 AND at > $2 ORDER BY at DESC LIMIT 100",
+        "SELECT at FROM confirmation_asked WHERE mailbox = $1 AND at > $2 ORDER BY at DESC LIMIT $3",
         mailbox,
         since,
+        limits.to_a_mailbox,
     )
     of_agency = await work.fetch(
-        "SELECT at FROM confirmation_asked WHERE agency = $1 AND at > $2 ORDER BY at DESC LIMIT 100",
+        "SELECT at FROM confirmation_asked WHERE agency = $1 AND at > $2 ORDER BY at DESC LIMIT $3",
         agency,
         since,
+        limits.of_an_agency,
     )
     return [row["at"] for row in of_mailbox], [row["at"] for row in of_agency]
 

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from services.notifications.webhooks import confirmations, pages, rows
-from services.notifications.webhooks.loops import vault_of
+from services.notifications.webhooks.confirmations import Question
+from services.notifications.webhooks.loops import settings_of, vault_of
 from shared.runtime.auth import Caller, public, scope
 from shared.runtime.idempotency import Answer, idempotency_key
 from shared.runtime.problems import Problem, not_found
@@ -38,8 +39,8 @@ async def ask_again(
         if row["confirmed"]:
             title = "This subscription is confirmed, or needs no confirmation."
             raise Problem(409, "confirmed", title, detail="There is nothing to do.")
-        named = (subscription, row["agency"], row["url"])
-        await confirmations.ask(work, vault_of(service), named, row["asked"], row["asked_at"])
+        question = Question(subscription, row["agency"], row["url"], row["asked"], row["asked_at"])
+        await confirmations.ask(work, vault_of(service), settings_of(service).limits, question)
         return Answer(202, {"delivery": f"{subscription}.{-row['asked'] - 1}"})
 
     answer = await service.once(

@@ -183,7 +183,7 @@ async def test_a_confirmation_is_asked_for_again_only_so_often(world: World, des
 async def test_an_agency_cannot_ask_one_stranger_after_the_other(
     world: World, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.notifications.domain.subscription.MOST_OF_AN_AGENCY", 3)
+    monkeypatch.setattr(world.service.settings, "confirmations_of_an_agency", 3)
     subscription = await made(world)
     for n in range(2):
         assert (

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notifications.domain import subscription
-from services.notifications.domain.subscription import UNCONFIRMED, Standing
+from services.notifications.domain.subscription import UNCONFIRMED, Limits, Standing
 
 HOOK, DESK, OTHER = "https://rj.example.org/hook", "mailto:desk@beacon.example", "mailto:other@beacon.example"
 NOW = datetime(2026, 3, 3, 10, tzinfo=UTC)
@@ -96,4 +96,4 @@ def test_how_soon_it_may_be_asked_again(
 ) -> None:
     hour = timedelta(hours=1)
     before = NOW - last if last else None
-    assert subscription.wait(NOW, before, times(mailbox, hour), times(agency, hour)) == expected
+    assert subscription.wait(NOW, before, times(mailbox, hour), times(agency, hour), Limits()) == expected
