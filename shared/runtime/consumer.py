@@ -243,7 +243,7 @@ class Consumer(ConsumerRebalanceListener):
             list(message.headers),
             message.value or b"",
             f"{type(error).__name__}:{error}",
-            None if trusted else _plausible(message.key),
+            None if trusted else _plausible(message.key, headers.get("ce_subject")),
         )
 
     def _offsets(self, messages: Sequence[Any]) -> list[tuple[str, int, str, int]]:
@@ -320,8 +320,10 @@ class Consumer(ConsumerRebalanceListener):
             self._astray = Unavailable("partitions belong to nobody")
 
 
-def _plausible(key: bytes | None) -> str | None:
-    """Return the key that a record bears, if it can be one of ours."""
+def _plausible(key: bytes | None, subject: bytes | None) -> str | None:
+    """Return the key that a record bears, if it can be one of ours and its headers do not name another."""
+    if subject not in {None, key}:
+        return None
     text = (key or b"").decode(errors="replace")
     return text if re.fullmatch(KEY, text) else None
 

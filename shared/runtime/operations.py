@@ -78,10 +78,14 @@ async def redrive(
     return {"applied": applied, "dry_run": dry_run}
 
 
+# No column keeps a NUL, and no list shows a line break well.
+TEXT = r"^[^\x00-\x1f\x7f]+$"
+
+
 class Skip(BaseModel, extra="forbid"):
     """A second person's word that an event may be passed over."""
 
-    confirmed_by: str = Field(min_length=1, max_length=100, description="the second worker")
+    confirmed_by: str = Field(min_length=1, max_length=100, pattern=TEXT, description="the second worker")
 
 
 @router.post("/quarantine/{number}/skip")
@@ -103,7 +107,10 @@ class Acknowledgement(BaseModel, extra="forbid"):
     """Why a record that nobody can read may be put away."""
 
     reason: str = Field(
-        min_length=3, max_length=200, description="for the audit: why; nothing about a person"
+        min_length=3,
+        max_length=200,
+        pattern=TEXT,
+        description="for the audit: why; nothing about a person",
     )
     earlier: bool = Field(default=False, description="those of its topic before it too, as after a flood")
 

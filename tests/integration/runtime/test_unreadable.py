@@ -88,12 +88,19 @@ async def written(service: Service) -> int:
     return sum((await service.topics.ends(["agencies"])).values())
 
 
-@pytest.mark.parametrize("left", [NOTHING, RUBBISH])
+@pytest.mark.parametrize(
+    ("left", "headers"),
+    [(NOTHING, []), (RUBBISH, []), ((b"lose", b"{}"), [("ce_subject", b"lost")])],
+    ids=["nothing is left", "rubbish is left", "two keys are left"],
+)
 async def test_the_last_event_of_a_key_destroyed_with_its_key_is_told_again(
-    both: Both, destroy: Destroy, left: tuple[bytes | None, bytes | None]
+    both: Both,
+    destroy: Destroy,
+    left: tuple[bytes | None, bytes | None],
+    headers: list[tuple[str, bytes]],
 ) -> None:
     """No event of it will follow, and its source does not start again."""
-    await destroy("lost", left)
+    await destroy("lost", left, headers)
     await effects(both[1], "lost", [1])
     rows = await both[1].pool.fetch("SELECT key, resolved, how FROM quarantine")
     assert [tuple(row) for row in rows] == [(None, None, "told again")]
@@ -199,7 +206,8 @@ async def test_it_is_put_away_by_somebody_who_says_why_once_nothing_is_lacking(
             return all(entry["how"] for entry in (await http.get(url)).json())
 
         await until(all_told, seconds=30)
-        assert (await http.post(f"{one}/acknowledge", json={})).status_code == 422
+        for wrong in ({}, {"reason": ""}, {"reason": "be\0cause"}):
+            assert (await http.post(f"{one}/acknowledge", json=wrong)).status_code == 422
         assert (await http.post(f"{one}/acknowledge", json=why)).json() == {"acknowledged": 1}
         assert (await http.post(f"{one}/acknowledge", json=why)).status_code == 404
         last = max(entry["id"] for entry in (await http.get(url)).json())
