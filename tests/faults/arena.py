@@ -86,8 +86,14 @@ class Arena:
 
     def contacts(self) -> list[dict[str, Any]]:
         """Return the provider's log: every contact there was."""
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
-        return [told for line in lines if (told := json.loads(line))["to"] != DESK]
+        return [told for told in self._carried() if told["to"] != DESK]
+
+    def desk_links(self) -> list[str]:
+        """Return the links that came to an agency's own mailbox, the latest last."""
+        return [told["link"] for told in self._carried() if told["to"] == DESK and told["link"]]
+
+    def _carried(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
 
     async def read_journals(self) -> None:
         """Read what is new in all journals. What a restore took away later is still known here."""
@@ -209,7 +215,13 @@ async def arena(place: Place, log: Path, seed: int, begin: int = 1) -> AsyncIter
     disk = await asyncio.to_thread(_small_disk, place, "postgres", "640m", "0711")
     broker_disk = await asyncio.to_thread(_small_disk, place, "kafka", "512m", "0755")
     try:
-        more = {"ONEFRIEND_SMTP_SECONDS": "3", "ONEFRIEND_LOG_LEVEL": "WARNING"}
+        more = {
+            "ONEFRIEND_SMTP_SECONDS": "3",
+            "ONEFRIEND_LOG_LEVEL": "WARNING",
+            # Every clerk subscribes one and the same mailbox.
+            "ONEFRIEND_CONFIRMATIONS_TO_A_MAILBOX": "100000",
+            "ONEFRIEND_CONFIRMATIONS_OF_AN_AGENCY": "100000",
+        }
         wal = {"max_wal_size": "96MB", "min_wal_size": "32MB"} if disk else {}
         async with fleet(place, smtp_port=smtp, more=more, settings=wal) as running:
             yield Arena(running, place, calls, log, Population(seed, begin), random.Random(seed))

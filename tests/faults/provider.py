@@ -23,7 +23,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-LINK = re.compile(r"https?://\S+/v1/withdrawals/link/\S+")
+LINK = re.compile(r"https?://\S+/v1/(?:withdrawals|subscriptions)/link/\S+")
 SILENCE = 60
 
 
