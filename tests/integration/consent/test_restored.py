@@ -14,10 +14,12 @@ from fastapi import FastAPI
 
 from deploy.local.stack import Stack
 from services.consent.gateways import close_the_door
+from services.consent.service import build
+from services.consent.settings import Settings
 from shared.contracts.agencies import AgencyChanged
 from shared.runtime.service import Service
 from tests.integration.consent.conftest import World, a_world, forget_topics, hub, kind
-from tests.support.running import free_port, until
+from tests.support.running import free_port, running, settings, until
 
 
 class FakeIntake:
@@ -169,6 +171,31 @@ async def test_it_stays_closed_until_what_was_in_the_topics_is_applied(
             assert not await is_open(world.service)
         await until(lambda: is_open(world.service), seconds=10)
         assert await world.pool.fetchval("SELECT sequence FROM inbox WHERE key = 'beacon'") == 1
+
+
+async def test_it_stays_closed_while_another_process_has_something_of_it_left_to_apply(
+    database: str, bootstrap_servers: str, prefix: str
+) -> None:
+    intake = FakeIntake()
+    intake.up = True
+    async with (
+        intake.running() as intake_url,
+        a_world(database, bootstrap_servers, prefix, intake_url=intake_url) as world,
+        running(build(settings(Settings, database, bootstrap_servers, prefix, intake_url=intake_url))) as url,
+    ):
+        del url
+        first = world.service.consumer
+        assert first is not None
+        await until(lambda: len(first._consumer.assignment()) == 6, seconds=30)  # type: ignore[union-attr]
+        async with first._busy:
+            changed = AgencyChanged(name="Somewhere", kind="provider")
+            await world.publish(*(world.envelope(f"agency-{n}", changed) for n in range(40)))
+            await close_the_door(world.service)
+            await asyncio.sleep(8)
+            applied = await world.pool.fetchval("SELECT count(*) FROM inbox WHERE topic = 'agencies'")
+            assert 0 < applied < 40, "the other process has applied its own"
+            assert not await is_open(world.service)
+        await until(lambda: is_open(world.service), seconds=10)
 
 
 async def test_a_place_in_a_topic_that_is_gone_says_nothing_of_the_one_made_in_its_stead(
