@@ -157,10 +157,9 @@ def _public(redeemed: Redeemed) -> dict[str, Any]:
 async def _step_one(
     work: Work, service: Intake, caller: Holder, permit: str, fence: int, fact: PermitFact
 ) -> Asked:
-    before = await store.look(work, fact.person, fact.party, fact.case, permit)
-    people = before.people
     # Contact points first, then people: the order of every transaction that takes both.
-    await store.lock_points(work, before.points)
+    before = await store.lock_points(work, fact.person, fact.party)
+    people = before.people
     await work.lock(*((PERSON, person) for person in people))
     # A statement of its own, after the locks: what whoever held them before us has written is seen.
     look = await store.look(work, fact.person, fact.party, fact.case, permit)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from services.consent import store as consent
-from services.intake.store import following, matching, releases
+from services.intake.store import following, releases
 from services.intake.store import withdrawals as intake_withdrawals
 from tests.simulation import statements
 from tests.simulation.database import Row, Statement, Table, Transaction
@@ -207,12 +207,6 @@ async def links_of(t: Transaction, people: Sequence[str]) -> list[Row]:
     return [{"links": msgspec.json.encode(one).decode() if one is not None else None} for one in links]
 
 
-@knows(INTAKE, matching._LOCK)
-async def lock_stripes(t: Transaction, kind: int, stripes: Sequence[int]) -> None:
-    for stripe in sorted(stripes):
-        await t.hold(("stripe", kind, stripe))
-
-
 def _stored(t: Transaction, people: Sequence[str], case: str, states: tuple[str, ...]) -> list[Row]:
     for c in t.rows("withdrawal_candidate"):
         w = t.get("withdrawal", c["withdrawal"])
@@ -235,6 +229,15 @@ def _everyone(t: Transaction, *people: str) -> set[str]:
         found |= new
         todo += new
     return found
+
+
+@knows(INTAKE, releases._LOCK_POINTS)
+async def lock_points(t: Transaction, person: str, party: str, kind: int, stripes: int) -> list[Row]:
+    own, people = _everyone(t, person), _everyone(t, person, party)
+    points = {r["tag"] for r in t.rows("contact_point") if r["person"] in own}
+    for stripe in sorted({int.from_bytes(tag[:4]) % stripes for tag in points}):
+        await t.hold(("stripe", kind, stripe))
+    return [{"own": sorted(own), "people": sorted(people), "points": sorted(points)}]
 
 
 @knows(INTAKE, releases._LOOK)

@@ -319,7 +319,9 @@ async def _calls(pool: Any, seed: int) -> list[Any]:  # noqa: C901 - one arm for
                     await releases.refused(work, permit, "behind")
                 case 5:
                     await releases.told(work, permit)
-                case 6 | 7:
+                case 6:
+                    answers.append(await releases.lock_points(work, person, random.choice(KEYS)))
+                case 7:
                     answers.append(await releases.look(work, person, random.choice(KEYS), "case", permit))
                 case 8:
                     answers.append(await releases.withdrawn(work, [person], "case"))

@@ -162,10 +162,16 @@ async def lock_for(work: Work, ask: Ask, found: store.Glimpse | None = None) -> 
 
 
 async def lock_circle(work: Work, people: Iterable[str], found: store.Glimpse | None = None) -> None:
-    """Lock people, with those spoken to for them and those they speak for. `found`: see `lock_for`."""
+    """Lock people, with those spoken to for them and those they speak for. `found`: see `lock_for`.
+
+    Most speak for themselves: for this alone nobody is looked at before.
+    """
     people = list(people)
-    seen = await _glimpse(work, people, (), found)
-    await work.lock(*everyone(*people), *_guessed(lambda: _around(seen, people)))
+    guessed = []
+    if found is not None:
+        seen = await _glimpse(work, people, (), found)
+        guessed = _guessed(lambda: _around(seen, people))
+    await work.lock(*everyone(*people), *guessed)
     await work.lock(*everyone(*_around(Decision(situation(work)), people)))
 
 

@@ -108,13 +108,13 @@ async def cases_of(work: Work, referrals: Sequence[str]) -> list[Any]:
     return await work.fetch(_CASES_OF, list(referrals))
 
 
-async def lock_tags(work: Work, tags: Iterable[bytes], kind: int = _BLOCKING) -> None:
-    """Take the advisory locks of blocking keys (or of POINTS), in order, until the transaction ends.
+async def lock_tags(work: Work, tags: Iterable[bytes]) -> None:
+    """Take the advisory locks of blocking keys, in order, until the transaction ends.
 
     What follows must be a new statement: only that sees what the one that held the locks before has committed.
     """
     stripes = sorted({int.from_bytes(tag[:4]) % STRIPES for tag in tags})
-    await work.execute(_LOCK, kind, stripes)
+    await work.execute(_LOCK, _BLOCKING, stripes)
 
 
 async def meet(work: Work, tags: Mapping[bytes, int]) -> dict[bytes, list[str]]:

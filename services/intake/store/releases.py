@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from services.intake.domain.releases import BEFORE
-from services.intake.store.matching import POINTS, lock_tags
+from services.intake.store.matching import POINTS, STRIPES
 from shared.contracts.envelope import Role
 from shared.runtime.work import Work
 
@@ -30,13 +30,9 @@ _ANY: Final = (
 )
 _STANDS: Final = "'{recorded,needs_person,in_force}'::text[]"
 _WITHDRAWN: Final = f"SELECT true {_ANY.format(person='ANY($1::text[])', states=_STANDS, case='$2')} LIMIT 1"
-# Everything that the protocol asks of the rows about one contact, at one moment: who the person spoken to ($1) and the
-# party ($2) are by all their ids, how the former is reached, whether a withdrawal of either is recorded, in force at consent
-# or not yet; who the parties of the case ($3) are, and of whom of them a withdrawal is recorded that consent may not know
-# of; and whether somebody else is at the same telephone, e-mail address or home, whose approach is live or who said no.
-# Whoever speaks for somebody shares theirs by nature; what a human has cleared is cleared.
-_LOOK: Final = f"""
-WITH RECURSIVE own(person) AS (
+# Who the person spoken to ($1) and the party ($2) are by all their ids, and how the former is reached.
+_WHO: Final = """
+own(person) AS (
   SELECT $1::text
   UNION SELECT link FROM own JOIN stream AS s ON s.kind = 'person' AND s.key = own.person
                     CROSS JOIN jsonb_array_elements_text(s.state -> 'links') AS link
@@ -46,7 +42,26 @@ WITH RECURSIVE own(person) AS (
                     CROSS JOIN jsonb_array_elements_text(s.state -> 'links') AS link
 ), points(tag) AS (
   SELECT DISTINCT tag FROM contact_point WHERE person = ANY(ARRAY(SELECT person FROM own))
-), parties AS (
+)
+"""
+# Found and locked at once, in the order of the stripes. Whoever waits here for another release has found what was there
+# before it: a look follows, in a statement of its own.
+_LOCK_POINTS: Final = f"""
+WITH RECURSIVE {_WHO}, locked AS MATERIALIZED (
+  SELECT pg_advisory_xact_lock($3::int, stripe) FROM (
+    SELECT DISTINCT (('x' || encode(substr(tag, 1, 4), 'hex'))::bit(32)::bigint % $4::int)::int AS stripe FROM points
+    ORDER BY stripe OFFSET 0) AS s
+)
+SELECT ARRAY(SELECT person FROM own) AS own, ARRAY(SELECT person FROM people) AS people,
+  ARRAY(SELECT tag FROM points) AS points, (SELECT count(*) FROM locked)
+"""  # noqa: S608 - constants
+# Everything that the protocol asks of the rows about one contact, at one moment: who the person spoken to ($1) and the
+# party ($2) are by all their ids, how the former is reached, whether a withdrawal of either is recorded, in force at consent
+# or not yet; who the parties of the case ($3) are, and of whom of them a withdrawal is recorded that consent may not know
+# of; and whether somebody else is at the same telephone, e-mail address or home, whose approach is live or who said no.
+# Whoever speaks for somebody shares theirs by nature; what a human has cleared is cleared.
+_LOOK: Final = f"""
+WITH RECURSIVE {_WHO}, parties AS (
   SELECT DISTINCT f ->> 'person' AS person, f ->> 'role' AS role
   FROM referral_case AS c JOIN referral AS r ON r.id = c.referral, json_array_elements(c.facts -> 'parties') AS f
   WHERE c.case_id = $3 AND r.status <> 'retracted'
@@ -104,7 +119,7 @@ SELECT true FROM handed
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look at the rows shows of a contact; `own` and `people` are every id of the person, and of both, sorted.
+    """What one look at the rows shows of a contact: `own` and `people` are all ids of the person, and of both, sorted.
 
     `unheard`: parties of the case of whom a withdrawal is recorded that consent may not know of. `elsewhere`: another
     person's live approach or "no" is at one of the contact points.
@@ -134,9 +149,23 @@ async def look(work: Work, person: str, party: str, case: str, permit: str) -> L
     )
 
 
-async def lock_points(work: Work, points: Iterable[bytes]) -> None:
-    """Lock contact points, so that of two releases to one telephone the second sees the first one's claim."""
-    await lock_tags(work, points, POINTS)
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Whom a release is about, found before they are locked: see Look."""
+
+    own: list[str]
+    people: list[str]
+    points: list[bytes]
+
+
+async def lock_points(work: Work, person: str, party: str) -> Found:
+    """Find whom a release is about, and lock their contact points.
+
+    So of two releases to one telephone the second sees the first one's claim.
+    """
+    row = await work.fetchrow(_LOCK_POINTS, person, party, POINTS, STRIPES)
+    assert row is not None  # noqa: S101 - a statement of sub-selects has one row
+    return Found(*(sorted(row[name]) for name in ("own", "people", "points")))
 
 
 async def withdrawn(work: Work, people: list[str], case: str) -> bool:
