@@ -31,7 +31,7 @@ READERS = {
     "consent": {"intake", "allocation", "notifications"},
     "referrals": {"allocation", "notifications"},
 }
-# What no service has written, and none can read: see seldom.py. It parks no key, and stays where it was put aside.
+# What no service has written, and none can read: see seldom.py. It parks no key for good, and stays where it was put aside.
 UNREADABLE = b"no event of ours"
 _ENDS = "SELECT topic, key, max(sequence) AS version FROM journal GROUP BY topic, key"
 

@@ -24,6 +24,7 @@ from tests.faults.errands import Clerk
 from tests.faults.seldom import Seldom, seldom
 from tests.faults.worker import PER_STACK, Line, one_history
 from tests.support.fleet import SERVICES
+from tests.support.running import slack
 from tests.support.stack import outside_place
 
 # So often a service dies in one history: after that its work is to come to an end, and the promise is looked at.
@@ -33,8 +34,10 @@ ARMED_SHARE, ARMED_LEAST = 0.5, 8
 # Work that goes on for long enough to die in: so many pairs of people, referred and saying no within so many seconds.
 PAIRS, BUSY = 16, 40.0
 CLERKS = 2
-# So many seconds one that is armed at what it seldom passes is waited for; it takes two or three of them to begin.
-LIFE = 8.0
+# So many seconds one that is armed at what it seldom passes is waited for, on a quiet machine; to begin takes two of them.
+LIFE = 5.0
+# Where much else runs, so many times longer at most: work is to come to an end.
+MOST_SLACK = 3.0
 # What happens besides, in turn: timers fire when a clock is put forward.
 BESIDE = ("nothing", "clock consent", "clock intake")
 
@@ -88,7 +91,7 @@ class Reaper:
         while True:
             await asyncio.sleep(0.5)
             for name, since in list(self._since.items()):
-                if time.monotonic() - since > LIFE and not self.one.winding_down:
+                if time.monotonic() - since > LIFE * min(slack(), MOST_SLACK) and not self.one.winding_down:
                     self._since.pop(name)
                     self.one.onefriend.processes[name].kill()
 

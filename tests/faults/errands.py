@@ -33,7 +33,7 @@ SELECT key, data::text::json ->> 'case' AS case, data::text::json ->> 'role' AS 
 WHERE type LIKE 'person.referred.%' AND data::text::json ->> 'referral' = $1
 """
 # A service that has just died is asked again.
-TRIES, AWAY = 8, 503
+TRIES, AWAY = 24, 503
 # By then a case has its lead, on a machine that is not too busy.
 ALLOCATED = 3.0
 # So many times half a second it waits for a mail.

@@ -5,9 +5,9 @@ others (`case_file.joined` after the link that joins two cases) leads what a rel
 500th event; and one that arrives in the middle of a batch leads what a consumer applies only where the batch failed and its
 events are tried one by one. Both happen, and hardly ever in so short a time. So, once common points are done:
 
-- an unreadable message is sent to the topics that a starting service reads. It lies in one batch with what has come since
-  the service died, and every event of that batch is applied in a transaction of its own. It stays in quarantine: nothing of
-  ours wrote it, its key is nobody's, and nothing waits for it (see Arena.unsettled).
+- an unreadable message under somebody's key is sent to the topics that a starting service reads. It lies in one batch with
+  what has come since the service died, and every event of that batch is applied in a transaction of its own; and the source
+  is asked what is missing of that key. The message stays in quarantine: no service of ours wrote it (see Arena.unsettled).
 - a transaction that was told long ago is put back into the outbox from such an event on, as a death leaves it between two
   batches of a sweep that told everything again. Whoever has applied it knows it, and skips it.
 """
@@ -17,13 +17,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from shared.runtime.settings import OWNERS
 from tests.faults.arena import READERS, UNREADABLE, Arena
 
+_SOMEBODY = "SELECT key FROM journal WHERE topic = $1 ORDER BY random() LIMIT 1"
 _TELLING = ("after_send:", "after_acknowledge:")
 # Not of the last transactions: what a running relay has just told, it would take for told, whatever the outbox says.
 _PUT_BACK = """
@@ -48,16 +51,21 @@ class Seldom:
         away = (OSError, TimeoutError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError)
         with contextlib.suppress(*away):
             for topic in [topic for topic, readers in READERS.items() if service in readers]:
-                await self.producer.send_and_wait(topic, UNREADABLE)
+                async with self._database(OWNERS[topic]) as owner:
+                    key = await owner.fetchval(_SOMEBODY, topic)
+                await self.producer.send_and_wait(topic, UNREADABLE, key=key.encode() if key else None)
             # One at a time: the first event of a sweep is the one that lends its type.
             telling = [point for point in points if point.startswith(_TELLING)]
             if telling:
-                await self._put_back(service, self.arena.draw.choice(telling).partition(":")[2])
+                event_type = self.arena.draw.choice(telling).partition(":")[2]
+                async with self._database(service) as database:
+                    await database.execute(_PUT_BACK, event_type)
 
-    async def _put_back(self, service: str, event_type: str) -> None:
+    @contextlib.asynccontextmanager
+    async def _database(self, service: str) -> AsyncIterator[Any]:
         connection = await asyncpg.connect(self.arena.onefriend.databases[service], timeout=5)
         try:
-            await connection.execute(_PUT_BACK, event_type)
+            yield connection
         finally:
             await connection.close()
 
