@@ -6,7 +6,7 @@ event or for a batch of five hundred alike.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -169,21 +169,6 @@ class Work:
     def locked(self, stream: Stream[S]) -> dict[str, S]:
         """Return the states of all locked keys of a stream, as this transaction has them so far: rows say so only later."""
         return {key: held.state for (kind, key), held in self._held.items() if kind == stream.kind}
-
-    async def parked(self, topic: Topic, keys: Iterable[str]) -> set[str]:
-        """Return which of the keys have an event parked or waiting here, so that what we know of them may be stale."""
-        rows = await self.connection.fetch(
-            "SELECT key FROM inbox WHERE topic = $1 AND key = ANY($2::text[]) AND held", topic, list(keys)
-        )
-        return {row["key"] for row in rows}
-
-    async def seen(self, topic: Topic, keys: Iterable[str]) -> dict[str, int]:
-        """Return the last sequence applied of each key, 0 where none was."""
-        wanted = list(keys)
-        rows = await self.connection.fetch(
-            "SELECT key, sequence FROM inbox WHERE topic = $1 AND key = ANY($2::text[])", topic, wanted
-        )
-        return dict.fromkeys(wanted, 0) | {row["key"]: row["sequence"] for row in rows}
 
     async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
         """Run a query in this transaction."""

@@ -87,16 +87,6 @@ async def now(t: Transaction) -> list[Row]:
     return [{"now": t.now + t.database.shift}]
 
 
-@knows(RUNTIME, "SELECT key FROM inbox WHERE topic = $1 AND key = ANY($2::text[]) AND held")
-async def parked(t: Transaction, topic: str, keys: Sequence[str]) -> list[Row]:
-    return [{"key": k} for k in keys if (row := t.get("inbox", topic, k)) and row["held"]]
-
-
-@knows(RUNTIME, "SELECT key, sequence FROM inbox WHERE topic = $1 AND key = ANY($2::text[])")
-async def seen(t: Transaction, topic: str, keys: Sequence[str]) -> list[Row]:
-    return [pick(row, "key", "sequence") for k in keys if (row := t.get("inbox", topic, k))]
-
-
 @knows(RUNTIME, inbox._READ)
 async def read_inbox(t: Transaction, topics: Sequence[str], keys: Sequence[str]) -> list[Row]:
     rows = [t.get("inbox", *ref) for ref in zipped(topics, keys)]
