@@ -38,6 +38,10 @@ from shared.runtime.work import Work
 log = logging.getLogger(__name__)
 
 BATCH = 100
+# Another matcher waits for this one's blocking keys: a batch is no larger than what is worked out in this time, as the last
+# one went. A process that gets little of its processor takes a few referrals at a time, and another soon has its turn.
+FEWEST = 5
+HELD_SECONDS = 0.3
 IDLE_SECONDS = 0.5
 # After a batch, wait a little in proportion to it: under load the next one is larger and each referral cheaper.
 LINGER_PER_REFERRAL = 0.002
@@ -61,6 +65,7 @@ class Matcher:
     _referrals: int = 0
     _counted: float = field(default=-1e9)
     _forgot: float = field(default=-1e9)
+    _most: int = BATCH
 
     def __post_init__(self) -> None:
         """Make the cache of opened records."""
@@ -70,10 +75,11 @@ class Matcher:
         """Match until cancelled."""
         while True:
             self.service.bell.clear()
+            most = self._most
             done = await self.match_due()
             if done:
                 await asyncio.sleep(min(LINGER_MOST, LINGER_PER_REFERRAL * done))
-            if done < BATCH:
+            if done < most:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(IDLE_SECONDS):
                         await self.service.bell.wait()
@@ -82,14 +88,14 @@ class Matcher:
         """Match what is due, at most a batch; return how many referrals that was."""
         await self._refresh_count()
         try:
-            return await self.service.transact(self._match, BATCH, None)
+            return await self.service.transact(self._match, self._most, None)
         except (Unavailable, *INFRASTRUCTURE):
             raise
         except Exception as error:
             log.warning("batch failed; one by one", extra={"error": type(error).__name__}, exc_info=True)
         rows = await self.service.pool.fetch(
             "SELECT referral::text AS id FROM to_match WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT $1",
-            BATCH,
+            self._most,
         )
         return sum([await self._match_one(row["id"]) for row in rows])
 
@@ -152,6 +158,8 @@ class Matcher:
         return len(pending)
 
     def _committed(self, referrals: int, people: Sequence[Someone], crowd: Crowd) -> None:
+        held = max(time.monotonic() - crowd.locked_at, 0.001)
+        self._most = min(BATCH, max(FEWEST, int(referrals * HELD_SECONDS / held)))
         self._count, self._referrals = crowd.count, crowd.referrals or 0
         RECEIVED.add(referrals)
         answers = Counter(one.decision.answer if one.decision else "none" for one in people)

@@ -80,12 +80,14 @@ class Crowd:
         self._apart: Mapping[tuple[str, str], float] = {}
         self.record_tags: set[tuple[str, bytes]] = set()
         self._grown: set[bytes] = set()
+        self.locked_at = 0.0
 
     async def gather(self, work: Work, people: Sequence[Someone]) -> None:
         """Lock the batch's keys and read everybody under them; in that order, or two matchers would each see nobody."""
         bounds = {tag: KINDS[kind_of(key)].bound for one in people for key, tag in one.keys.items()}
         suppressions = {tag for one in people for tag in one.suppression}
         await store.lock_tags(work, [*bounds, *suppressions])
+        self.locked_at = time.monotonic()
         self._crowded = self._hot.among(bounds)
         self._under = await store.meet(
             work, {tag: bound for tag, bound in bounds.items() if tag not in self._crowded}
