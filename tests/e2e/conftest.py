@@ -152,6 +152,11 @@ class Onefriend:
             )
             assert answer.status_code == 200, answer.text
 
+    async def consent_hears(self) -> bool:
+        """Say whether consent has heard the broker."""
+        heard = await self.services["consent"].pool.fetchval("SELECT heard_at IS NOT NULL FROM door")
+        return bool(heard)
+
     async def post_referral(self, agency: str, referral: dict[str, Any]) -> dict[str, Any]:
         """Post a referral; return the answer."""
         answer = await self.call("intake", "POST", "/v1/referrals", agency, json=referral)
@@ -261,5 +266,7 @@ async def onefriend(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> A
         for name in PARTS:
             await one.start(name)
         await one.at_ten_on_a_tuesday()
+        # Until then every question about contact is answered by 503.
+        await until(one.consent_hears)
         yield one
     delete_topics(stack.client_settings(), topics_with(stack.client_settings(), prefix))
