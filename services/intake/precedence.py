@@ -1,7 +1,7 @@
 """Who goes first: a release or a withdrawal is one person who waits, a batch of the matcher a hundred referrals.
 
 They share one event loop, one database and two cores. While such a request is under way the matcher takes no further piece,
-for a while: the request needs some thirty turns of the loop, and would wait for a piece at each of them.
+for a while: the request needs some twenty turns of the loop, and would wait for a piece at each of them.
 """
 
 from __future__ import annotations
