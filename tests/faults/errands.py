@@ -121,9 +121,11 @@ ERRANDS: tuple[tuple[str, str, str, Any, str], ...] = (
     (LEAD, "notifications", "POST /v1/deliveries/{id}/redrive", None, ""),
     (LEAD, "notifications", "DELETE /v1/subscriptions/{subscription}", None, ""),
     (REFERRER, "intake", "POST /v1/withdrawals", {"scope": "everything", "by": "person", "person": "{person}"}, ""),
+    (HUB, "consent", "POST /v1/people/{person}/reopenings", {"evidence": "letter/1"}, ""),
+    # Once more: a correction opens again too, and what is open is not reopened.
+    (REFERRER, "intake", "POST /v1/withdrawals", {"scope": "everything", "by": "person", "person": "{person}"}, ""),
     (HUB, "consent", "POST /v1/corrections", {"person": "{person}", "evidence": "note/1"}, ""),
     (f"{HUB}/worker-2", "consent", "POST /v1/corrections/{correction}/confirmation", None, ""),
-    (HUB, "consent", "POST /v1/people/{person}/reopenings", {"evidence": "letter/1"}, ""),
     (HUB, "allocation", "POST /v1/cases/{case}/closure", REASON, "/v1/cases/{case}"),
     (REFERRER, "intake", "POST /v1/referrals/{second}/retraction", None, ""),
     (HUB, "intake", "POST /v1/people/{person}/erasure",
