@@ -41,7 +41,7 @@ BATCH = 100
 # Another matcher waits for this one's blocking keys: a batch is no larger than what is worked out in this time, as the last
 # one went. A process that gets little of its processor takes a few referrals at a time, and another soon has its turn.
 FEWEST = 5
-HELD_SECONDS = 0.3
+HELD_SECONDS = 0.2
 IDLE_SECONDS = 0.5
 # After a batch, wait a little in proportion to it: under load the next one is larger and each referral cheaper.
 LINGER_PER_REFERRAL = 0.002
