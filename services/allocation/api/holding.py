@@ -252,7 +252,8 @@ async def reallocate(
     def decide(story: Story, registry: Registry) -> None:
         _, agency = _named(body.party, body.agency, registry)
         known = story.state.parties[body.party]
-        if known.place == "led":
+        # One that consent has given since, and that was not taken back, stands.
+        if known.place == "led" and party.place == "led":
             story.tell(Placed(body.party, "ended", reason=body.reason, tried=known.agency))
         cases.assign(story, case, body.party, agency, body.worker, caller.agency)
 

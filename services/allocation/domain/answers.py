@@ -28,12 +28,16 @@ def answered(story: Story, party: str, claim_id: str, agency: str, worker: str |
 def refused(
     story: Story, party: str, claim_id: str, reason: str, elsewhere: tuple[str, str | None] | None
 ) -> bool:
-    """Consent refused the party's claim. `elsewhere`: the agency and worker who lead the person in another case."""
+    """Consent refused the party's claim. `elsewhere`: the agency and worker who lead the person in another case.
+
+    None where the person is led by no case of ours: under another id, that turned out to be the same human's. Nobody would
+    tell us when that lead is over, so somebody has to decide.
+    """
     known = story.state.parties.get(party)
     if known is None or known.claim != claim_id or known.place != "claimed":
         return False
-    if reason == LED_ELSEWHERE:
-        agency, worker = elsewhere or (None, None)
+    if reason == LED_ELSEWHERE and elsewhere is not None:
+        agency, worker = elsewhere
         story.tell(Placed(party, "elsewhere", reason=reason, agency=agency, worker=worker))
     else:
         story.tell(Placed(party, "out" if reason in NOT_CONTACTABLE else "refused", reason=reason))

@@ -233,10 +233,8 @@ def reached(story: Story, person: str, said: str) -> None:
 
 def _must_be_open(state: CaseState) -> None:
     if state.closed:
-        detail = f"the case is closed ({state.closed})"
-        if state.joined_into:
-            detail += f"; it goes on as case {state.joined_into}"
-        raise Refused("closed", detail)
+        more = f"; it goes on as case {state.joined_into}" if state.joined_into else ""
+        raise Refused("closed", f"the case is closed ({state.closed}){more}")
 
 
 def _must_lead(state: CaseState, agency: str) -> None:
@@ -283,11 +281,12 @@ def assign(story: Story, case: str, party: str, agency: str, worker: str | None,
     known, proposal = story.state.parties.get(party), story.state.proposal
     if known is None or proposal is None:
         raise Refused("invalid", "party: not of this case; name one of its parties")
-    if known.place == "led" and known.agency == agency:
+    if known.place == "led":
+        if known.agency != agency:  # consent would refuse the claim, and the case would forget who leads it
+            raise Refused("invalid", f"party: {known.agency} leads it; take the lead back, or hand it over")
         return
     lead = ProposedLead(party=party, person=known.person, role=known.role, agency=agency, worker=worker)
-    why = (f"Decided by {by}: {agency} leads.", *proposal.why)
-    claim(story, case, (lead,), "decided_by_hub", why)
+    claim(story, case, (lead,), "decided_by_hub", (f"Decided by {by}: {agency} leads.", *proposal.why))
 
 
 def proceed(story: Story) -> None:

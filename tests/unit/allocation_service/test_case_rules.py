@@ -77,6 +77,17 @@ def test_whoever_consent_makes_the_lead_leads_though_another_claim_has_been_made
     assert not answers.answered(story, ANNA, "case-1.1", "beacon", "w1"), "and again changes nothing"
 
 
+def test_who_leads_is_not_forgotten_because_the_hub_names_another() -> None:
+    """The lead has begun with the person and stays: consent would refuse the claim, and nobody would be named any more."""
+    story = go_on(allocated())
+    cases.give_back(story, "beacon", "no_capacity", keep=True)
+    with pytest.raises(Refused, match="beacon leads it; take the lead back, or hand it over"):
+        cases.assign(story, CASE, ANNA, "harbour-care", None, "hub")
+    cases.assign(story, CASE, ANNA, "beacon", None, "hub")
+    assert told(story) == ["CaseReturned", "CaseNeedsDecision"]
+    assert (story.state.parties[ANNA].place, story.state.parties[ANNA].agency) == ("led", "beacon")
+
+
 def test_a_lead_that_an_unlink_gives_back_comes_under_its_old_claim_and_is_told() -> None:
     story = go_on(allocated())
     cases.lead_ended(story, ANNA, "beacon", "linked")
@@ -87,7 +98,7 @@ def test_a_lead_that_an_unlink_gives_back_comes_under_its_old_claim_and_is_told(
     again = go_on(story.state)
     assert answers.answered(again, ANNA, "case-1.1", "beacon", "w1")
     settle(again)
-    assert told(again) == ["CaseAllocated"]
+    assert told(again) == ["CaseAllocated", "CaseCleared"]
     assert next(p for p in find(again, CaseAllocated).parties if p.party == ANNA).agency == "beacon"
 
 
@@ -181,6 +192,16 @@ def test_a_party_led_elsewhere_keeps_its_lead_and_the_case_is_allocated() -> Non
     story = assigned(story.state, BEN)
     anna = next(p for p in find(story, CaseAllocated).parties if p.party == ANNA)
     assert (anna.agency, anna.worker, anna.refused) == ("harbour-care", "w7", "led_elsewhere")
+
+
+def test_a_party_led_by_nobody_we_know_is_for_the_hub() -> None:
+    """Led under an id that turned out to be the same human's: no case of ours says by whom, nor tells when that is over."""
+    story = Story(received().state)
+    answers.refused(story, ANNA, "case-1.1", "led_elsewhere", None)
+    story = assigned(story.state, BEN)
+    assert told(story) == ["CaseNeedsDecision"]
+    assert find(story, CaseNeedsDecision).reason == "led_elsewhere"
+    assert status_of(story.state) == "needs_decision"
 
 
 def test_a_person_who_said_no_closes_the_case() -> None:
