@@ -89,6 +89,10 @@ def _end_lead(d: Decision, person: str) -> None:
         return
     parts = [find(state.parts, case) for case in state.lead.cases]
     if all(part is not None and part.over for part in parts):
+        group = d.group(person)
+        if not any(d.person(key).lead for key in group if key != person):
+            # Also for a case that the lead was not claimed for: what a holder has is no more than its lead.
+            d.revoke(group, "case_closed")
         d.tell(person, LeadEnded(agency=state.lead.agency, reason="case_closed", cases=state.lead.cases))
 
 

@@ -55,6 +55,24 @@ def test_a_lead_ends_with_the_last_of_its_cases_and_the_next_one_has_the_next_nu
     assert told(world.claim(case="c3", agency="mercia"), LeadAssigned)[0].tenure == 2
 
 
+def test_no_permit_outlives_the_lead_of_its_holder(world: World) -> None:
+    """It was granted for a case that the lead was not claimed for: the person was led elsewhere when that case came."""
+    world.lead(case="c2", agency="mercia")
+    assert granted(world.ask(case="c2"))
+    decision = world.close("c1")
+    assert [e.reason for e in told(decision, LeadEnded)] == ["case_closed"]
+    assert [e.how for e in told(decision, PermitEnded)] == ["revoked"]
+
+
+def test_a_permit_stays_while_the_same_agency_leads_under_another_id(world: World) -> None:
+    world.lead("vera2", "c2")
+    world.link("vera", "vera2")
+    assert granted(world.ask("vera", "c2", party="vera2"))
+    decision = world.close("c1")
+    assert told(decision, LeadEnded)
+    assert not told(decision, PermitEnded)
+
+
 def test_a_lead_that_is_taken_back_can_be_claimed_anew(world: World) -> None:
     world.ask()
     decision = world.restrict("reassign", person="vera")
