@@ -232,9 +232,10 @@ class Consumer:
         return dict.fromkeys(partitions, 0)
 
     def _log(self, tp: TopicPartition) -> list[Message]:
-        topic = self.kafka.topics.get(tp.topic)
+        name, partition = tp
+        topic = self.kafka.topics.get(name)
         # A consumer of a topic that was made again sees nothing of the new one until it is assigned anew.
-        return topic.partitions[tp.partition] if topic and self._ids.get(tp.topic) == topic.id else []
+        return topic.partitions[partition] if topic and self._ids.get(name) == topic.id else []
 
     async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Message]]:
         """Fetch what there is, of some partitions; wait for a while if there is nothing."""
@@ -263,9 +264,23 @@ class Consumer:
                 return found
             try:
                 async with asyncio.timeout(min(left, 0.1) if late else left):
-                    await arrived.wait()
+                    while True:
+                        await arrived.wait()
+                        arrived = self.kafka.arrived
+                        if late or self._has_news():
+                            break
             except TimeoutError:
                 pass
+
+    def _has_news(self) -> bool:
+        """Say whether there is something to fetch, or to share anew: what arrives elsewhere is no reason to look."""
+        if self.next_assignment is not None:
+            return True
+        # A loop, because this is asked all the time.
+        for tp in self._assigned:  # noqa: SIM110 - see above
+            if len(self._log(tp)) > self._positions.get(tp, 0) and tp not in self._paused:
+                return True
+        return False
 
     async def _rejoin(self) -> None:
         if self._assigned and self._listener:

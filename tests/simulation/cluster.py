@@ -26,7 +26,13 @@ import httpx
 import msgspec
 from starlette.responses import Response
 
+import services.allocation.service
 import services.consent.service
+from services.allocation import policy
+from services.allocation.api import holding, moving
+from services.allocation.settings import Settings as AllocationSettings
+from services.allocation.store.policies import FOLDER, Policies
+from services.allocation.store.registry import Memory
 from services.consent.api import choices, hub, internal, permits
 from services.consent.api import shapes as consent_shapes
 from services.consent.settings import Settings as ConsentSettings
@@ -42,16 +48,22 @@ from shared.runtime import consumer as runtime_consumer
 from shared.runtime import identifiers, operations, outbox, repair, restoration
 from shared.runtime import service as runtime_service
 from shared.runtime.auth import Caller, TokenSource
+from shared.runtime.database import INFRASTRUCTURE
 from shared.runtime.errors import Unavailable
 from shared.runtime.problems import Problem, unavailable
 from shared.runtime.service import Service
 from shared.runtime.stream import Stream
-from tests.simulation import broker, statements_of_services
+from tests.simulation import broker, statements_of_allocation, statements_of_services
 from tests.simulation.database import BEGIN, Database, Pool, here
 from tests.simulation.loop import Chance, Process
 
 LATENCY = 0.003
 PATIENCE = 10.0
+SERVICES = ("consent", "intake", "allocation")
+AGENCIES = ("x", "y")
+HUB = "hub"
+"""Who co-ordinates every case, by the policy of the simulation (policies/simulated.yaml)."""
+POLICIES = Path(__file__).parent / "policies"
 INTAKE_KEY = base64.b64encode(bytes(range(32)))
 
 
@@ -104,11 +116,13 @@ class Cluster:
     def __init__(self, seed: int) -> None:
         self.chance = Chance(seed)
         self.kafka = broker.Kafka(self.chance)
-        s = statements_of_services
+        s, a = statements_of_services, statements_of_allocation
         self.consent = Database("consent", s.consent_tables(), s.of_consent(), self.chance)
         self.intake = Database("intake", s.intake_tables(), s.of_intake(), self.chance)
-        self.running: dict[str, list[tuple[Process, Service]]] = {"consent": [], "intake": []}
-        self.journals: dict[str, Callable[[str, int], list[dict[str, Any]]]] = {}
+        agencies = a.tables((*AGENCIES, HUB))
+        self.allocation = Database("allocation", agencies, a.of_allocation(), self.chance)
+        self.databases = {d.name: d for d in (self.consent, self.intake, self.allocation)}
+        self.running: dict[str, list[tuple[Process, Service]]] = {name: [] for name in SERVICES}
         self.poisoned: set[str] = set()
         self.unexpected: list[str] = []
         self.adopted: set[str] = set()
@@ -124,8 +138,8 @@ class Cluster:
 
     def pass_time(self, by: timedelta) -> None:
         """Let the clocks jump ahead."""
-        self.consent.shift += by
-        self.intake.shift += by
+        for database in self.databases.values():
+            database.shift += by
 
     # --- processes
 
@@ -137,7 +151,7 @@ class Cluster:
         return process
 
     async def _serve(self, name: str, process: Process) -> None:
-        service = _build_consent() if name == "consent" else _build_intake()
+        service = BUILD[name]()
         service.http = Network(self, name)  # type: ignore[assignment]
         self.running[name].append((process, service))
         try:
@@ -169,8 +183,6 @@ class Cluster:
         chance = self.chance
         await self._on_the_way()
         content = msgspec.json.encode(more.get("json")) if "json" in more else b""
-        if name == "allocation":
-            return self._journal_of_allocation(path, more.get("params") or {})
         living = self.living(name)
         if not living:
             raise httpx.ConnectError("connection refused")
@@ -197,11 +209,6 @@ class Cluster:
     async def _on_the_way(self) -> None:
         """Let a message travel: now and then so slowly that much else happens meanwhile."""
         await self.chance.wait(0.5 if self.chance.happens("a slow message", 0.06) else LATENCY)
-
-    def _journal_of_allocation(self, path: str, params: Mapping[str, Any]) -> Answer:
-        *_, topic, key = path.split("/")
-        events = self.journals[topic](key, int(params.get("after", 0)))
-        return Answer(200, msgspec.json.encode({"events": events}))
 
 
 class Network:
@@ -244,6 +251,9 @@ async def _run(route: Route, service: Service, asked: Asked, caller: Caller, nam
         found = problem.response()
     except Unavailable as error:
         found = unavailable(str(error), nothing_done=error.nothing_done).response()
+    except INFRASTRUCTURE:
+        # As `on_fault`: what a route reads without the unit of work, and the database is away.
+        return Answer(500)
     if not isinstance(found, Response):
         return Answer(200, msgspec.json.encode(found))
     return Answer(found.status_code, bytes(found.body), dict(found.headers))
@@ -277,7 +287,7 @@ async def _withdraw(s: Any, asked: Asked, caller: Caller, n: dict[str, str], bod
 
 async def _hand_over(s: Any, asked: Asked, caller: Caller, n: dict[str, str], body: dict[str, Any]) -> Any:
     shape = consent_shapes.HandOver(**body)
-    return await internal.hand_over(asked, s, n["person"], shape, _key(asked), service_caller("allocation"))  # type: ignore[arg-type]
+    return await internal.hand_over(asked, s, n["person"], shape, _key(asked), caller)  # type: ignore[arg-type]
 
 
 async def _resolve(s: Any, asked: Asked, caller: Caller, n: dict[str, str], body: dict[str, Any]) -> Any:
@@ -310,6 +320,31 @@ async def _list_releases(
     return await releases.list_releases(s, int(n.get("after", 0)), 500, caller)
 
 
+async def _give_back(s: Any, asked: Asked, caller: Caller, n: dict[str, str], body: dict[str, Any]) -> Any:
+    return await holding.give_back(s, asked, n["case"], holding.Reason(**body), caller)  # type: ignore[arg-type]
+
+
+async def _decide(s: Any, asked: Asked, caller: Caller, n: dict[str, str], body: dict[str, Any]) -> Any:
+    return await holding.decide_case(s, asked, n["case"], holding.Decision(**body), caller)  # type: ignore[arg-type]
+
+
+async def _reallocate(s: Any, asked: Asked, caller: Caller, n: dict[str, str], body: dict[str, Any]) -> Any:
+    return await holding.reallocate(s, asked, n["case"], holding.Reallocation(**body), caller)  # type: ignore[arg-type]
+
+
+async def _close(s: Any, asked: Asked, caller: Caller, n: dict[str, str], body: dict[str, Any]) -> Any:
+    return await holding.close(s, asked, n["case"], holding.Reason(**body), caller)  # type: ignore[arg-type]
+
+
+async def _move(s: Any, asked: Asked, caller: Caller, n: dict[str, str], body: dict[str, Any]) -> Any:
+    return await moving.hand_over(s, asked, n["case"], moving.HandOver(**body), caller)  # type: ignore[arg-type]
+
+
+async def _restrict(s: Any, asked: Asked, caller: Caller, n: dict[str, str], body: dict[str, Any]) -> Any:
+    shape = consent_shapes.Restriction(**body)
+    return await internal.restrict(asked, s, n["case"], shape, _key(asked), caller)  # type: ignore[arg-type]
+
+
 _JOURNAL = ("GET", r"/v1/journal/(?P<topic>\w+)/(?P<key>[\w.:-]+)", _journal)
 _RETELLING = ("POST", r"/v1/outbox/(?P<topic>\w+)/retelling", _retell)
 ROUTES: dict[str, list[tuple[str, str, Route]]] = {
@@ -320,6 +355,7 @@ ROUTES: dict[str, list[tuple[str, str, Route]]] = {
         ("PUT", r"/v1/attempts/(?P<permit>[^/]+)/outcome", _report),
         ("POST", r"/v1/people/(?P<person>[^/]+)/withdrawals", _withdraw),
         ("POST", r"/v1/people/(?P<person>[^/]+)/handovers", _hand_over),
+        ("POST", r"/v1/cases/(?P<case>[^/]+)/restrictions", _restrict),
         ("POST", r"/v1/unresolved-attempts/(?P<permit>[^/]+)/resolution", _resolve),
         _JOURNAL,
         _RETELLING,
@@ -328,6 +364,15 @@ ROUTES: dict[str, list[tuple[str, str, Route]]] = {
         ("POST", r"/v1/permits/(?P<permit>[^/]+)/release", _release),
         ("POST", r"/v1/withdrawals", _record),
         ("GET", r"/v1/releases", _list_releases),
+        _JOURNAL,
+        _RETELLING,
+    ],
+    "allocation": [
+        ("POST", r"/v1/cases/(?P<case>[^/]+)/return", _give_back),
+        ("POST", r"/v1/cases/(?P<case>[^/]+)/decision", _decide),
+        ("POST", r"/v1/cases/(?P<case>[^/]+)/reallocation", _reallocate),
+        ("POST", r"/v1/cases/(?P<case>[^/]+)/closure", _close),
+        ("POST", r"/v1/cases/(?P<case>[^/]+)/hand-over", _move),
         _JOURNAL,
         _RETELLING,
     ],
@@ -356,6 +401,15 @@ def _intake_settings() -> IntakeSettings:
     return IntakeSettings(database_url="postgresql://simulated", master_key_file=_master_key(), **_URLS)  # type: ignore[arg-type]
 
 
+@cache
+def _allocation_settings() -> AllocationSettings:
+    return AllocationSettings(database_url="postgresql://simulated", **_URLS)  # type: ignore[arg-type]
+
+
+def _build_allocation() -> Service:
+    return services.allocation.service.build(_allocation_settings())
+
+
 def _build_consent() -> Service:
     return services.consent.service.build(_consent_settings())
 
@@ -366,6 +420,34 @@ def _build_intake() -> Intake:
         name="intake", settings=_intake_settings(), master_key_file=_master_key(), streams=[PERSON, CASE_FILE],
         consumes=["consent", "cases", "agencies"], handlers=intake_handlers, loops=[tell_loop, withdraw_loop],
     )  # fmt: skip
+
+
+BUILD: Mapping[str, Callable[[], Service]] = {
+    "consent": _build_consent,
+    "intake": _build_intake,
+    "allocation": _build_allocation,
+}
+
+
+@cache
+def _policies() -> Policies:
+    """Return the policies of the simulation, over the real vocabulary and areas; read once."""
+    files = [*(FOLDER / name for name in ("vocabulary.yaml", "areas.yaml")), *sorted(POLICIES.glob("*.yaml"))]
+    texts = {file.name: file.read_text() for file in files}
+    return Policies(policy.parse(texts), texts)
+
+
+class _OfProcess:
+    """What allocation keeps in a variable of its module belongs to a process: here each simulated one has its own."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, _: object, __: object = None) -> Any:
+        return here().memory.get(self._name)
+
+    def __set__(self, _: object, value: object) -> None:
+        here().memory[self._name] = value
 
 
 @cache
@@ -429,7 +511,7 @@ def instead_of_the_world(cluster: Cluster) -> Iterator[None]:
 
     async def pool(*_: object, **__: object) -> Pool:
         await cluster.chance.wait(LATENCY)
-        return Pool(cluster.consent if here().name == "consent" else cluster.intake, here())
+        return Pool(cluster.databases[here().name], here())
 
     async def nothing(*_: object) -> None:
         return None
@@ -448,6 +530,9 @@ def instead_of_the_world(cluster: Cluster) -> Iterator[None]:
     def running() -> asyncio.AbstractEventLoop:
         # asyncio's own asks the operating system each time whether this is still the process that it began in.
         return loop
+
+    def policies(_: object = None) -> Policies:
+        return _policies()
 
     def decoded(stream: Stream[Any], text: str) -> Any:
         return _decoded(stream, text)
@@ -474,6 +559,9 @@ def instead_of_the_world(cluster: Cluster) -> Iterator[None]:
         mock.patch.object(asyncio.events, "get_running_loop", running),
         mock.patch.object(Keyring, "read", _keyring),
         mock.patch.object(Stream, "decode", decoded),
+        mock.patch.object(Policies, "of_process", policies),
+        mock.patch.object(Memory, "known", _OfProcess("known"), create=True),
+        mock.patch.object(Memory, "_compared", _OfProcess("_compared"), create=True),
         # A real client loads certificates: most of the time of a history.
         mock.patch.object(httpx, "AsyncClient", mock.Mock),
     ]

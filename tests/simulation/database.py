@@ -37,8 +37,10 @@ class UnknownStatement(Exception):
 class Record(dict[str, Any]):
     """A row as asyncpg gives it: by name, by place, and its values when iterated."""
 
-    def __getitem__(self, key: str | int) -> Any:
-        return list(self.values())[key] if isinstance(key, int) else dict.__getitem__(self, key)
+    def __missing__(self, key: str | int) -> Any:
+        if isinstance(key, int):
+            return list(self.values())[key]
+        raise KeyError(key)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.values())
@@ -330,7 +332,7 @@ class Session:
             self.database.unknown.add(f"{self.database.name}: {text}")
             raise UnknownStatement(f"{self.database.name}: {text}")
         chance = self.database.chance
-        await chance.wait(LATENCY)
+        await chance.step(LATENCY)
         if chance.happens("a connection cut", 0.0008):
             raise self._cut()
         if self.gone:
@@ -369,7 +371,7 @@ class Session:
     async def fetchval(self, sql: str, *args: Any) -> Any:
         """Run a query for its first value."""
         row = await self.fetchrow(sql, *args)
-        return row[0] if row is not None else None
+        return next(iter(row)) if row is not None else None
 
     async def execute(self, sql: str, *args: Any) -> str:
         """Run a statement."""

@@ -19,6 +19,9 @@ from tests.simulation.witness import Witness
 
 UNTOLD = {"permit.granted.v1", "permit.redeemed.v1", "permit.refused.v1"}
 """Events of consent that may be lost with its disk, if nobody has heard of them."""
+OF_PEOPLE = ("person.linked.v1", "person.unlinked.v1", "person.held.v1", "person.hold_lifted.v1")
+OF_LEADS = ("lead.assigned.v1", "lead.refused.v1", "lead.ended.v1", "lead.handed_over.v1")
+"""Events that consent, or allocation, cannot handle for a while."""
 Copy = tuple[dict[str, dict[Key, Row]], dict[str, int]]
 
 
@@ -85,10 +88,12 @@ class Faults:
             await self.random.choice(kinds)()
 
     async def _kill_soon(self) -> None:
-        self.cluster.chance.fuse[self.random.choice(["consent", "intake"])] = self.random.randrange(150)
+        self.cluster.chance.fuse[self.random.choice(["consent", "intake", "allocation"])] = (
+            self.random.randrange(150)
+        )
 
     async def _lose_a_topic(self) -> None:
-        name = self.random.choice(["people", "consent", "cases"])
+        name = self.random.choice(["people", "consent", "cases", "referrals"])
         if self.random.random() < 0.5:
             await self._until_told(name)
         if name == "consent" and self.witness.restoring:
@@ -107,7 +112,7 @@ class Faults:
 
     async def _rebalance(self) -> None:
         """A second process of a service comes and goes; the first is a zombie meanwhile, or shares with it."""
-        name = self.random.choice(["consent", "intake"])
+        name = self.random.choice(["consent", "intake", "allocation"])
         self._strike("a second process", f"a second {name} joins")
         second = self.cluster.start(name)
         await asyncio.sleep(self.random.uniform(0.5, 4))
@@ -121,10 +126,9 @@ class Faults:
             second.kill()
 
     async def _poison(self) -> None:
-        event = self.random.choice(
-            ["person.linked.v1", "person.unlinked.v1", "person.held.v1", "person.hold_lifted.v1"]
-        )
-        self._strike("an event that cannot be handled", f"consent cannot handle {event} for a while")
+        event = self.random.choice([*OF_PEOPLE, *OF_LEADS])
+        who = "consent" if event in OF_PEOPLE else "allocation"
+        self._strike("an event that cannot be handled", f"{who} cannot handle {event} for a while")
         self.cluster.poisoned.add(event)
         await asyncio.sleep(self.random.uniform(1, 6))
         self.cluster.poisoned.discard(event)
@@ -137,11 +141,10 @@ class Faults:
         """What is fetched to close a gap cannot be handled either."""
         self.cluster.kafka.damaged, self.cluster.kafka.damaged_topic = 1, "people"
         self._strike("damaged records", "the next record about people arrives damaged")
-        events = {"person.linked.v1", "person.unlinked.v1", "person.held.v1", "person.hold_lifted.v1"}
         self._strike("an event that cannot be handled", "consent can handle nothing about people for a while")
-        self.cluster.poisoned |= events
+        self.cluster.poisoned |= set(OF_PEOPLE)
         await asyncio.sleep(self.random.uniform(2, 6))
-        self.cluster.poisoned -= events
+        self.cluster.poisoned -= set(OF_PEOPLE)
         self.cluster.kafka.damaged_topic = ""
 
     async def _restore(self) -> None:
@@ -221,12 +224,12 @@ class Faults:
         topic = self.cluster.kafka.topics.get("consent")
         records = [m for log in topic.partitions for m in log] if topic else []
         readable = {dict(m.headers)["ce_id"].decode() for m in records if "ce_sequence" in dict(m.headers)}
-        heard = {
-            row["key"]: row["sequence"]
-            for table in ("inbox", "waiting")
-            for row in self.cluster.intake.tables[table].rows.values()
-            if row["topic"] == "consent"
-        }
+        heard: dict[str, int] = {}
+        for reader in (self.cluster.intake, self.cluster.allocation):
+            for table in ("inbox", "waiting"):
+                for row in reader.tables[table].rows.values():
+                    if row["topic"] == "consent":
+                        heard[row["key"]] = max(heard.get(row["key"], 0), row["sequence"])
         lost: set[str] = set()
         forgotten: set[str] = set()
         redeemed = False

@@ -19,94 +19,41 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
-import msgspec
 
+from services.allocation.handlers import handlers as allocation_handlers
 from services.consent.handlers import handlers as consent_handlers
 from services.intake import domain
-from services.intake.core import PERSON
+from services.intake.core import CASE_FILE, PERSON
 from services.intake.domain.safety import CHANNELS
-from shared.contracts.cases import CaseCleared, CaseProposed, ClearedParty, Limits, ProposedLead
-from shared.contracts.envelope import Actor, Envelope, Hours, Payload, contract_of
+from shared.contracts.envelope import Envelope
 from shared.contracts.people import PersonReferred, Safety
+from shared.contracts.referrals import OffenceClass, PartyFact, ReferralFacts
 from shared.runtime.errors import Unavailable
-from shared.runtime.handlers import EventHandler
+from shared.runtime.handlers import EventHandler, Handlers
 from shared.runtime.identifiers import new_id
-from shared.runtime.wire import headers_of
 from shared.runtime.work import Work
-from tests.simulation.broker import PARTITIONS
-from tests.simulation.cluster import Answer, Cluster, agency_caller, instead_of_the_world, service_caller
+from tests.simulation.casework import Casework
+from tests.simulation.cluster import AGENCIES, Answer, Cluster, agency_caller, instead_of_the_world
 from tests.simulation.database import UnknownStatement
 from tests.simulation.faults import Faults
 from tests.simulation.loop import Loop, Stuck
 from tests.simulation.tally import Outcome
-from tests.simulation.witness import ATTEMPTS, PEOPLE, Witness
+from tests.simulation.witness import PEOPLE, Witness
 from tests.support.promise import Promise, Violation
 
-AGENCIES = ("X", "Y")
-ALL_DAY = Hours(start=Hours().start.replace(hour=0), until=Hours().until.replace(hour=23, minute=59))
-LIMITS = Limits(attempts=ATTEMPTS, gap_days=0, hours=ALL_DAY)
+CASES: dict[str, tuple[str, str, OffenceClass]] = {
+    "case-a": ("a", "incident", "burglary"),
+    "case-b": ("b", "incident", "theft"),
+    "case-c": ("c", "incident", "burglary"),
+    "case-a2": ("a", "another", "theft"),
+    "case-b2": ("b", "another", "burglary"),
+    "case-c2": ("c", "another", "theft"),
+}
+"""Each case: whose, which incident, and the offence, by which policy chooses the agency. Those in 2 come sometimes."""
 ACTIVE, BOUND = 10.0, 150.0
 """Seconds in which things happen; seconds within which everybody must then agree."""
 LONGER, RECOVERY, AFTERWARDS = 0.6, 15.0, 3.0
 """How many of the histories in which consent is restored go on, for how many seconds until it is open, and then."""
-
-
-class Allocation:
-    """The cases, told as allocation tells them."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self._events: dict[str, list[Envelope]] = {}
-        self._topic_id = ""
-        cluster.journals["cases"] = self.journal
-
-    def record(self, case: str, payload: Payload) -> None:
-        """Record an event of a case."""
-        log = self._events.setdefault(case, [])
-        log.append(
-            Envelope(
-                id=new_id(),
-                source="/onefriend/allocation",
-                type=contract_of(payload).type,
-                subject=case,
-                time=self._cluster.now,
-                sequence=len(log) + 1,
-                previous=log[-1].id if log else None,
-                causation=None,
-                correlation=None,
-                traceparent=None,
-                actor=Actor("allocation"),
-                data=payload,
-            )
-        )
-        self._publish([log[-1]])
-
-    def _publish(self, events: list[Envelope]) -> None:
-        if "cases" not in self._cluster.kafka.topics:
-            self._cluster.kafka.make("cases")
-        for event in events:
-            record = (event.subject.encode(), msgspec.json.encode(event.data), headers_of(event))
-            self._cluster.kafka.write("cases", zlib.crc32(record[0]) % PARTITIONS, [record])
-        self._topic_id = self._cluster.kafka.topics["cases"].id
-
-    async def watch(self) -> None:
-        """Tell everything again when the topic was lost."""
-        while True:
-            await asyncio.sleep(2)
-            topic = self._cluster.kafka.topics.get("cases")
-            if topic is None or topic.id != self._topic_id:
-                self._publish([event for log in self._events.values() for event in log])
-
-    def journal(self, key: str, after: int) -> list[dict[str, Any]]:
-        """Answer a repair."""
-        return [
-            {
-                "headers": [(name, value.decode()) for name, value in headers_of(event)],
-                "data": msgspec.json.encode(event.data).decode(),
-            }
-            for event in self._events.get(key, [])
-            if event.sequence > after
-        ]
 
 
 class History:
@@ -116,7 +63,9 @@ class History:
         self.cluster = Cluster(seed)
         self.random = self.cluster.chance.random
         self.witness = Witness(self.cluster)
-        self.allocation = Allocation(self.cluster)
+        self.casework = Casework(self.cluster, self.witness)
+        self.referred: list[str] = []
+        self.known = {person: asyncio.Event() for person in PEOPLE}
         self.seed = seed
         self.granted = self.refused = 0
         self.faults = Faults(seed, self.cluster, self.witness)
@@ -137,21 +86,14 @@ class History:
                     raise task.exception() or RuntimeError
             await asyncio.sleep(0.3)
 
-    async def refer(self, person: str, agency: str) -> None:
-        """A referral comes in, and allocation proposes its lead."""
-        await self.at_intake(_refer, person)
-        case = f"case-{person}"
-        lead = ProposedLead(party=person, person=person, role="harmed", agency=agency)
-        self.allocation.record(
-            case,
-            CaseProposed(claim=f"claim-{person}", incident="incident", leads=(lead,), partnership="p", policy_version="1",
-                         rule="r", why=("w",)),
-        )  # fmt: skip
-        cleared = ClearedParty(party=person, person=person, limits=LIMITS)
-        self.allocation.record(case, CaseCleared(parties=(cleared,), policy_version="1"))
+    async def refer(self, case: str) -> None:
+        """A referral comes in; allocation hears of it, and proposes a lead."""
+        await self.at_intake(_refer, case)
+        self.referred.append(case)
+        self.known[CASES[case][0]].set()
 
     async def hub(self) -> None:
-        """Decide who is who, hold and lift, hand over, resolve."""
+        """Decide who is who, hold and lift, resolve."""
         people = sorted(PEOPLE)
         while True:
             one, other = self.random.sample(people, 2)
@@ -167,21 +109,10 @@ class History:
                 await self.at_intake(_unlink, one, other)
             elif kind < 0.6:
                 await self.at_intake(_hold, one)
-            elif kind < 0.75:
+            elif kind < 0.8:
                 await self.at_intake(_lift, one)
-            elif kind < 0.85:
-                await self._hand_over(one)
             else:
                 await self.resolve()
-
-    async def _hand_over(self, person: str) -> None:
-        body = {"target": self.random.choice(AGENCIES), "worker": None, "reason": "asked"}
-        headers = {"Idempotency-Key": new_id()}
-        caller = service_caller("allocation")
-        with suppress(httpx.HTTPError):
-            await self.cluster.ask(
-                "consent", "POST", f"/v1/people/{person}/handovers", caller=caller, json=body, headers=headers
-            )
 
     async def resolve(self) -> None:
         """Find out about attempts that are unknown or overdue: nobody answered."""
@@ -199,7 +130,7 @@ class History:
         """Ask for permits, present them, contact, report: as somebody who retries, double-clicks and forgets."""
         await asyncio.sleep(self.random.uniform(0.2, 1))
         while True:
-            await asyncio.sleep(self.random.expovariate(1 / 0.5))
+            await asyncio.sleep(self.random.expovariate(1 / 0.6))
             person = self.random.choice(sorted(PEOPLE))
             with suppress(httpx.HTTPError):
                 await self._approach(name, person)
@@ -217,7 +148,9 @@ class History:
         """Ask for a permit."""
         body = {
             "person": person,
-            "case": f"case-{person}",
+            "case": self.random.choice(
+                [case for case in self.referred if CASES[case][0] == person] or ["none"]
+            ),
             "purpose": "approach",
             "channel": "phone",
             "worker": "worker",
@@ -325,14 +258,16 @@ class History:
 
     async def run(self) -> None:
         """Let things happen; then let them settle."""
-        self.cluster.start("intake")
-        self.cluster.start("consent")
+        for name in ("intake", "consent", "allocation"):
+            self.cluster.start(name)
         loop = asyncio.get_running_loop()
-        lasting = [loop.create_task(self.allocation.watch())]
-        first = [loop.create_task(self._refer_soon(person, agency)) for person, agency in PEOPLE.items()]
+        first = [loop.create_task(self._refer_soon(case)) for case in CASES]
         busy = [loop.create_task(self.person(person)) for person in PEOPLE]
         busy += [loop.create_task(self.agency(name)) for name in AGENCIES]
-        busy += [loop.create_task(work) for work in (self.eager(), self.hub(), self.faults.run())]
+        busy += [loop.create_task(work) for work in (
+            self.eager(), self.hub(), self.casework.coordinate(), self.casework.hasten(),
+            self.faults.run(),
+        )]  # fmt: skip
         await self._while(lambda: loop.time() < ACTIVE, (*busy, *first))
         if self.faults.unheard.is_set() and self.random.random() < LONGER:
             # What a restored consent allows when it is open again shows only while somebody asks.
@@ -346,8 +281,6 @@ class History:
         await asyncio.gather(*first)
         if self.witness.broken is None:
             await self._settle()
-        for task in lasting:
-            task.cancel()
 
     async def _while(self, goes_on: Callable[[], bool], tasks: Iterable[asyncio.Task[None]]) -> None:
         """Let things happen as long as nothing is broken. Raises what a task raised: a mistake in the simulation."""
@@ -357,9 +290,15 @@ class History:
                 if task.done() and not task.cancelled() and task.exception() is not None:
                     raise task.exception()  # type: ignore[misc]
 
-    async def _refer_soon(self, person: str, agency: str) -> None:
-        await asyncio.sleep(self.random.uniform(0.02, 0.8))
-        await self.refer(person, agency)
+    async def _refer_soon(self, case: str) -> None:
+        second = case.endswith("2")
+        if second and self.random.random() < 0.6:
+            return
+        await asyncio.sleep(self.random.uniform(0.3, 5) if second else self.random.uniform(0.02, 0.8))
+        # Who is named is known by then: the matcher holds a human's keys until the first referral is in.
+        if second:
+            await self.known[CASES[case][0]].wait()
+        await self.refer(case)
 
     async def _settle(self) -> None:
         """End all faults. Within a bound everybody must agree."""
@@ -383,8 +322,7 @@ class History:
                 self.witness.fail(Promise.N9, f"long after all faults are over: {left}")
 
     async def _redrive(self) -> None:
-        for name in ("consent", "intake"):
-            database = self.cluster.consent if name == "consent" else self.cluster.intake
+        for name, database in self.cluster.databases.items():
             rows = database.tables["quarantine"].rows.values()
             for row in [r for r in rows if r["resolved"] is None and r["key"]]:
                 for process, service in self.cluster.living(name)[:1]:
@@ -392,16 +330,23 @@ class History:
                     await asyncio.wait({task})
 
 
-async def _refer(work: Work, person: str) -> None:
-    await work.lock((PERSON, person))
-    if work.version(PERSON, person):
+async def _refer(work: Work, case: str) -> None:
+    person, incident, offence = CASES[case]
+    await work.lock((PERSON, person), (CASE_FILE, case))
+    if work.version(CASE_FILE, case):
         return
-    safety = Safety(channels=CHANNELS)
+    referral = f"referral-{case}"
     work.record(
         PERSON, person,
-        PersonReferred(case=f"case-{person}", incident="incident", referral=f"referral-{person}", referrer="X",
-                       role="harmed", safety=safety),
+        PersonReferred(case=case, incident=incident, referral=referral, referrer="x", role="harmed",
+                       safety=Safety(channels=CHANNELS)),
     )  # fmt: skip
+    facts = ReferralFacts(
+        referral=referral, agency="x", version=1, incident=incident, received_at=work.now, offence_class=offence,
+        stage="community_order", initiated_by="harmed", parties=(PartyFact(person=person, role="harmed"),),
+        area="hampshire",
+    )  # fmt: skip
+    work.record(CASE_FILE, case, *domain.receive(work.state(CASE_FILE, case), facts))
 
 
 async def _link(work: Work, one: str, other: str) -> None:
@@ -429,8 +374,8 @@ async def _lift(work: Work, person: str) -> None:
     work.record(PERSON, person, *domain.lift_person(work.state(PERSON, person), "doubt", "settled"))
 
 
-def _with_poison(cluster: Cluster) -> dict[str, EventHandler]:
-    """Return consent's handlers, which fail while their event is poisoned."""
+def _with_poison(cluster: Cluster, handlers: Handlers) -> dict[str, EventHandler]:
+    """Return a service's handlers, which fail while their event is poisoned."""
 
     def failing(handler: EventHandler) -> EventHandler:
         async def function(work: Work, event: Envelope) -> None:
@@ -440,7 +385,7 @@ def _with_poison(cluster: Cluster) -> dict[str, EventHandler]:
 
         return EventHandler(function, handler.locks)
 
-    return {name: failing(handler) for name, handler in consent_handlers.events.items()}
+    return {name: failing(handler) for name, handler in handlers.events.items()}
 
 
 def run(seed: int, *, keep: bool = False) -> Outcome:
@@ -451,9 +396,10 @@ def run(seed: int, *, keep: bool = False) -> Outcome:
     gc.disable()
     asyncio.set_event_loop(loop)
     history = History(seed)
-    real = dict(consent_handlers.events)
+    real = [(handlers, dict(handlers.events)) for handlers in (consent_handlers, allocation_handlers)]
     try:
-        consent_handlers.events.update(_with_poison(history.cluster))
+        for handlers, _ in real:
+            handlers.events.update(_with_poison(history.cluster, handlers))
         with instead_of_the_world(history.cluster):
             try:
                 loop.run_until_complete(history.run())
@@ -465,11 +411,12 @@ def run(seed: int, *, keep: bool = False) -> Outcome:
             finally:
                 _end_all(loop, history)
     finally:
-        consent_handlers.events.update(real)
+        for handlers, events in real:
+            handlers.events.update(events)
         asyncio.set_event_loop(None)
         loop.close()
         gc.enable()
-    unknown = history.cluster.consent.unknown | history.cluster.intake.unknown
+    unknown = set[str]().union(*(database.unknown for database in history.cluster.databases.values()))
     if unknown:
         raise UnknownStatement("\n".join(sorted(unknown)))
     if history.cluster.unexpected:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, ContextVar, copy_context
 from math import log
 from random import Random
 from typing import Any
 
+AT_ONCE = 1 / 3
 CURRENT: ContextVar[Process | None] = ContextVar("process", default=None)
 
 
@@ -102,8 +103,10 @@ class Loop(asyncio.BaseEventLoop):
         while later and later[0][0] <= self._now:
             soon.append(heapq.heappop(later))
         for _ in range(len(soon)):
-            _, _, function, args, context = soon.popleft()
+            handle = soon.popleft()
+            _, _, function, args, context = handle
             if function is not None:
+                handle[2] = None
                 try:
                     context.run(function, *args)
                 except (SystemExit, KeyboardInterrupt):
@@ -123,6 +126,8 @@ class Process:
         self.tasks: dict[asyncio.Task[Any], None] = {}
         self.sessions: dict[Any, None] = {}
         self.on_death: list[Callable[[], None]] = []
+        self.memory: dict[str, Any] = {}
+        """What its modules keep in variables of their own."""
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run something in this process."""
@@ -154,9 +159,46 @@ class Process:
             raise asyncio.CancelledError
 
 
-def _wake(turn: asyncio.Future[None]) -> None:
-    if not turn.done():
-        turn.set_result(None)
+class Turn:
+    """A moment that a task waits for: a future in as few steps as a wait takes. The loop wakes the task itself."""
+
+    __slots__ = ("_asyncio_future_blocking", "_cancelled", "_handle", "_loop", "_when")
+
+    def __init__(self, loop: Loop, when: float) -> None:
+        self._asyncio_future_blocking = False
+        self._cancelled = False
+        self._handle: Handle | None = None
+        self._loop = loop
+        self._when = when
+
+    def __await__(self) -> Generator[Turn, None, None]:
+        """Wait. Raises CancelledError if the task is told to end meanwhile."""
+        self._asyncio_future_blocking = True
+        yield self
+        self.result()
+
+    def get_loop(self) -> Loop:
+        """Return the loop: a task waits for what is of its own loop."""
+        return self._loop
+
+    def add_done_callback(self, wakeup: Callable[[Turn], object], *, context: Context) -> None:
+        """Wake this task when it is time."""
+        self._handle = self._loop.call_at(self._when, wakeup, self, context=context)
+
+    def result(self) -> None:
+        """Return nothing. Raises CancelledError."""
+        if self._cancelled:
+            raise asyncio.CancelledError
+
+    def cancel(self, msg: object = None) -> bool:
+        """End the wait, in the next round."""
+        handle = self._handle
+        if handle is None or handle[2] is None:
+            return False
+        self._cancelled = True
+        self._loop.call_soon(handle[2], self, context=handle[4])
+        handle.cancel()
+        return True
 
 
 class Chance:
@@ -183,18 +225,22 @@ class Chance:
     async def wait(self, mean: float) -> None:
         """Wait as long as a message takes on its way; a process may be killed at any such moment."""
         process = CURRENT.get()
-        if process is not None:
+        if process is not None and (not process.alive or process.name in self.fuse):
             self._burn(process)
-        loop = asyncio.get_running_loop()
-        turn = loop.create_future()
         # An exponential distribution; as asyncio.sleep, in fewer steps.
-        handle = loop.call_at(loop.time() - log(1 - self.random.random()) * mean, _wake, turn)
-        try:
-            await turn
-        finally:
-            handle.cancel()
+        loop, seconds = asyncio.get_running_loop(), -log(1 - self.random.random()) * mean
+        await (Turn(loop, loop.time() + seconds) if isinstance(loop, Loop) else asyncio.sleep(seconds))
         if process is not None:
             process.must_live()
+
+    async def step(self, mean: float) -> None:
+        """Wait like that, or (one in three) not at all: the process may be killed all the same, and nobody comes between."""
+        process = CURRENT.get()
+        if process is None or self.random.random() < AT_ONCE:
+            if process is not None:
+                self._burn(process)
+            return
+        await self.wait(mean)
 
     def _burn(self, process: Process) -> None:
         process.must_live()

@@ -57,6 +57,7 @@ RELEASING, WITHDRAWING, PERMITS = (
     "services.consent.api.permits",
 )
 
+OF_CONSENT = "services.allocation.handlers.of_consent"
 RESTORATION = "shared.runtime.restoration"
 _FIRST_CLOSED = """                    await service.restored(service)
                 forgotten = True
@@ -151,6 +152,25 @@ BUGS: tuple[Bug, ...] = (
         "services.consent.gateways", "        for release in page.releases:\n", "        for release in ():\n"),
     Bug("not_put_back", "what a restored journal lacks is not put back", RESTORATION,
         "                await _adopt_topic(service, topic)\n", "                pass\n"),
+    Bug("rows_before_the_batch", "who leads elsewhere is asked of rows that the batch has yet to write", OF_CONSENT,
+        "    for case, state in work.locked(CASE).items():\n", "    for case, state in ():\n"),
+    Bug("end_tells_its_own_cases", "the end of a lead is told to the cases that it was claimed for alone", OF_CONSENT,
+        "*await cases_of(work, event.subject)}):\n        story = Story(work.state(CASE, case))\n        cases.lead_ended",
+        "}):\n        story = Story(work.state(CASE, case))\n        cases.lead_ended"),
+    Bug("move_tells_its_own_cases", "a lead that moves is told to the cases that it was claimed for alone", OF_CONSENT,
+        "*await cases_of(work, event.subject)}):\n        story = Story(work.state(CASE, case))\n        cases.hand_over",
+        "}):\n        story = Story(work.state(CASE, case))\n        cases.hand_over"),
+    Bug("led_by_nobody_known", "a case is allocated to a lead elsewhere of which nobody knows whose it is",
+        "services.allocation.domain.answers", " and elsewhere is not None:\n        agency, worker = elsewhere\n",
+        ":\n        agency, worker = elsewhere or (None, None)\n"),
+    Bug("assigned_over_a_lead", "the hub names another lead, and the case forgets the one that stands",
+        "services.allocation.domain.cases", '    if known.place == "led":\n        if known.agency != agency:',
+        '    if known.place == "led" and known.agency == agency:\n        if False:'),
+    Bug("permit_outlives_lead", "a permit for another case stays when its holder's lead ends",
+        "services.consent.domain.cases", '            d.revoke(group, "case_closed")\n', "            pass\n"),
+    Bug("case_given_back_is_led", "an unlink that gives a lead back is not told to its case",
+        "services.allocation.domain.answers", '    asked = known.claim == claim_id and known.place == "claimed"\n',
+        '    asked = known.claim == claim_id and known.place == "claimed"\n    if not asked:\n        return False\n'),
     Bug("timer_lost", "timers are not saved", SAVING,
         "        if t.due_at is not None\n    ]\n", "        if False\n    ]\n"),
 )  # fmt: skip

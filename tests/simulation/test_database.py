@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -17,6 +17,10 @@ import asyncpg
 import msgspec
 import pytest
 
+from services.allocation.handlers import of_consent as on_leads
+from services.allocation.store import policies as policy_rows
+from services.allocation.store import reading, registry
+from services.allocation.store import rows as case_rows
 from services.consent import store as consent_store
 from services.consent.handlers import PERSON as LEDGER
 from services.intake.store import releases, withdrawals
@@ -27,6 +31,7 @@ from shared.runtime.saving import Consumed, InboxAdvance, save
 from shared.runtime.schema import bring_up_to_date, folder_of
 from shared.runtime.unit_of_work import _REMEMBER
 from shared.runtime.work import Work
+from tests.simulation import statements_of_allocation as of_allocation
 from tests.simulation import statements_of_services as known
 from tests.simulation.database import BEGIN, Database, Pool, Transaction
 from tests.simulation.loop import CURRENT, Chance, Process
@@ -51,11 +56,11 @@ def in_memory(name: str) -> Pool:
     """Return a pool of an empty database in memory, where nothing goes wrong by itself."""
     chance = Chance(0)
     chance.quiet = True
-    tables, statements = (
-        (known.consent_tables(), known.of_consent())
-        if name == "consent"
-        else (known.intake_tables(), known.of_intake())
-    )
+    tables, statements = {
+        "consent": (known.consent_tables(), known.of_consent()),
+        "intake": (known.intake_tables(), known.of_intake()),
+        "allocation": (of_allocation.tables(), of_allocation.of_allocation()),
+    }[name]
     return Pool(Database(name, tables, statements, chance), Process("test"))
 
 
@@ -358,6 +363,93 @@ async def test_the_statements_of_a_release_and_a_withdrawal_answer_and_leave_the
         await _begin_with(real, BEFORE)
         assert await _calls(memory, seed) == await _calls(real, seed)
         assert await _rows(memory, INTAKE_TABLES) == await _rows(real, INTAKE_TABLES)
+    finally:
+        CURRENT.reset(token)
+        await real.close()
+
+
+# --- allocation's rows, the same way
+
+
+ALLOCATION_TABLES = {
+    "case_row": "case_id, status, reason, incident, partnership, policy_version, rule, area, offence, stage, initiated_by, "
+    "hub, co_ordinator, funder, due, received_at, allocated_at, closed_at, changed_at",
+    "case_party": "case_id, party, person, role, place, agency, worker",
+    "case_agency": "agency, case_id, relation",
+    "case_fact": "case_id, fact, key, at, agency, value",
+    "case_decision": "case_id, at, policy_version, rule, explanation",
+    "explanation": "digest, why",
+    "policy_version": "reference, partnership, files",
+}
+
+
+def _case(random: Random, at: datetime) -> case_rows.CaseRow:
+    """Return a case's row, some of it drawn."""
+    maybe = [at, None]
+    return case_rows.CaseRow(
+        f"case-{random.choice(KEYS)}", random.choice(["proposed", "closed"]), None, "incident", "p", "1", "r", None, "theft",
+        None, None, "hub", None, None, random.choice(maybe), at, random.choice(maybe), random.choice(maybe), at,
+    )  # fmt: skip
+
+
+async def _cases(pool: Any, seed: int) -> list[Any]:
+    """Call the functions of allocation's stores as the seed draws; return their answers."""
+    random = Random(seed)
+    answers: list[Any] = []
+    for n in range(80):
+        case, at, kind = f"case-{random.choice(KEYS)}", BEGIN + timedelta(minutes=n), random.randrange(9)
+        person, agency = random.choice(KEYS), random.choice(["x", "y"])
+        async with pool.acquire() as connection, connection.transaction():
+            work = Work(connection, source="test", actor=Actor("test"), command_id=None, wanted={})
+            await work.lock()
+            match kind:
+                case 0 | 1:
+                    await case_rows.save_cases(connection, [_case(random, at) for _ in range(3)])
+                case 2:
+                    place = random.choice(["led", "led", "ended"])
+                    party, worker = random.choice(KEYS), random.choice(["w", None])
+                    rows: list[Any] = [(case, party, person, "harmed", place, agency, worker)]
+                    await case_rows.save_parties(connection, [*rows, *rows])
+                case 3:
+                    related = [
+                        (agency, case, random.choice(["hub", "lead"]), random.random() < 0.6)
+                        for _ in range(3)
+                    ]
+                    await case_rows.relate(connection, related)
+                case 4:
+                    fact = random.choice(["deliverer", "referral"])
+                    await case_rows.save_facts(connection, [(case, fact, agency, at, agency, str(n))])
+                case 5:
+                    decided = (case, random.choice([at, BEGIN]), "1", f"r{n}", f"digest-{n % 3}", "why")
+                    await case_rows.save_decisions(connection, [decided])
+                case 6:
+                    answers.append(sorted(r["case_id"] for r in await work.fetch(on_leads._CASES_OF, person)))
+                    led = await work.fetch(on_leads._LEADERS_OF, person)
+                    answers.append(sorted(map(repr, (tuple(row.values()) for row in led))))
+                case 7:
+                    await work.execute(policy_rows._KEEP, [f"p {n % 3}"], ["p"], ["{}"])
+                    answers.append(sorted(row["reference"] for row in await work.fetch(policy_rows._KNOWN)))
+                    kept = await work.fetch(policy_rows._FILES, ["p 0", "p 2"])
+                    answers.append(sorted(tuple(row.values()) for row in kept))
+                case _:
+                    answers.append(sorted(tuple(row.values()) for row in await work.fetch(registry._CASES)))
+                    others = (registry._AGENCIES, registry._WORKERS, registry._HOURS, registry._QUEUES)
+                    answers += [[tuple(row.values()) for row in await work.fetch(sql)] for sql in others]
+                    answers.append(len(await work.fetch(registry._VERSION)))
+        answers.append(await reading.standing_for(pool, agency))
+    return answers
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+async def test_the_statements_of_cases_answer_and_leave_the_same(
+    seed: int, new_database: Callable[[], Awaitable[str]]
+) -> None:
+    real = await on_a_server(await new_database(), "allocation")
+    memory = in_memory("allocation")
+    token = CURRENT.set(memory._process)
+    try:
+        assert await _cases(memory, seed) == await _cases(real, seed)
+        assert await _rows(memory, ALLOCATION_TABLES) == await _rows(real, ALLOCATION_TABLES)
     finally:
         CURRENT.reset(token)
         await real.close()

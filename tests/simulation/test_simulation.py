@@ -16,7 +16,7 @@ from tests.simulation.tally import Outcome, Tally
 
 ROOT = Path(__file__).parents[2]
 HISTORIES = 100
-QUICK = ("duplicates_are_applied", "restrictions_wait", "jumps_are_applied")
+QUICK = ("duplicates_are_applied", "restrictions_wait", "end_tells_its_own_cases")
 
 pytestmark = pytest.mark.timeout(1500)  # on a busy machine
 

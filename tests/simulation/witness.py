@@ -18,10 +18,11 @@ from services.consent.handlers import PERSON as LEDGER
 from services.intake.core import PERSON
 from tests.simulation.cluster import Cluster
 from tests.simulation.database import Database, Key, Row
+from tests.simulation.witness_of_cases import Cases
 from tests.support.promise import Promise, Violation
 
-PEOPLE = {"a": "X", "b": "Y", "c": "X"}
-"""Each id, and the agency that allocation chooses for it."""
+PEOPLE = ("a", "b", "c")
+"""Every id."""
 ATTEMPTS = 3
 KNOWN = {"no_answer", "declined", "withdrew", "agreed"}
 STORY = 38
@@ -65,13 +66,17 @@ class Witness:
         self.release, self.redemption = asyncio.Event(), asyncio.Event()
         """Set at the moment at which intake begins to release anybody's, and at which consent redeems `permit`."""
         self.permit = ""
+        self.proposal, self.proposed = asyncio.Event(), ""
+        """Set at the moment at which allocation makes a claim for the case `proposed`."""
         self.restored = self.restoring = False
         """Consent's database came back from a copy, and is not reconciled yet: its ledgers say nothing until then."""
         self._seen: set[str] = set()
         self._recorded: dict[str, str] = {}
         """The outcome of each permit as consent had it before its disk was lost."""
+        self.cases = Cases(cluster, self.ledger, self.linked_at_consent)
         cluster.intake.watchers.append(self._intake)
         cluster.consent.watchers.append(self._consent)
+        cluster.allocation.watchers.append(self._allocation)
 
     # --- telling
 
@@ -178,6 +183,19 @@ class Witness:
         for person in bound:
             if not self.restoring and not self.ledger(person).closed:
                 self.fail(Promise.N4, f"the withdrawal of {person} is answered, and its ledger is open")
+
+    # --- what allocation commits
+
+    def _allocation(self, written: Mapping[tuple[str, Key], Row | None]) -> None:
+        for (table, _), row in written.items():
+            if row is not None and table == "inbox":
+                self._held(self.cluster.allocation, row)
+            elif row is not None and table == "journal":
+                self.say(f"allocation records {row['type']} of {row['key']} (#{row['sequence']})")
+                if row["type"] == "case.proposed.v1":
+                    self.proposed = row["key"]
+                    self.proposal.set()
+                    self.proposal = asyncio.Event()
 
     # --- what consent commits
 
@@ -398,14 +416,26 @@ class Witness:
     def unsettled(self) -> str | None:
         """Return what is not agreed on yet, None if everything is."""
         return next(
-            (left for part in (self._untold, self._unanswered, self._disagreed) if (left := part())), None
+            (
+                left
+                for part in (self._untold, self._unanswered, self._disagreed, self.cases.disagree)
+                if (left := part())
+            ),
+            None,
         )
 
     def _untold(self) -> str | None:
         if self.restoring:
             return "consent has not reconciled"
-        c, i = self.cluster.consent, self.cluster.intake
-        for reader, owner, topic in ((c, i, "people"), (i, c, "consent")):
+        c, i, a = self.cluster.consent, self.cluster.intake, self.cluster.allocation
+        for reader, owner, topic in (
+            (c, i, "people"),
+            (i, c, "consent"),
+            (a, i, "referrals"),
+            (a, c, "consent"),
+            (c, a, "cases"),
+            (i, a, "cases"),
+        ):
             last: dict[str, int] = {}
             for row in owner.tables["journal"].rows.values():
                 if row["topic"] == topic:
@@ -449,7 +479,7 @@ class Witness:
                     self.fail(Promise.N4, f"the withdrawal of {person} was answered, and is gone")
         for person in sorted(PEOPLE):
             self._ledgers(person)
-        for database in (self.cluster.consent, self.cluster.intake):
+        for database in self.cluster.databases.values():
             self._chain(database.name, list(database.tables["journal"].rows.values()))
 
     def _chain(self, name: str, rows: list[Row]) -> None:
