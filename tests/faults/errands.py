@@ -27,6 +27,8 @@ from tests.support.fleet import AGENCY_SCOPES, SERVICES
 from tests.support.tokens import bearer
 
 HUB, LEAD, REFERRER, OPERATOR = "herts-rj-coordinator", "beacon", "hertfordshire-constabulary", "onefriend"
+# Whoever sends messages asks for the link that each of them carries.
+SENDER = "notifications"
 RIGHTS = (*AGENCY_SCOPES, "hub", "operator", "people.write", "measures.read", "self_referrals.write")
 _REFERRED = """
 SELECT key, data::text::json ->> 'case' AS case, data::text::json ->> 'role' AS role FROM journal
@@ -120,6 +122,8 @@ ERRANDS: tuple[tuple[str, str, str, Any, str], ...] = (
     (LEAD, "notifications", "POST /v1/subscriptions/{subscription}/replay", {"after": 0}, ""),
     (LEAD, "notifications", "POST /v1/deliveries/{id}/redrive", None, ""),
     (LEAD, "notifications", "DELETE /v1/subscriptions/{subscription}", None, ""),
+    (SENDER, "intake", "POST /v1/people/{person}/withdrawal-link", None, ""),
+    (SENDER, "intake", "POST /v1/withdrawals/link/{link}", None, ""),
     (REFERRER, "intake", "POST /v1/withdrawals", {"scope": "everything", "by": "person", "person": "{person}"}, ""),
     (HUB, "consent", "POST /v1/people/{person}/reopenings", {"evidence": "letter/1"}, ""),
     # Once more: a correction opens again too, and what is open is not reopened.
@@ -132,7 +136,7 @@ ERRANDS: tuple[tuple[str, str, str, Any, str], ...] = (
      {"reason": "asked_by_person", "confirmed_by": "worker-2"}, ""),
 )  # fmt: skip
 # What an answer teaches: where its body has such a field, that is `{…}` from then on.
-LEARNT = ("permit", "subscription", "correction", "hold", "token")
+LEARNT = ("permit", "subscription", "correction", "hold", "token", "link")
 
 
 @dataclass
@@ -236,6 +240,8 @@ class Clerk:
     def _learn(self, body: Any) -> None:
         if isinstance(body, dict):
             self.known |= {name: str(body[name]) for name in LEARNT if isinstance(body.get(name), str | int)}
+            if "/withdrawals/link/" in str(body.get("url")):
+                self.known["link"] = str(body["url"]).rpartition("/")[2]
             if "id" in body and "url" in body:
                 self.known["subscription"] = str(body["id"])
 
@@ -257,7 +263,7 @@ class Clerk:
     ) -> httpx.Response:
         agency, _, worker = who.partition("/")
         headers = {
-            **bearer(agency, *RIGHTS, worker=worker or "worker-1"),
+            **bearer(agency, *RIGHTS, *(["internal"] if who == SENDER else []), worker=worker or "worker-1"),
             "Idempotency-Key": f'"{uuid.uuid4()}"',
             **({"If-Match": etag} if etag else {}),
             **({"Prefer": prefer} if prefer else {}),
