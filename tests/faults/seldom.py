@@ -7,8 +7,8 @@ events are tried one by one. Both happen, and hardly ever in so short a time. So
 
 - an unreadable message under somebody's key is sent to the topics that a starting service reads. It lies in one batch with
   what has come since the service died, and every event of that batch is applied in a transaction of its own; and the source
-  is asked what is missing of that key. Where that a source is asked to tell all again is still to be died at, the message
-  has no key. It stays in quarantine: no service of ours wrote it (see Arena.unsettled).
+  is asked what is missing of that key. While the call that asks a source to tell everything again is still to be died at,
+  some have no key. They stay in quarantine: no service of ours wrote them (see Arena.unsettled).
 - a transaction that was told long ago is put back into the outbox from such an event on, as a death leaves it between two
   batches of a sweep that told everything again. Whoever has applied it knows it, and skips it.
 """
