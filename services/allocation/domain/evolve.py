@@ -306,7 +306,7 @@ def _closed(state: CaseState, event: CaseClosed) -> CaseState:
     )
 
 
-def _reopened(state: CaseState, _: Reopened) -> CaseState:
+def _reopened(state: CaseState, _: Reopened | CaseResumed) -> CaseState:
     parties = {
         key: replace(party, place="new", claim=None, reason=None, tried=(), answer=None)
         for key, party in state.parties.items()
@@ -358,12 +358,12 @@ _EVOLVE: dict[type[Any], Callable[[CaseState, Any], CaseState]] = {
     CaseAllocated: _allocated,
     CaseNeedsDecision: lambda s, e: replace(s, undecided=e.reason),
     CasePaused: lambda s, _: s,
-    CaseResumed: lambda s, _: s,
     CaseClosed: _closed,
     CaseAccepted: lambda s, e: replace(s, accepted={**s.accepted, e.agency: e.worker}),
     CaseReturned: _returned,
     CaseTeamChanged: lambda s, e: replace(s, members=e.members),
     # The notes beside these say more; they are read here for the sake of a restored journal, which has no notes.
+    CaseResumed: lambda s, e: _reopened(s, e) if s.closed and e.pause is None else s,
     CaseCleared: _cleared_told,
     CheckRequested: _check_requested,
     CheckAnswered: _check_answered,

@@ -22,6 +22,7 @@ from shared.contracts.cases import (
     CaseResumed,
     OutcomeRecorded,
 )
+from shared.contracts.envelope import Payload
 from shared.contracts.referrals import PartyFact
 from shared.contracts.states import replace
 from shared.runtime.stream import Stream
@@ -114,6 +115,19 @@ def test_a_no_of_somebody_linked_ends_with_the_link() -> None:
     cases.person_out(responsible, BEN, "linked")
     cases.reopen(responsible, BEN, "unlinked")
     assert told(settle(responsible)) == ["CaseNeedsDecision", "CaseProposed"]
+
+
+def test_a_case_that_went_on_goes_on_after_a_restore_too() -> None:
+    """A restored journal has what was told and no notes: that the case is open again must follow from it."""
+    story = go_on(allocated())
+    cases.person_out(story, ANNA, "linked")
+    cases.reopen(story, ANNA, "unlinked")
+    settle(story)
+    state = allocated()
+    for one in story.told:
+        state = evolve(state, one) if isinstance(one, Payload) else state
+    assert state.closed is None
+    assert state.parties[ANNA].place == "claimed"
 
 
 def test_a_no_of_ones_own_outlasts_the_link() -> None:
