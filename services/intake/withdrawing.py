@@ -177,7 +177,7 @@ async def put_in_force(service: Intake, withdrawal: str) -> Withdrawal | None:
     found = await store.read_bound(service.unit, withdrawal)
     if found is None:
         return None
-    known, bound = found
+    known = found.withdrawal
     if known.state != RECORDED or known.person is None:
         return known
     body: dict[str, Any] = {
@@ -187,7 +187,9 @@ async def put_in_force(service: Intake, withdrawal: str) -> Withdrawal | None:
         "withdrawal": known.id,
         # Consent may not have heard of a link yet, or hear of its end first: `clean` is about everybody whom we knew to be
         # this human when it was stored. The list does not change any more, so a repetition is the same request.
-        "linked": [one for one in bound if one != known.person],
+        "linked": [one for one in found.people if one != known.person],
+        # Nor need a restored consent know what was handed out. This list does not change any more either.
+        **({"handed_out": found.handed_out} if found.handed_out else {}),
     }
     try:
         answer = await Consent(service).withdraw(known.person, known.id, body, known.agency)

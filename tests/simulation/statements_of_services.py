@@ -427,7 +427,28 @@ async def withdrawal(t: Transaction, number: str) -> list[Row]:
 @knows(INTAKE, intake_withdrawals._BOUND)
 async def withdrawal_and_bound(t: Transaction, number: str) -> list[Row]:
     people = sorted(r["person"] for r in t.rows("withdrawal_candidate") if r["withdrawal"] == number)
-    return [row | {"bound": people} for row in await withdrawal(t, number)]
+    found = await withdrawal(t, number)
+    return [row | {"bound": people, "handed_out": _usable(t, row, people)} for row in found]
+
+
+def _usable(t: Transaction, row: Row, people: list[str]) -> str | None:
+    found = []
+    for release in sorted(t.rows("release"), key=lambda r: r["permit"]):
+        redeemed = msgspec.json.decode(release["redeemed"] or "{}")
+        if (
+            release["state"] == "handed_out"
+            and (release["person"] in people or release["party"] in people)
+            and datetime.fromisoformat(redeemed["use_by"]) > row["recorded_at"]
+            and (
+                row["scope"] == "everything"
+                or release["case_id"] == row["case_id"]
+                or redeemed["purpose"] == "approach"
+            )
+        ):
+            found.append(
+                {"permit": release["permit"], **{name: redeemed[name] for name in ("channel", "use_by")}}
+            )
+    return msgspec.json.encode(found).decode() if found else None
 
 
 @knows(

@@ -317,7 +317,12 @@ async def _calls(pool: Any, seed: int) -> list[Any]:  # noqa: C901 - one arm for
                            "agency": "X", "worker": None}  # fmt: skip
                     answers.append(await releases.ask(work, row, {person: n}, tags))
                 case 2:
-                    answers.append(await releases.hand_out(work, permit, {"permit": permit}, "X", None))
+                    redeemed = {
+                        "channel": "phone",
+                        "purpose": random.choice(["approach", "arrangement"]),
+                        "use_by": random.choice(["2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z"]),
+                    }
+                    answers.append(await releases.hand_out(work, permit, redeemed, "X", None))
                 case 3:
                     answers.append(await releases.give_up(work, permit, "changed", random.random() < 0.5))
                 case 4:
@@ -346,7 +351,9 @@ async def _calls(pool: Any, seed: int) -> list[Any]:  # noqa: C901 - one arm for
                 case _:
                     answers.append(len(await withdrawals.due(work)))
                     bound = [await withdrawals.read_bound(work, number) for number in stored]
-                    answers.append([(one[0].state, one[1]) for one in bound if one])
+                    answers.append(
+                        [(one.withdrawal.state, one.people, one.handed_out) for one in bound if one]
+                    )
                     answers.append(sorted(await releases.in_doubt(work, timedelta(minutes=-1))))
     return answers
 

@@ -207,6 +207,9 @@ class Witness:
         if self.restoring and self._is_reconciled():
             self.say("(consent has reconciled, and is open)")
             self.restoring = False
+            # What was reported while it was closed is known from now on, also to the next copy.
+            permits = self.cluster.consent.tables["permit"].rows.values()
+            self._recorded |= {row["id"]: row["outcome"] for row in permits if row["outcome"]}
             touched |= {name for kind, name in self.cluster.consent.tables["stream"].rows if kind == "person"}
         for (table, key), row in written.items():
             if row is None:

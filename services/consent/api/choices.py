@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -19,7 +22,7 @@ from services.consent.api.answers import (
     plain_context,
     refused,
 )
-from services.consent.api.shapes import InboundContact, NewAgreement, PathId, Reopening, Withdrawal
+from services.consent.api.shapes import HandedOut, InboundContact, NewAgreement, PathId, Reopening, Withdrawal
 from services.consent.domain import choices, outcomes
 from services.consent.domain.decision import Decision
 from services.consent.domain.facts import Agree, Inbound, Reopen, Withdraw
@@ -110,6 +113,21 @@ async def _reopen(work: Work, command: Reopen, hub: bool) -> Answer:  # noqa: FB
     return Answer(201, {"person": command.person, "cases": list(command.cases)})
 
 
+async def _unaccounted(work: Work, handed_out: Sequence[HandedOut]) -> dict[str, tuple[str, datetime]]:
+    """Return channel and end of those that may still be used, unless it is known here how they ended.
+
+    A database that was restored has forgotten redemptions. Until it has learned of them, and then until they can be used no
+    longer, `clean` would be wrong: intake says what it has handed out.
+    """
+    rows = await store.permits_of(work, [release.permit for release in handed_out])
+    ended = {row.id for row in rows if row.how in {"attempted", "not_made"} and not row.unresolved}
+    return {
+        release.permit: (release.channel, release.use_by)
+        for release in handed_out
+        if release.use_by > work.now and release.permit not in ended
+    }
+
+
 @router.post("/people/{person}/withdrawals", status_code=201)
 async def withdraw(
     request: Request,
@@ -132,18 +150,21 @@ async def withdraw(
         holder_of(caller, request) or caller.agency,
     )
     answer = await service.once(
-        caller, key, await request.body(), _withdraw, command, route=f"POST /v1/people/{person}/withdrawals"
-    )
+        caller, key, await request.body(), _withdraw, command, body.handed_out, route=f"POST /v1/people/{person}/withdrawals"
+    )  # fmt: skip
     return answer.response()
 
 
-async def _withdraw(work: Work, command: Withdraw) -> Answer:
+async def _withdraw(work: Work, command: Withdraw, handed_out: Sequence[HandedOut]) -> Answer:
     await lock_circle(work, command.people)
-    decision = carry_out(work, choices.withdraw(situation(work), command))
+    lost = await _unaccounted(work, handed_out) if handed_out else {}
+    decision = carry_out(work, choices.withdraw(situation(work), replace(command, unaccounted=tuple(lost))))
     told = decision.told(ConsentWithdrawn)[0][1]
     rows = await store.permits_of(work, told.in_flight) if told.in_flight else []
+    uses = {row.id: (row.channel, row.use_by) for row in rows} | lost
     in_flight: list[dict[str, Any]] = [
-        {"permit": row.id, "channel": row.channel, "use_by": iso(row.use_by)} for row in rows
+        {"permit": permit, "channel": uses[permit][0], "use_by": iso(uses[permit][1])}
+        for permit in told.in_flight
     ]
     state = "in_flight" if in_flight else "clean"
     return Answer(201, {"withdrawal": command.withdrawal, "state": state, "in_flight": in_flight})

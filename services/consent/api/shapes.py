@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Annotated, Literal, Self, TypeVar
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from shared.contracts.people import AgreementFact
 
@@ -148,9 +148,18 @@ class Reopening(Shape):
     by: Literal["person", "recorded_authority"] = "person"
 
 
+class HandedOut(Shape):
+    """A release that may still be used, by intake's own word."""
+
+    permit: Id
+    channel: Channel
+    use_by: AwareDatetime
+
+
 class Withdrawal(Shape):
     """The person takes part no longer. `linked`: every other id that intake knew to be this human when it was stored.
 
+    `handed_out`: releases of theirs that could be used when it was stored. A consent that was restored may not know of them.
     With scope case and no case named, nobody can say which case is meant: it is taken as everything.
     """
 
@@ -159,6 +168,7 @@ class Withdrawal(Shape):
     by: Literal["person", "proxy", "agency", "link"] = "person"
     withdrawal: Id | None = None
     linked: Annotated[tuple[Id, ...], Field(max_length=1000)] = ()
+    handed_out: Annotated[tuple[HandedOut, ...], Field(max_length=1000)] = ()
 
     @model_validator(mode="after")
     def _scoped(self) -> Self:

@@ -28,6 +28,7 @@ def withdraw_into(d: Decision, command: Withdraw) -> None:
         and permit.redeemed
         and _concerns(permit, key, bound, command.cases)
     )
+    in_flight += tuple(permit for permit in command.unaccounted if permit not in in_flight)
     for key in bound:
         event = ConsentWithdrawn(
             scope="everything" if everything else "case",

@@ -232,13 +232,17 @@ class Attempted:
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """People (all ids given for one human) take part no longer: in these cases, or in anything (`cases` empty)."""
+    """People (all ids given for one human) take part no longer: in these cases, or in anything (`cases` empty).
+
+    `unaccounted`: permits under which details were handed out that may still be used, though no ledger says so.
+    """
 
     withdrawal: str
     people: tuple[str, ...]
     cases: tuple[str, ...]
     by: Literal["person", "proxy", "agency", "link"]
     via: str
+    unaccounted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

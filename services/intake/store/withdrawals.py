@@ -50,9 +50,17 @@ _COLUMNS: Final = (
 )
 
 
+# With what had been handed out of them, and could be used, when it was stored: since then no more was.
 _BOUND: Final = f"""
-SELECT {_COLUMNS}, ARRAY(SELECT c.person FROM withdrawal_candidate AS c WHERE c.withdrawal = w.id ORDER BY c.person) AS bound
-FROM withdrawal AS w WHERE id = $1
+SELECT {_COLUMNS}, b.people AS bound,
+  (SELECT json_agg(json_build_object('permit', r.permit, 'channel', r.redeemed ->> 'channel',
+                                     'use_by', r.redeemed ->> 'use_by') ORDER BY r.permit)
+   FROM release AS r WHERE (r.person = ANY(b.people) OR r.party = ANY(b.people)) AND r.state = 'handed_out'
+     AND (r.redeemed ->> 'use_by')::timestamptz > w.recorded_at
+     AND (w.scope = 'everything' OR r.case_id = w.case_id OR r.redeemed ->> 'purpose' = 'approach')) AS handed_out
+FROM withdrawal AS w CROSS JOIN LATERAL (
+  SELECT ARRAY(SELECT c.person FROM withdrawal_candidate AS c WHERE c.withdrawal = w.id ORDER BY c.person)) AS b(people)
+WHERE id = $1
 """  # noqa: S608 - constants
 # Whom it means comes with it: a withdrawal without candidates would bar nobody.
 _RECORD: Final = """
@@ -82,13 +90,25 @@ async def read(work: Work, withdrawal: str) -> Withdrawal | None:
     return _of(row) if row else None
 
 
-async def read_bound(at: Work | UnitOfWork, withdrawal: str) -> tuple[Withdrawal, list[str]] | None:
-    """Return a withdrawal with everybody whom it means: who it was known to be, under all their ids, when it was stored."""
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A withdrawal with everybody whom it means: who it was known to be, under all their ids, when it was stored.
+
+    `handed_out`: the releases of theirs that could be used then, as {permit, channel, use_by}.
+    """
+
+    withdrawal: Withdrawal
+    people: list[str]
+    handed_out: list[dict[str, str]]
+
+
+async def read_bound(at: Work | UnitOfWork, withdrawal: str) -> Bound | None:
+    """Return a withdrawal with whom it means and what was handed out of them."""
     row = await at.fetchrow(_BOUND, withdrawal)
     if row is None:
         return None
-    *columns, bound = row.items()
-    return _of(columns), bound[1]
+    *columns, (_, people), (_, handed_out) = row.items()
+    return Bound(_of(columns), people, msgspec.json.decode(handed_out or "[]"))
 
 
 async def due(work: Work, limit: int = 100) -> list[Withdrawal]:

@@ -259,3 +259,21 @@ async def test_nobody_is_contacted_while_the_broker_is_not_heard(world: World) -
 def settings_of(world: World) -> Settings:
     assert isinstance(world.service.settings, Settings)
     return world.service.settings
+
+
+async def test_a_withdrawal_is_not_clean_while_what_was_handed_out_before_the_restore_can_be_used(
+    world: World,
+) -> None:
+    await world.lead("vera", "c1")
+    known = await world.attempt("vera", "c1", "no_answer")
+    ends = {
+        "lost": "2100-01-01T00:00:00Z",
+        "over": "2020-01-01T00:00:00Z",
+        known["permit"]: "2100-01-01T00:00:00Z",
+    }
+    handed_out = [{"permit": permit, "channel": "phone", "use_by": use_by} for permit, use_by in ends.items()]
+    answer = await world.withdraw("vera", handed_out=handed_out)
+    assert answer["state"] == "in_flight"
+    assert [(one["permit"], one["channel"]) for one in answer["in_flight"]] == [("lost", "phone")]
+    told = [data for kind, data in await world.events("vera") if kind == "consent.withdrawn"]
+    assert told[0]["in_flight"] == ["lost"]

@@ -1,5 +1,6 @@
 """A "no" is in force for releases at once, and reaches consent however long that takes."""
 
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -59,6 +60,18 @@ async def test_what_was_under_way_is_named(
         "p9",
     )
     assert consent.called("POST", "withdrawals")[0]["cases"] == [victim[1]]
+
+
+async def test_consent_is_told_what_has_been_handed_out_and_may_still_be_used(
+    client: httpx.AsyncClient, police: Headers, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
+    consent.permit("p1", *victim, "victim-care")
+    released = await client.post("/v1/releases", json={"permit": "p1", "fence": 1}, headers=care)
+    assert released.status_code == 200
+    await client.post("/v1/withdrawals", json={"person": victim[0]}, headers=key(police, "1"))
+    (told,) = consent.called("POST", "withdrawals")[0]["handed_out"]
+    assert (told["permit"], told["channel"]) == ("p1", "phone")
+    assert datetime.fromisoformat(told["use_by"]) == datetime.fromisoformat(released.json()["use_by"])
 
 
 async def test_with_consent_away_it_is_recorded_bars_releases_and_is_repeated(
