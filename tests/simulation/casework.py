@@ -55,14 +55,19 @@ class Casework:
             await self._witness.proposal.wait()
             cases = self.open_cases()
             claimed = cases.get(self._witness.proposed)
-            if claimed is None or self._random.random() < 0.4:
+            if claimed is None or self._random.random() < 0.2:
                 continue
             for case, (version, state) in cases.items():
                 for party, known in state.parties.items():
-                    if party in claimed[1].parties and known.place == "led":
+                    wanted = claimed[1].parties.get(party)
+                    # For the agency that leads: as things are it would be given, and after this it is refused.
+                    if wanted and known.place == "led" and known.agency == wanted.agency:
                         other = next(agency for agency in AGENCIES if agency != known.agency)
                         body = {"party": party, "target": other, "reason": REASON}
                         await self._ask(agency_caller(HUB), case, "hand-over", version, body)
+                        if self._random.random() < 0.5:
+                            # What consent says of both is then read in one batch.
+                            self._cluster.chance.fuse["allocation"] = self._random.randrange(4)
 
     async def _decide(self, case: str, cases: dict[str, tuple[int, CaseState]]) -> None:
         version, state = cases[case]

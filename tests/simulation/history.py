@@ -47,7 +47,7 @@ CASES: dict[str, tuple[str, str, OffenceClass]] = {
     "case-c": ("c", "incident", "burglary"),
     "case-a2": ("a", "another", "theft"),
     "case-b2": ("b", "another", "burglary"),
-    "case-c2": ("c", "another", "theft"),
+    "case-c2": ("c", "another", "burglary"),
 }
 """Each case: whose, which incident, and the offence, by which policy chooses the agency. Those in 2 come sometimes."""
 ACTIVE, BOUND = 10.0, 150.0
