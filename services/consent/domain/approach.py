@@ -29,14 +29,15 @@ def _mine(approach: Approach, asked: Asked) -> bool:
     return not approach.attempts or current(approach.agency, asked.successors) == asked.agency
 
 
-def _open(past: tuple[Approach, ...]) -> list[Approach]:
+def _open(past: tuple[Approach, ...], gap_days: int) -> list[Approach]:
     """Return the approaches that can go on.
 
     Two that were begun before a link was known are one human's: an answer to the later ends the earlier, and the other way
-    round.
+    round; and one begun too soon after an answer would not have begun had the link been known.
     """
     answered = [a.answered_at for a in past if not live(a) and a.answered_at is not None]
-    return [a for a in past if live(a) and not any(at >= a.started_at for at in answered)]
+    gap = timedelta(days=gap_days)
+    return [a for a in past if live(a) and not any(at + gap > a.started_at for at in answered)]
 
 
 def going_on(d: Decision, asked: Asked) -> tuple[Approach | None, bool]:
@@ -44,7 +45,7 @@ def going_on(d: Decision, asked: Asked) -> tuple[Approach | None, bool]:
 
     There is none if nobody has approached this human yet, or another agency has and may still be at it.
     """
-    open_ones = _open(history(d, asked.ids))
+    open_ones = _open(history(d, asked.ids), asked.limits.approach_gap_days)
     if not open_ones or not all(_mine(a, asked) for a in open_ones):
         return None, False
     attempts = sum(len(a.attempts) for a in open_ones)

@@ -263,3 +263,22 @@ def test_who_asks_again_opens_the_cases_of_every_id_that_the_no_had_closed(world
     world.link("vera", "veronica")
     again = world.reopen("vera", "c1")
     assert {key for key, _ in again.told(StandingReopened)} == {"vera", "veronica"}
+
+
+def test_an_approach_begun_after_another_agencys_answer_does_not_go_on_once_the_link_is_known() -> None:
+    """Had the link been known, it would have waited for the gap: another incident alone allows no second approach."""
+    world = World()
+    world.lead("anna", "c1", "mercia", incident="one")
+    world.ask("anna", "c1", "mercia")
+    world.redeem("anna")
+    world.outcome("declined", "anna", agency="mercia")
+    world.close("c1")
+    world.later(minutes=1)
+    world.lead("vera", "c2", "beacon", incident="one")
+    world.ask("vera", "c2", "beacon")
+    world.redeem("vera")
+    world.outcome("no_answer", "vera")
+    world.lead("vera", "c3", "beacon", incident="another")
+    world.link("anna", "vera")
+    world.later(days=3)
+    assert why(world.ask("vera", "c3", "beacon")) == "approach_gap"
