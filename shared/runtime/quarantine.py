@@ -240,6 +240,8 @@ class Exits:
             # The inbox row is locked first: an event that begins to wait at this moment sets `held` again after us.
             await work.execute("SELECT 1 FROM inbox WHERE topic = $1 AND key = $2 FOR UPDATE", *key)
             busy = await work.fetchval(_BUSY, *key, unreadable)
+            # An earlier try of this transaction may have found nothing, and have failed.
+            consumed.advances = []
             if not busy:
                 state = (await read_keys(work, [key]))[key]
                 state.held = False

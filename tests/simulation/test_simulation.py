@@ -7,9 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
+from shared.contracts.envelope import Actor
+from shared.runtime.handlers import Handlers
+from shared.runtime.quarantine import Exits
 from tests.simulation.loop import CURRENT, Chance, Loop, Process
 from tests.simulation.mutants import BUGS
 from tests.simulation.tally import Outcome, Tally
@@ -115,3 +120,24 @@ def test_nothing_that_a_dead_process_does_has_an_effect() -> None:
     assert done
     assert max(done) <= 10
     assert CURRENT.get() is None
+
+
+async def test_a_key_is_not_let_go_of_by_a_try_that_failed() -> None:
+    """Seed 5236: nothing waited at the first try, whose transaction failed, and something did at the second."""
+
+    class Twice:
+        saved: Any = None
+
+        async def run(self, body: Any, *, actor: Any, consumed: Any) -> None:
+            for busy in (False, True):
+                work = AsyncMock()
+                work.fetchval.return_value = busy
+                work.fetch.return_value = [
+                    {"topic": "cases", "key": "c", "sequence": 1, "event_id": "e", "held": True}
+                ]
+                await body(work)
+            self.saved = consumed().advances
+
+    unit = Twice()
+    await Exits(unit, Handlers(), Actor("test"), AsyncMock())._release(("cases", "c"), 0)  # type: ignore[arg-type]
+    assert unit.saved == []
