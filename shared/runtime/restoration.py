@@ -186,7 +186,6 @@ async def _adopt(service: Service, topic: str, events: Sequence[Envelope]) -> in
             )
         }
         await work.lock(*refs)
-        states: dict[tuple[str, str], Any] = {}
         adopted = 0
         for (stream, key), e in zip(refs, missing, strict=True):
             ref = (stream.kind, key)
@@ -194,14 +193,14 @@ async def _adopt(service: Service, topic: str, events: Sequence[Envelope]) -> in
                 # A duplicate in the topic, or another history of this key: never overwritten, always said.
                 log.error("event not put back", extra={"topic": topic, "key": key, "sequence": e.sequence})
                 continue
-            states[ref] = stream.evolve(states.get(ref, work.state(stream, key)), e.data)
+            state = work.take_in(stream, key, e.data)
             versions[ref] = e.sequence
             await work.execute(
                 _ADOPT, e.id, topic, key, e.sequence, e.previous, e.type, msgspec.json.encode(e.data).decode(),
                 e.actor.agency, e.actor.worker, e.causation, e.correlation, e.traceparent, e.time,
             )  # fmt: skip
             await work.execute(
-                _SAVE, stream.kind, key, e.sequence, e.sequence - 1, e.id, stream.encode(states[ref])
+                _SAVE, stream.kind, key, e.sequence, e.sequence - 1, e.id, stream.encode(state)
             )
             restore = service.handlers.restored.get(e.type)
             if restore is not None:

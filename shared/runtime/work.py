@@ -233,6 +233,13 @@ class Work:
             held.state = stream.evolve(held.state, fact)
             held.touched = True
 
+    def take_in(self, stream: Stream[S], key: str, payload: Payload) -> S:
+        """Let the state of a locked key take in an event of its own that is put back. Returns it; the caller saves it."""
+        held = self._held[stream.kind, key]
+        held.state = stream.evolve(held.state, payload)
+        state: S = held.state
+        return state
+
     def write(self, function: RowWriter, row: object) -> None:
         """Stage a row: at the end `function(connection, rows)` is called once with every row staged for it."""
         self.writes.setdefault(function, []).append(row)

@@ -21,6 +21,5 @@ shall), nobody was last told of a lead that is none, and every lead stands for a
 
 Left out: FastAPI's own reading of requests and tokens; intake's matcher and its encryption; notifications; contact persons;
 cases on two sides, and joined ones; checks, registered workers and their hours, published policies, successions; lost tails
-of topics; another database than consent's restored from an old copy. The other proofs have these to show: see
-docs/correctness.md.
+of topics; intake's database restored from an old copy. The other proofs have these to show: see docs/correctness.md.
 """

@@ -35,6 +35,8 @@ class Faults:
         self.unheard, self.approached = asyncio.Event(), ("", "")
         """Set when consent's disk is lost and nobody has heard of a redemption: by which agency, of whom."""
         self._down: set[str] = set()
+        self._put_in_place = False
+        """Allocation's database came back from a copy."""
         self._forgotten: set[str] = set()
         """What a restored consent has yet to put back, if it is to be killed when that is done."""
         self.destruction = Destruction(seed, cluster, self._strike)
@@ -82,6 +84,7 @@ class Faults:
             self._poison_a_gap,
             self._restore,
             self._restore_unheard,
+            self._restore_allocation,
         ]
         for _ in range(self.random.randrange(6)):
             await asyncio.sleep(self.random.uniform(0.1, 3))
@@ -96,7 +99,7 @@ class Faults:
         name = self.random.choice(["people", "consent", "cases", "referrals"])
         if self.random.random() < 0.5:
             await self._until_told(name)
-        if name == "consent" and self.witness.restoring:
+        if (name == "consent" and self.witness.restoring) or (name == "cases" and self._is_put_back()):
             return  # database and topic lost at once: nothing is promised then
         self._strike("a topic lost", f"the topic {name} is lost")
         self.cluster.kafka.lose(name)
@@ -175,6 +178,36 @@ class Faults:
             pass
         finally:
             self.cluster.kafka.refused = ""
+
+    def _is_put_back(self) -> bool:
+        """Say whether a restored allocation may yet lack what its topic has."""
+        living = self.cluster.living("allocation")
+        return self._put_in_place and not (living and all(s.reconciled.is_set() for _, s in living))
+
+    async def _restore_allocation(self) -> None:
+        """Allocation's disk is lost, and a copy is put in its place: what it lacks can all be read in its topic."""
+        allocation = self.cluster.allocation
+        copy = allocation.copy()
+        await asyncio.sleep(self.random.uniform(0.5, 4))
+        self._down.add("allocation")
+        for process, _ in list(self.cluster.running["allocation"]):
+            process.kill()
+        self._strike("a process killed", "kill -9 allocation")
+        topic = self.cluster.kafka.topics.get("cases")
+        records = [m for log in topic.partitions for m in log] if topic else []
+        readable = {dict(m.headers)["ce_id"].decode() for m in records if "ce_sequence" in dict(m.headers)}
+        lacks = {
+            r["event_id"]
+            for key, r in allocation.tables["journal"].rows.items()
+            if key not in copy[0]["journal"]
+        }
+        if lacks <= readable:
+            allocation.restore(copy)
+            self._put_in_place = True
+            self._strike(
+                "allocation restored", "allocation's disk is lost: an older copy is put in its place"
+            )
+        asyncio.get_running_loop().create_task(self._back("allocation"), context=Context())
 
     def _lose_disk(self, copy: Copy) -> bool:
         """Put a copy in the place of consent's database; say whether that was done.
