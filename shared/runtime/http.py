@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from swagger_ui_bundle import swagger_ui_path
 
 from shared.runtime import crash
+from shared.runtime.database import INFRASTRUCTURE
 from shared.runtime.errors import Unavailable
 from shared.runtime.health import measure, readiness
 from shared.runtime.openapi import describe
@@ -128,6 +129,12 @@ class Edge:
             METRICS.requests.record(time.perf_counter() - began, {"route": route, "status": str(status)})
 
 
+async def on_away(request: Request, error: Exception) -> Response:
+    """Answer a route that reads without a transaction, when the database or the way to it is gone: to be tried again."""
+    log.warning("what a route reads does not answer", extra={"error": type(error).__name__})
+    return await on_unavailable(request, Unavailable("the database does not answer"))
+
+
 class Application(FastAPI):
     """FastAPI, but for a few routes that are on the way of every event: these are answered directly.
 
@@ -150,6 +157,8 @@ class Application(FastAPI):
                 response = await on_validation(request, error)
             except Unavailable as error:
                 response = await on_unavailable(request, error)
+            except INFRASTRUCTURE as error:
+                response = await on_away(request, error)
             except TooLarge:
                 raise
             except Exception as error:
@@ -228,6 +237,8 @@ def application(
     app.add_exception_handler(ValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(Unavailable, on_unavailable)
+    for kind in INFRASTRUCTURE:
+        app.add_exception_handler(kind, on_away)
     app.add_exception_handler(Exception, on_fault)
     app.mount("/docs/assets", StaticFiles(directory=swagger_ui_path), name="docs-assets")
 

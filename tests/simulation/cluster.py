@@ -252,8 +252,8 @@ async def _run(route: Route, service: Service, asked: Asked, caller: Caller, nam
     except Unavailable as error:
         found = unavailable(str(error), nothing_done=error.nothing_done).response()
     except INFRASTRUCTURE:
-        # As `on_fault`: what a route reads without the unit of work, and the database is away.
-        return Answer(500)
+        # As `on_away`: what a route reads without the unit of work, and the database is away.
+        found = unavailable("the database does not answer").response()
     if not isinstance(found, Response):
         return Answer(200, msgspec.json.encode(found))
     return Answer(found.status_code, bytes(found.body), dict(found.headers))

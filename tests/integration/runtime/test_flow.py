@@ -6,13 +6,14 @@ from functools import partial
 
 import pytest
 
-from shared.contracts.envelope import Envelope
+from shared.contracts.agencies import AgencyChanged
+from shared.contracts.envelope import Actor, Envelope
 from shared.runtime.service import Service
 from shared.runtime.settings import RuntimeSettings
 from shared.runtime.unit_of_work import AlreadyDone
 from shared.runtime.work import Work
 from tests.support.running import running, settings, until
-from tests.support.toy import PERSON, Listener, tell, teller
+from tests.support.toy import AGENCY, PERSON, Listener, tell, teller
 
 Trio = tuple[Service, Service, Listener]
 
@@ -136,6 +137,29 @@ async def test_the_same_command_twice_happens_once(pair: Trio) -> None:
     with pytest.raises(AlreadyDone):
         await tell(source, "beacon", command_id="c1")
     assert await source.pool.fetchval("SELECT count(*) FROM journal") == 1
+
+
+async def test_two_transactions_that_begin_one_key_at_the_same_moment_both_happen(pair: Trio) -> None:
+    """There is no row yet that the second could wait for."""
+    source, _, _ = pair
+    both = asyncio.Barrier(2)
+
+    async def begin(number: int) -> None:
+        tries = 0
+
+        async def body(work: Work) -> None:
+            nonlocal tries
+            await work.lock((AGENCY, "new"))
+            work.record(AGENCY, "new", AgencyChanged(name=f"the {number}th", kind="provider"))
+            tries += 1
+            if tries == 1:
+                await both.wait()
+
+        await source.transact(body, actor=Actor("a-test"))
+
+    await asyncio.gather(begin(1), begin(2))
+    rows = await source.pool.fetch("SELECT sequence FROM journal WHERE key = 'new' ORDER BY sequence")
+    assert [row["sequence"] for row in rows] == [1, 2]
 
 
 async def test_a_poison_event_parks_its_key_and_no_other(pair: Trio) -> None:
