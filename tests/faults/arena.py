@@ -30,6 +30,7 @@ READERS = {
     "cases": {"intake", "consent", "notifications"},
     "consent": {"intake", "allocation", "notifications"},
     "referrals": {"allocation", "notifications"},
+    "agencies": {"intake", "consent", "notifications"},
 }
 # What no service has written, and none can read: see seldom.py. It parks no key for good, and stays where it was put aside.
 UNREADABLE = b"no event of ours"

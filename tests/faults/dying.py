@@ -1,11 +1,12 @@
 """One stack whose services die at numbered points while agencies work: `python -m tests.faults.dying SEED`; see points.py.
 
-Reads a line of JSON for each history, `{"left": {"consent": ["before_commit:case.created.v1", …], …}, "seldom": false}`: the
-points at which each service has yet to die. Each process is armed at some of them, dies at whichever it passes first, is
-started again half a second later armed at others, and so on until it has died often enough in this history. Once only such
-points are left as work seldom passes (`seldom`), a process is armed at all of them, what makes it pass them is brought about
-(seldom.py), and one that has lived for a while without dying is killed, to be given another go. Writes what came of it, as
-one line.
+Reads a line of JSON for each history, `{"left": {"consent": ["before_commit:case.created.v1", …], …}, "seldom": false,
+"days": false}`: the points at which each service has yet to die. Each process is armed at some of them, dies at whichever
+it passes first, is started again half a second later armed at others, and so on until it has died often enough in this
+history. Once only such points are left as work seldom passes (`seldom`), a process is armed at all of them, what makes it
+pass them is brought about (seldom.py), and one that has lived for a while without dying is killed, to be given another
+go. A history of `days` is a week (days.py), on a stack of its own because its clocks are put forward; nobody is killed in
+it for not dying, because each of its days comes once. Writes what came of it, as one line.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.arena import Arena, arena
+from tests.faults.days import Days
 from tests.faults.errands import Clerk
 from tests.faults.seldom import Seldom, seldom
+from tests.faults.tally import Result
 from tests.faults.worker import PER_STACK, Line, one_history
 from tests.support.fleet import SERVICES
 from tests.support.running import slack
@@ -40,6 +43,8 @@ LIFE = 5.0
 MOST_SLACK = 3.0
 # What happens besides, in turn: timers fire when a clock is put forward.
 BESIDE = ("nothing", "clock consent", "clock intake")
+# The name of a history of days.
+WEEK = "days ahead"
 
 
 @dataclass
@@ -51,6 +56,7 @@ class Reaper:
     bringing: Seldom
     left: dict[str, list[str]] = field(default_factory=dict)
     seldom: bool = False
+    days: bool = False
     deaths: Counter[str] = field(default_factory=Counter)
     died: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in SERVICES})
     passed: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in SERVICES})
@@ -61,7 +67,7 @@ class Reaper:
 
     def begin(self, asked: dict[str, Any]) -> None:
         """Begin a history: whoever runs unarmed is killed, to be started again armed."""
-        self.left, self.seldom = asked["left"], asked["seldom"]
+        self.left, self.seldom, self.days = asked["left"], asked["seldom"], asked["days"]
         self._since.clear()
         self.deaths.clear()
         for name in SERVICES:
@@ -78,8 +84,8 @@ class Reaper:
         if not left or self.one.winding_down or self.deaths[name] > DEATHS:
             return told
         many = min(len(left), max(ARMED_LEAST, round(len(left) * ARMED_SHARE)))
-        chosen = left if self.seldom else self.one.draw.sample(left, many)
-        if self.seldom:
+        chosen = left if self.seldom or self.days else self.one.draw.sample(left, many)
+        if self.seldom and not self.days:
             self._since[name] = time.monotonic()
             bringing = asyncio.create_task(self.bringing.bring(name, chosen))
             self._busy.add(bringing)
@@ -110,6 +116,20 @@ class Reaper:
         return self.folder / f"points-{name}"
 
 
+async def _life(one: Arena, number: int) -> Result:
+    clerks = [Clerk(one, knocks=n == 0).run() for n in range(CLERKS)]
+    return await one_history(
+        one, number, (BESIDE[number % len(BESIDE)],), pairs=PAIRS, busy=BUSY, also=clerks
+    )
+
+
+async def _week(one: Arena, number: int) -> Result:
+    # Whoever is in doubt is decided about by the week itself.
+    result = await one_history(one, number, ("nothing",), pairs=0, also=[Days(one).run()], reviews=False)
+    result.label = WEEK
+    return result
+
+
 async def main(seed: int) -> None:
     """Run what is asked for, stack after stack."""
     line, number = Line(), 0
@@ -127,14 +147,7 @@ async def main(seed: int) -> None:
                     one.winding_down = False
                     reaper.begin(asked)
                     patrolling = asyncio.create_task(reaper.patrol())
-                    result = await one_history(
-                        one,
-                        number,
-                        (BESIDE[number % len(BESIDE)],),
-                        pairs=PAIRS,
-                        busy=BUSY,
-                        also=[Clerk(one, knocks=n == 0).run() for n in range(CLERKS)],
-                    )
+                    result = await (_week if asked["days"] else _life)(one, number)
                     patrolling.cancel()
                     for name in SERVICES:
                         reaper.look(name)
@@ -144,8 +157,8 @@ async def main(seed: int) -> None:
                         "passed": {name: sorted(set(points)) for name, points in reaper.passed.items()},
                     }
                     line.tell(told)
-                    asked = await line.asked()
-                    if asked is None or result.broke_off:
+                    before, asked = asked, await line.asked()
+                    if asked is None or result.broke_off or asked["days"] != before["days"]:
                         break
 
 

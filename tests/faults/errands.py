@@ -136,7 +136,7 @@ ERRANDS: tuple[tuple[str, str, str, Any, str], ...] = (
      {"reason": "asked_by_person", "confirmed_by": "worker-2"}, ""),
 )  # fmt: skip
 # What an answer teaches: where its body has such a field, that is `{…}` from then on.
-LEARNT = ("permit", "subscription", "correction", "hold", "token", "link")
+LEARNT = ("permit", "fence", "subscription", "correction", "hold", "check", "token", "link")
 
 
 @dataclass
@@ -159,14 +159,14 @@ class Clerk:
         await self._refer()
         for who, service, errand, body, match in ERRANDS:
             with contextlib.suppress(httpx.HTTPError, ValueError):
-                await self._do(who, service, errand, body, match)
+                await self.do(who, service, errand, body, match)
         if self.knocks:
             await asyncio.gather(*(self._knock(service) for service in SERVICES))
 
     async def _knock(self, service: str) -> None:
         """Knock at every other route too, with nothing in hand: it is answered, if only by a no."""
         with contextlib.suppress(httpx.HTTPError, ValueError):
-            paths = (await self._ask(HUB, service, "GET", "/openapi.json")).json()["paths"]
+            paths = (await self.ask(HUB, service, "GET", "/openapi.json")).json()["paths"]
             for path, methods in paths.items():
                 for method in methods:
                     if not any(
@@ -175,7 +175,7 @@ class Clerk:
                     ):
                         filled = re.sub(r"\{[^}]+\}", self.known["id"], path)
                         with contextlib.suppress(httpx.HTTPError):
-                            await self._ask(OPERATOR, service, method.upper(), filled, {})
+                            await self.ask(OPERATOR, service, method.upper(), filled, {})
 
     async def _refer(self) -> None:
         harmed, responsible = self.arena.population.human(), self.arena.population.human()
@@ -190,40 +190,48 @@ class Clerk:
         early = {**first, "parties": unsaid}
         for name, document in (("second", second), ("referral", early)):
             for changed in (document, {**document, "version": 2, "stage": "post_sentence"}):
-                await self._post(name, changed)
+                await self.post(name, changed)
         deadline = time.monotonic() + PATIENCE
         while "person" not in self.known and time.monotonic() < deadline:
             await asyncio.sleep(0.5)
             with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await self._find()
         await asyncio.sleep(ALLOCATED)
-        await self._post("referral", {**first, "version": 3, "stage": "post_sentence"})
+        await self.post("referral", {**first, "version": 3, "stage": "post_sentence"})
 
-    async def _post(self, name: str, document: dict[str, Any]) -> None:
+    async def post(self, name: str, document: dict[str, Any], who: str = REFERRER) -> None:
+        """Refer, and know the referral by this name."""
         with contextlib.suppress(httpx.HTTPError, ValueError, KeyError):
-            answer = await self._ask(REFERRER, "intake", "POST", "/v1/referrals", document, prefer="wait=10")
+            answer = await self.ask(who, "intake", "POST", "/v1/referrals", document, prefer="wait=10")
             self.known[name] = answer.json()["referral"]
 
     async def _find(self) -> None:
-        """Who they are, by intake's own journal."""
+        for role, (person, case) in (await self.referred(self.known.get("referral", ""))).items():
+            self.known["case"] = case
+            self.known["person" if role == "harmed" else "other"] = person
+
+    async def referred(self, referral: str) -> dict[str, tuple[str, str]]:
+        """Return the person and the case of each role, by intake's own journal."""
         connection = await asyncpg.connect(self.arena.onefriend.databases["intake"], timeout=5)
         try:
-            for row in await connection.fetch(_REFERRED, self.known.get("referral", "")):
-                self.known["case"] = row["case"]
-                self.known["person" if row["role"] == "harmed" else "other"] = row["key"]
+            rows = await connection.fetch(_REFERRED, referral)
+            return {row["role"]: (row["key"], row["case"]) for row in rows}
         finally:
             await connection.close()
 
-    async def _do(self, who: str, service: str, errand: str, body: Any, match: str) -> None:
+    async def do(self, who: str, service: str, errand: str, body: Any, match: str) -> None:
+        """Do one of them, or another like it; learn from its answer."""
         if "{token}" in errand:
             await self._read_mail()
-        method, _, path = self._filled(errand).partition(" ")
+        method, _, path = self.filled(errand).partition(" ")
         etag = self.version
         if match.startswith("/"):
-            read = await self._ask(who, service, "GET", self._filled(match))
+            read = await self.ask(who, service, "GET", self.filled(match))
             etag = read.headers.get("etag", etag)
-        sent = json.loads(self._filled(json.dumps(body)))
-        answer = await self._ask(who, service, method, path, sent, etag=etag if match else "")
+        sent = json.loads(self.filled(json.dumps(body)))
+        if isinstance(sent, dict) and str(sent.get("fence", "")).isdigit():
+            sent["fence"] = int(sent["fence"])
+        answer = await self.ask(who, service, method, path, sent, etag=etag if match else "")
         self.answers[f"{service} {errand}"] = answer.status_code
         if answer.is_success and answer.content:
             self.version = answer.headers.get("etag", self.version)
@@ -245,12 +253,11 @@ class Clerk:
             if "id" in body and "url" in body:
                 self.known["subscription"] = str(body["id"])
 
-    def _filled(self, text: str) -> str:
-        for name in ("referral", "second", "case", "person", "other", "id", *LEARNT):
-            text = text.replace("{" + name + "}", self.known.get(name, self.known["id"]))
-        return text
+    def filled(self, text: str) -> str:
+        """Return a text with what is known by now; what is not is something that nobody knows."""
+        return re.sub(r"\{(\w+)\}", lambda name: self.known.get(name[1], self.known["id"]), text)
 
-    async def _ask(
+    async def ask(
         self,
         who: str,
         service: str,

@@ -59,13 +59,18 @@ class Episode:
         pairs: int = 4,
         busy: float = BUSY,
         also: Sequence[Coroutine[Any, Any, None]] = (),
+        reviews: bool = True,
     ) -> None:
-        """`pairs` of people say no within `busy` seconds, and are referred within half of that; `also` is done beside it."""
+        """`pairs` of people say no within `busy` seconds, and are referred within half of that; `also` is done beside it.
+
+        `reviews`: whether somebody decides whatever is in doubt.
+        """
         self.arena = arena
         self.history = History(number, tuple(faults))
         self.pairs = pairs
         self.busy = busy
         self.also = also
+        self.reviews = reviews
         self.draw = arena.draw
         self._open: list[str] = []
         self._last_open: list[str] = []
@@ -89,12 +94,13 @@ class Episode:
         self.arena.winding_down = False
         try:
             life = [asyncio.create_task(work) for work in self._life()]
-            reviewing = asyncio.create_task(self._review(life))
+            if self.reviews:
+                life.append(asyncio.create_task(self._review(list(life))))
             await asyncio.sleep(self.draw.uniform(0.3, 2.5))
             self.history.mark("before")
             await self._break()
             self.history.mark("fault")
-            await asyncio.gather(*life, reviewing)
+            await asyncio.gather(*life)
             self.history.mark("life")
             self.arena.onefriend.mend()
             await self._converge()

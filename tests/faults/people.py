@@ -36,6 +36,8 @@ NORTHUMBRIA = Place(
     ("northumbria-police", "witness-service-northumbria"),
     {"stage": "pre_sentence", "sharing_agreement": "northumbria-2026"},
 )
+# Where nobody is at work but whom a test sends there: see days.py.
+DURHAM = Place("E23000008", "11", ("durham-constabulary",), {"stage": "custody"})
 LEADS = ("beacon", "victims-first-northumbria")
 
 

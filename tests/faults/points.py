@@ -3,8 +3,9 @@
 A point is (route, handler, timer or loop) x (before and after the commit, after sending, after the broker's acknowledgement,
 around each outbound call, before the answer): see shared/runtime/crash.py. Every point that work passes is written down
 while it works; each service dies at each of its points by itself (dying.py), the four of them at the same time, and after
-each history the promise is checked as after any other fault. Goes on where it was stopped, until nothing is left, or until
-work has not passed what is left in so many histories.
+each history the promise is checked as after any other fault. Once common points are done, every other history is a week
+in which that comes about which takes days (days.py), as long as there is something declared that work has not passed yet.
+Goes on where it was stopped, until nothing is left, or until work has not passed what is left in so many histories.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from deploy.local.place import Place
 from tests.faults.__main__ import SLOW, finishing, say
 from tests.faults.crew import Crew
 from tests.faults.declared import declared
+from tests.faults.dying import WEEK
 from tests.faults.tally import Result, Tally
 from tests.support.fleet import SERVICES
 
@@ -38,6 +40,8 @@ class Coverage:
 
     every: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in SERVICES})
     died: dict[str, dict[str, int]] = field(default_factory=lambda: {name: {} for name in SERVICES})
+    # What has been passed in weeks only (days.py).
+    weekly: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in SERVICES})
     tally: Tally = field(default_factory=Tally)
     in_vain: int = 0
 
@@ -62,14 +66,42 @@ class Coverage:
     def hoped(self, name: str, declares: set[str]) -> list[str]:
         """Return where a service may be armed besides: at what it declares and has not passed yet. It counts once passed."""
         committed = {point.replace("before_commit:", "after_commit:") for point in declares}
-        return sorted((declares | committed) - set(self.every[name]))
+        return sorted((declares | committed) - self._passed(name))
+
+    def unpassed(self, declares: dict[str, set[str]]) -> dict[str, set[str]]:
+        """Return what each service declares and work has not passed yet."""
+        return {name: has - self._passed(name) for name, has in declares.items()}
+
+    def _passed(self, name: str) -> set[str]:
+        """Return what a service has passed. A route of a router within a router goes by its path without the outer one's."""
+        every = self.every[name]
+        return {
+            *every,
+            *(point.replace(":/", ":/v1/", 1) for point in every if point.startswith("before_answer:/")),
+        }
+
+    def seldom(self) -> bool:
+        """Whether what is left is passed seldom."""
+        dead, every = self.counts()
+        return every > 0 and dead >= COMMON * every
+
+    def days(self, number: int) -> bool:
+        """Whether the history of this number is a week: every other one, unless only weeks pass what is left."""
+        if not self.seldom():
+            return False
+        left = {name: set(points) - set(self.weekly[name]) for name, points in self.left().items()}
+        return not any(left.values()) or number % 2 == 1
 
     def add(self, answer: dict[str, Any]) -> list[str]:
         """Add a history; return the points that are new to the dead, as `service point`."""
         fresh = []
         for name in SERVICES:
-            known = {*self.every[name], *answer["passed"][name], *answer["died"][name]}
-            self.every[name] = sorted(known)
+            passed = {*answer["passed"][name], *answer["died"][name]}
+            if answer["result"]["label"] == WEEK:
+                self.weekly[name] += sorted(passed - set(self.every[name]))
+            else:
+                self.weekly[name] = [point for point in self.weekly[name] if point not in passed]
+            self.every[name] = sorted({*self.every[name], *passed})
             for point in answer["died"][name]:
                 fresh += [] if point in self.died[name] else [f"{name} {point}"]
                 self.died[name][point] = self.died[name].get(point, 0) + 1
@@ -90,8 +122,8 @@ class Coverage:
             say(f"  {name}: {len(self.died[name])} of {len(self.every[name])}")
             for point in points:
                 say(f"    not died at: {point}")
-        for name, has in declared().items():
-            for point in sorted(has - set(self.every[name])):
+        for name, unpassed in self.unpassed(declared()).items():
+            for point in sorted(unpassed):
                 say(f"    work does not pass, of all that {name} declares: {point.partition(':')[2]}")
         say("\n" + self.tally.table())
 
@@ -104,17 +136,18 @@ async def run(coverage: Coverage, kept: Path, deadline: float, seed: int, stacks
     def following() -> dict[str, Any] | None:
         nonlocal shared
         left = coverage.left()
-        nothing_left = coverage.tally.done and not any(left.values())
+        unpassed = coverage.unpassed(declares)
+        nothing_left = coverage.tally.done and not any(left.values()) and not any(unpassed.values())
         if nothing_left or time.monotonic() > deadline or coverage.in_vain >= IN_VAIN * stacks:
             return None
         shared += 1
         many = sum(map(len, left.values())) > 10 * stacks
         # While there are many, those who work at once have different ones.
         mine = {name: points[shared % stacks :: stacks] if many else points for name, points in left.items()}
-        dead, every = coverage.counts()
         return {
             "left": {name: [*points, *coverage.hoped(name, declares[name])] for name, points in mine.items()},
-            "seldom": every > 0 and dead >= COMMON * every,
+            "seldom": coverage.seldom(),
+            "days": coverage.days(shared),
         }
 
     def done(_asked: Any, answer: dict[str, Any]) -> None:

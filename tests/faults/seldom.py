@@ -58,7 +58,9 @@ class Seldom:
             for topic in [topic for topic, readers in READERS.items() if service in readers]:
                 async with self._database(OWNERS[topic]) as owner:
                     key = await owner.fetchval(_SOMEBODY, topic)
-                named = key and not (nameless and self.arena.draw.random() < 0.5)
+                if key is None:
+                    continue
+                named = not (nameless and self.arena.draw.random() < 0.5)
                 await self.producer.send_and_wait(topic, UNREADABLE, key=key.encode() if named else None)
             # One at a time: the first event of a sweep is the one that lends its type.
             telling = [point for point in left if point.startswith(_TELLING)]

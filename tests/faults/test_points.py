@@ -9,6 +9,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from tests.faults.dying import WEEK
 from tests.faults.points import Coverage
 from tests.faults.tally import Result
 
@@ -71,3 +72,25 @@ def test_a_service_is_armed_at_what_it_declares_and_has_not_passed_and_that_coun
     declares = {"before_commit:a.v1", "before_answer:/v1/b"}
     assert coverage.hoped("intake", declares) == ["after_commit:a.v1", "before_answer:/v1/b"]
     assert coverage.counts() == (0, 1)
+    # A route of a router within a router goes by its path without the outer one's.
+    coverage.every["intake"] = ["before_answer:/b"]
+    assert coverage.unpassed({"intake": {"before_answer:/v1/b"}}) == {"intake": set()}
+
+
+def test_weeks_come_once_common_points_are_done_and_alone_where_only_they_pass_what_is_left() -> None:
+    coverage = Coverage()
+    coverage.every["intake"] = ["a", "b", "c", "d", "e"]
+    coverage.died["intake"] = dict.fromkeys("abc", 1)
+    assert [coverage.days(number) for number in (1, 2)] == [False, False]
+    coverage.died["intake"]["d"] = 1
+    assert [coverage.days(number) for number in (1, 2)] == [True, False]
+    coverage.died["intake"]["e"] = 1
+    assert [coverage.days(number) for number in (1, 2)] == [True, True]
+    nobody: dict[str, list[str]] = {"consent": [], "allocation": [], "notifications": []}
+    passed = {"passed": {"intake": ["a", "f"], **nobody}, "died": {"intake": [], **nobody}}
+    coverage.add({**passed, "result": asdict(Result(WEEK))})
+    assert coverage.weekly["intake"] == ["f"]
+    assert [coverage.days(number) for number in (1, 2)] == [True, True]
+    coverage.add({**passed, "result": asdict(Result("nothing"))})
+    assert coverage.weekly["intake"] == []
+    assert [coverage.days(number) for number in (1, 2)] == [True, False]
