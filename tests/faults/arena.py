@@ -34,6 +34,10 @@ READERS = {
 }
 # What no service has written, and none can read: see seldom.py. It parks no key for good, and stays where it was put aside.
 UNREADABLE = b"no event of ours"
+# What should have been done five seconds ago, by the service's own clock.
+_LATE = """
+SELECT name, key FROM timer, clock WHERE due_at < clock_timestamp() + shift - interval '5 seconds'
+"""
 _ENDS = "SELECT topic, key, max(sequence) AS version FROM journal GROUP BY topic, key"
 
 
@@ -190,6 +194,8 @@ class Arena:
                 found += [f"{service}: {untold} events untold"] if untold else []
                 rows = await connection.fetch(_ENDS)
                 ends |= {(row["topic"], row["key"]): row["version"] for row in rows}
+                late = await connection.fetch(_LATE)
+                found += [f"{service}: timer {row['name']} of {row['key']} is late" for row in late]
                 applied[service] = await connection.fetch("SELECT topic, key, sequence, held FROM inbox")
                 parked = await connection.fetch(
                     "SELECT topic, key, reason FROM quarantine WHERE resolved IS NULL AND value <> $1",
