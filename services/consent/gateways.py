@@ -82,7 +82,7 @@ async def open_again(service: Service) -> None:
     """Reconcile a restored database: forget unredeemed permits, learn of releases, catch up with the topics; then open."""
     catching_up: CatchingUp | None = None
     while True:
-        if not await service.transact(_is_closed):
+        if not await service.transact(store.is_closed):
             catching_up = None
         else:
             # Noted only now that the door is seen to be closed: what was forgotten is in the topics since before that.
@@ -90,10 +90,6 @@ async def open_again(service: Service) -> None:
             await catching_up.note()
             await _reconcile(service, catching_up)
         await asyncio.sleep(LISTEN_SECONDS)
-
-
-async def _is_closed(work: Work) -> bool:
-    return bool(await work.fetchval("SELECT restored FROM door"))
 
 
 async def _reconcile(service: Service, catching_up: CatchingUp) -> None:

@@ -287,6 +287,11 @@ async def surroundings(
     )
 
 
+async def is_closed(work: Work) -> bool:
+    """Say whether this database came back from a copy and is not reconciled yet."""
+    return bool(await work.fetchval("SELECT restored FROM door"))
+
+
 async def successions(work: Work) -> dict[str, str]:
     """Return agency -> successor, as in force now."""
     rows = await work.fetch(

@@ -18,7 +18,7 @@ from services.consent.service import build
 from services.consent.settings import Settings
 from shared.contracts.agencies import AgencyChanged
 from shared.runtime.service import Service
-from tests.integration.consent.conftest import World, a_world, forget_topics, hub, kind
+from tests.integration.consent.conftest import World, a_world, forget_topics, hub, kind, service_of
 from tests.support.running import free_port, running, settings, until
 
 
@@ -75,6 +75,16 @@ async def test_closed_after_a_restore_until_intakes_releases_are_known(
         intake.releases = [release | {"handed_out_at": handed_out}]
         await close_the_door(world.service)
         assert kind(await world.ask("vera", "c1")) == "restored"
+        lead = ("/v1/people/rob/handovers", service_of("allocation"), {"target": "mediation"})
+        back = (
+            "/v1/cases/c2/restrictions",
+            service_of("allocation"),
+            {"kind": "reassign", "person": "rob", "reason": "clerical_error"},
+        )
+        for moved in (lead, back):
+            assert (await world.send("POST", *moved)).status_code == 503, (
+                "he may be being rung at this moment"
+            )
         intake.up = True
         await until(lambda: is_open(world.service), seconds=30)
         assert kind(await world.redeem(permit)) == "revoked"
@@ -82,6 +92,7 @@ async def test_closed_after_a_restore_until_intakes_releases_are_known(
         listed = (await world.send("GET", "/v1/unresolved-attempts", hub())).json()["attempts"]
         assert [(a["permit"], a["outcome"]) for a in listed] == [("lost", "unknown")]
         await world.granted("rob", "c2")
+        assert (await world.send("POST", *lead)).status_code == 201
 
 
 async def is_open(service: Service) -> bool:
