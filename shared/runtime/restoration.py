@@ -231,7 +231,10 @@ async def _read(service: Service, topic: str, *, last: int | None = None) -> Asy
             else:
                 consumer.seek(tp, max(begins[tp], left[tp] - last) if last else begins[tp])
         while left:
-            for tp, messages in (await consumer.getmany(timeout_ms=1000, max_records=500)).items():
+            fetched = await consumer.getmany(timeout_ms=1000, max_records=500)
+            if not fetched:
+                await _still_there(service, topic, {tp.partition: end for tp, end in left.items()})
+            for tp, messages in fetched.items():
                 for message in messages:
                     if tp in left and message.offset + 1 >= left[tp]:
                         del left[tp]
@@ -242,3 +245,14 @@ async def _read(service: Service, topic: str, *, last: int | None = None) -> Asy
                         continue
     finally:
         await consumer.stop()
+
+
+async def _still_there(service: Service, topic: str, ends: Mapping[int, int]) -> None:
+    """Raise Unavailable if a topic no longer has what is being read: lost, made again, or cut short meanwhile.
+
+    No reader is told of that: it would wait for ever, its service with it, and nobody else tells the new topic anything.
+    """
+    same = (await service.topics.ids([topic])).get(topic) == service.topic_ids[topic]
+    there = await service.topics.ends([topic]) if same else {}
+    if any(there.get((topic, partition), 0) < end for partition, end in ends.items()):
+        raise Unavailable("a topic was lost while it was being read")

@@ -59,6 +59,8 @@ class Kafka:
         """Only records of this topic; "": of any."""
         self.destroy: Callable[[str, Headers], bytes | None] | None = None
         """Says what a record of a topic is overwritten with, key and all, as by a disk that goes bad; None: with nothing."""
+        self.read: Callable[[str], None] | None = None
+        """Told of a topic when its owner, who begins, knows where it ends and is about to read it."""
         self.refused = ""
         """A topic to which nothing can be written; "": none."""
         self._made = 0
@@ -229,6 +231,9 @@ class Consumer:
         return {tp: len(self.kafka.topics[tp.topic].partitions[tp.partition]) for tp in partitions}
 
     async def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        if self.kafka.read:
+            for topic in sorted({tp.topic for tp in partitions}):
+                self.kafka.read(topic)
         return dict.fromkeys(partitions, 0)
 
     def _log(self, tp: TopicPartition) -> list[Message]:

@@ -1,10 +1,13 @@
-"""Records of which nothing is left: key, headers and value are unreadable, so that nobody can say whose they were.
+"""What is destroyed just where it is hard to notice: records, key and all, and a topic while its owner reads it.
 
+Of records of which nothing is left, key, headers and value are unreadable, so that nobody can say whose they were.
 Where a record still bears its key, its source is asked about that key at once. Of these it is asked to tell the topic again,
 at most once a minute. The gap at the key's next event would tell too, but that event may never come, and none is recorded
 here for the sake of it.
 
-One history in eight has such records. They are drawn from a generator of their own.
+A topic that is lost when a service that begins already knows where it ends: what it is about to read never comes.
+
+One history in eight has such records, and one in eight such a topic. Both are drawn from generators of their own.
 """
 
 from __future__ import annotations
@@ -65,4 +68,28 @@ class Destruction:
 
     def end(self) -> None:
         """Destroy nothing more."""
+        self._left.clear()
+
+
+class LostWhileRead:
+    """A topic of intake is lost, at most once in the history of a seed, just while intake begins and reads it.
+
+    Of intake's alone: its database is never an older copy, so that nothing is lost twice.
+    """
+
+    def __init__(self, seed: int, cluster: Cluster, tell: Callable[[str, str], None]) -> None:
+        random = Random(f"{seed} lost while read")
+        self._kafka, self._tell = cluster.kafka, tell
+        self._left = {random.choice(["people", "referrals"])} if random.random() < SHARE else set[str]()
+        if self._left:
+            cluster.kafka.read = self._lose
+
+    def _lose(self, topic: str) -> None:
+        if topic in self._left and self._kafka.size(topic):
+            self._left.discard(topic)
+            self._tell("a topic lost while it is read", f"the topic {topic} is lost while its owner reads it")
+            self._kafka.lose(topic)
+
+    def end(self) -> None:
+        """Lose nothing more."""
         self._left.clear()

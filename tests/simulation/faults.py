@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from tests.simulation.cluster import Cluster
 from tests.simulation.database import Key, Row
-from tests.simulation.destruction import Destruction
+from tests.simulation.destruction import Destruction, LostWhileRead
 from tests.simulation.loop import Process
 from tests.simulation.witness import Witness
 
@@ -40,6 +40,7 @@ class Faults:
         self._forgotten: set[str] = set()
         """What a restored consent has yet to put back, if it is to be killed when that is done."""
         self.destruction = Destruction(seed, cluster, self._strike)
+        self.lost_while_read = LostWhileRead(seed, cluster, self._strike)
         cluster.chance.kill = self._kill
         cluster.consent.watchers.append(self._put_back)
 
@@ -51,6 +52,7 @@ class Faults:
         self.cluster.kafka.damaged = 0
         self.cluster.kafka.refused = ""
         self.destruction.end()
+        self.lost_while_read.end()
         self._forgotten.clear()
 
     def _strike(self, kind: str, line: str) -> None:

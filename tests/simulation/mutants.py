@@ -153,6 +153,8 @@ BUGS: tuple[Bug, ...] = (
         "services.consent.gateways", "        for release in page.releases:\n", "        for release in ():\n"),
     Bug("not_put_back", "what a restored journal lacks is not put back", RESTORATION,
         "                await _adopt_topic(service, topic)\n", "                pass\n"),
+    Bug("reads_on_for_ever", "who begins waits for what a topic had that was lost meanwhile", RESTORATION,
+        "            if not fetched:\n", "            if False:\n"),
     Bug("rows_before_the_batch", "who leads elsewhere is asked of rows that the batch has yet to write", OF_CONSENT,
         "    for case, state in work.locked(CASE).items():\n", "    for case, state in ():\n"),
     Bug("end_tells_its_own_cases", "the end of a lead is told to the cases that it was claimed for alone", OF_CONSENT,
