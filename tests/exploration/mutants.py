@@ -104,7 +104,7 @@ MUTANTS = (
     ),
     _one(
         "link_without_settling", "of two leads a link leaves one", "linking", "N7",
-        PEOPLE, "    if not _led_twice(d, ids, context):\n", "    if True:\n",
+        PEOPLE, "    if not led_twice(d, ids, context):\n", "    if True:\n",
     ),
     _one(
         "strictest_of_one", "the strictest of all linked ledgers counts", "withdrawing", "N6",

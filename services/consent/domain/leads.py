@@ -48,11 +48,19 @@ def _claim(
     ids = d.group(wanted.person)
     lead = lead_of(d, ids)
     reason = None
+    own = d.person(wanted.person).lead
+    if own is not None and led_twice(d, ids, context):
+        # A restored ledger has the lead that an unlink gave back before it reads that unlink. The id's own lead goes on: in
+        # its place another would take its cases from it, and nobody would be told.
+        lead = own
     if no(d, {*ids, *d.group(wanted.party)}, case):
         reason = "closed"
     elif lead is not None and current(lead.agency, context.successors) != current(
         wanted.agency, context.successors
     ):
+        reason = "led_elsewhere"
+    elif own is None and led_twice(d, ids, context):
+        # Whose it would be is known once that unlink is read.
         reason = "led_elsewhere"
     if reason:
         refused = LeadRefused(
@@ -72,6 +80,12 @@ def _claim(
             at=lead.claimed_at if lead else proposed_at,
         ),
     )
+
+
+def led_twice(d: Decision, ids: Iterable[str], context: Context) -> bool:
+    """Say whether a human has two different leads: only until a restored consent has read everything again."""
+    leads = (d.person(key).lead for key in ids)
+    return len({current(lead.agency, context.successors) for lead in leads if lead}) > 1
 
 
 def end(d: Decision, ids: Iterable[str], reason: str) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 from services.consent.domain.coming_of_age import come_of_age, is_news
 from services.consent.domain.decision import Decision, Situation
 from services.consent.domain.facts import Context, Joined, Linked, Unlinked
-from services.consent.domain.leads import end, reached_by
+from services.consent.domain.leads import end, led_twice, reached_by
 from services.consent.domain.standing import current, history, no, part_of, standing
 from services.consent.domain.state import Lead, PersonState, find
 from shared.contracts.consent import (
@@ -154,7 +154,7 @@ def linked(at: Situation, person: str, other: str, number: int, context: Context
     d.note(person, Linked(other, number))
     d.note(other, Linked(person, number))
     # Known to be one human, and yet led twice: after a restore, a lead that a later unlink gave back is known before it.
-    if joined and not _led_twice(d, d.group(person), context):
+    if joined and not led_twice(d, d.group(person), context):
         return d
     d.revoke(d.group(person), "linked")
     _report_double_reach(d, person, other, sides, context)
@@ -174,14 +174,9 @@ def _report_double_reach(
         d.tell(other, DoubleReachFound(other=person, agencies=agencies))
 
 
-def _led_twice(d: Decision, ids: tuple[str, ...], context: Context) -> bool:
-    leads = (d.person(key).lead for key in ids)
-    return len({current(lead.agency, context.successors) for lead in leads if lead}) > 1
-
-
 def _settle(d: Decision, ids: tuple[str, ...], context: Context) -> None:
     """Leave one lead: who has reached the person, then who redeemed first, then who claimed first. The others are told."""
-    if not _led_twice(d, ids, context):
+    if not led_twice(d, ids, context):
         return
     leads = [(key, lead) for key in ids if (lead := d.person(key).lead)]
     _, winner = min(leads, key=lambda pair: _rank(d.person(pair[0]), pair[1], context))

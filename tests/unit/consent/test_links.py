@@ -11,6 +11,7 @@ from shared.contracts.consent import (
     DoubleReachFound,
     LeadAssigned,
     LeadEnded,
+    LeadRefused,
     PermitGranted,
     StandingLoosened,
     StandingReopened,
@@ -197,6 +198,39 @@ def test_who_is_found_led_twice_when_linked_again_has_one_lead_left(world: World
     assert leads(world) == {"vera": "beacon"}
     world.unlink("vera", "veronica", number=2)
     assert leads(world) == {"vera": "beacon"}
+
+
+def test_a_claim_read_before_the_unlink_takes_no_cases_from_the_lead_that_it_gave_back(world: World) -> None:
+    """A restored ledger has that lead, and not yet the unlink: the claim is for the agency that leads the other id."""
+    world.link("vera", "veronica", number=1)
+    linked = dict(world.people)
+    world.unlink("vera", "veronica", told_by="vera", number=2)
+    assert world.last is not None
+    again = told(world.last, LeadAssigned, "veronica")[0]
+    world.people |= {**linked, "veronica": evolve(linked["veronica"], again)}
+    refused = told(world.claim("veronica", "c3", agency="beacon"), LeadRefused)
+    assert [one.reason for one in refused] == ["led_elsewhere"]
+    assert told(world.claim("veronica", "c4", agency="mercia"), LeadAssigned)
+    world.unlink("vera", "veronica", number=2)
+    assert leads(world) == {"vera": "beacon", "veronica": "mercia"}
+    assert world.people["veronica"].lead is not None
+    assert world.people["veronica"].lead.cases == ("c2", "c4")
+
+
+def test_a_claim_read_before_the_unlink_makes_no_second_lead_of_one_human(world: World) -> None:
+    """A third id has no lead of its own, and is linked to two that are not one human any more."""
+    world.link("vera", "vee", number=1)
+    world.link("vee", "veronica", number=1)
+    linked = dict(world.people)
+    world.unlink("vera", "vee", told_by="vera", number=2)
+    assert world.last is not None
+    again = told(world.last, LeadAssigned, "veronica")[0]
+    world.people |= {**linked, "veronica": evolve(linked["veronica"], again)}
+    assert told(world.claim("vee", "c3", agency="beacon"), LeadRefused)
+    assert told(world.claim("vee", "c4", agency="mercia"), LeadRefused)
+    world.unlink("vera", "vee", number=2)
+    assert leads(world) == {"vera": "beacon", "veronica": "mercia"}
+    assert told(world.claim("vee", "c4", agency="mercia", claim="again"), LeadAssigned)
 
 
 def test_an_unlink_that_overtakes_its_link_stands(world: World) -> None:
