@@ -124,7 +124,7 @@ MUTANTS = (
     ),
     _one(
         "two_tenures", "one lead for everyone who is linked", "identity", "N7",
-        LEADS, "    lead = lead_of(d, ids)\n    reason = None", "    lead = d.person(wanted.person).lead\n    reason = None",
+        LEADS, "    lead = own or lead_of(d, ids)\n", "    lead = own\n",
     ),
     _one(
         "handover_in_flight", "a lead is handed over only when nothing is in flight", "leading", "N7",

@@ -46,13 +46,11 @@ def _claim(
     if f"{claim_id}:{wanted.party}" in d.person(wanted.person).claims:
         return
     ids = d.group(wanted.person)
-    lead = lead_of(d, ids)
-    reason = None
+    # The id's own lead goes on: in its place another would take its cases from it, and nobody would be told. The two differ
+    # while a succession is not written down, and where a restored ledger has yet to read the unlink that gave a lead back.
     own = d.person(wanted.person).lead
-    if own is not None and led_twice(d, ids, context):
-        # A restored ledger has the lead that an unlink gave back before it reads that unlink. The id's own lead goes on: in
-        # its place another would take its cases from it, and nobody would be told.
-        lead = own
+    lead = own or lead_of(d, ids)
+    reason = None
     if no(d, {*ids, *d.group(wanted.party)}, case):
         reason = "closed"
     elif lead is not None and current(lead.agency, context.successors) != current(
@@ -141,7 +139,9 @@ def hand_over(at: Situation, command: HandOver, context: Context) -> Decision:
     if reached and source != target and not _named(d, ids, lead, target, context):
         return d.refuse("no_agreement")
     d.revoke(ids, "handed_over")
-    _move(d, ids, target, command.worker, command.reason, agreement=reached)
+    tenure = next_tenure(d, ids)
+    for key in ids:
+        _move(d, key, target, command.worker, command.reason, tenure, agreement=reached)
     return d
 
 
@@ -157,28 +157,27 @@ def _named(d: Decision, ids: tuple[str, ...], lead: Lead, target: str, context: 
 
 
 def _move(
-    d: Decision, ids: tuple[str, ...], target: str, worker: str | None, reason: str, *, agreement: bool
+    d: Decision, key: str, target: str, worker: str | None, reason: str, tenure: int, *, agreement: bool
 ) -> None:
-    tenure = next_tenure(d, ids)
-    for key in ids:
-        lead = d.person(key).lead
-        if lead is not None:
-            moved = LeadHandedOver(
-                source=lead.agency, target=target, cases=lead.cases, reason=reason, worker=worker,
-                agreement=agreement, tenure=tenure,
-            )  # fmt: skip
-            d.tell(key, moved)
+    lead = d.person(key).lead
+    if lead is not None:
+        moved = LeadHandedOver(
+            source=lead.agency, target=target, cases=lead.cases, reason=reason, worker=worker, agreement=agreement,
+            tenure=tenure,
+        )  # fmt: skip
+        d.tell(key, moved)
 
 
 def succeed(at: Situation, person: str, context: Context) -> Decision:
     """Write down, for one person, what has been true since its lead was succeeded. Whatever is in flight goes on."""
     d = Decision(at)
     ids = d.group(person)
-    lead = lead_of(d, ids)
-    if lead is not None:
-        target = current(lead.agency, context.successors)
-        if target != lead.agency:
-            _move(d, ids, target, None, "succession", agreement=False)
+    tenure = next_tenure(d, ids)
+    for key in ids:
+        lead = d.person(key).lead
+        # Linked ids may have one lead under two names: the agency's own, and its predecessor's.
+        if lead is not None and (target := current(lead.agency, context.successors)) != lead.agency:
+            _move(d, key, target, None, "succession", tenure, agreement=False)
     return d
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from services.consent.domain.evolve import evolve
+from services.consent.domain.leads import succeed
 from shared.contracts.consent import (
     AgreementRecorded,
     ConsentWithdrawn,
     DoubleReachFound,
     LeadAssigned,
     LeadEnded,
+    LeadHandedOver,
     LeadRefused,
     PermitGranted,
     StandingLoosened,
@@ -316,3 +318,14 @@ def test_an_approach_begun_after_another_agencys_answer_does_not_go_on_once_the_
     world.link("anna", "vera")
     world.later(days=3)
     assert why(world.ask("vera", "c3", "beacon")) == "approach_gap"
+
+
+def test_a_claim_for_the_successor_takes_no_cases_from_the_lead_that_is_still_its_predecessors(
+    world: World,
+) -> None:
+    world.successors = {"mercia": "beacon"}
+    world.link("vera", "veronica")
+    assert leads(world) == {"vera": "beacon", "veronica": "mercia"}, "one lead, not yet written down"
+    assert told(world.claim("veronica", "c3", agency="beacon"), LeadAssigned)
+    moved = told(world.apply(succeed(world.at, "veronica", world.context)), LeadHandedOver, "veronica")
+    assert [(one.target, one.cases) for one in moved] == [("beacon", ("c2", "c3"))]
