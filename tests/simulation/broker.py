@@ -207,7 +207,8 @@ class Consumer:
 
     def assign(self, partitions: Sequence[TopicPartition]) -> None:
         self._assigned = list(partitions)
-        self._ids = {tp.topic: self.kafka.topics[tp.topic].id for tp in partitions}
+        topics = self.kafka.topics
+        self._ids = {tp.topic: topics[tp.topic].id for tp in partitions if tp.topic in topics}
 
     def partitions_for_topic(self, topic: str) -> set[int] | None:
         return set(range(PARTITIONS)) if topic in self.kafka.topics else None
