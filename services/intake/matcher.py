@@ -87,6 +87,7 @@ class Matcher:
     async def match_due(self) -> int:
         """Match what is due, at most a batch; return how many referrals that was."""
         await self._refresh_count()
+        self._forget_at_times()
         try:
             return await self.service.transact(self._match, self._most, None)
         except (Unavailable, *INFRASTRUCTURE):
@@ -116,6 +117,8 @@ class Matcher:
             row = await self.service.pool.fetchrow(store.COUNT)
             self._count, self._referrals = (row["people"], row["referrals"]) if row else (0, 0)
             self._counted = time.monotonic()
+
+    def _forget_at_times(self) -> None:
         if time.monotonic() - self._forgot > _KEPT_SECONDS:
             self.service.keyring.forget()
             self._forgot = time.monotonic()

@@ -123,10 +123,6 @@ class Outbox:
         self._recent.clear()
         self._last.clear()
 
-    async def doubt(self, topic: str) -> None:
-        """Note that a topic lacks what was told to it."""
-        await doubt(self._pool, topic)
-
     async def _strange(self, connection: Any) -> list[str]:  # noqa: ANN401 - a pool or a connection
         seen = {row["topic"]: row["topic_id"] for row in await connection.fetch(_SEEN)}
         return [topic for topic, topic_id in self._ids.items() if seen.get(topic) != topic_id]

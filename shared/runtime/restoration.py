@@ -24,6 +24,7 @@ from confluent_kafka import KafkaException
 
 from shared.contracts.envelope import Envelope
 from shared.runtime.errors import BadMessage, Unavailable, UnknownEvent
+from shared.runtime.outbox import doubt
 from shared.runtime.wire import decode
 from shared.runtime.work import Work
 
@@ -120,7 +121,7 @@ async def reconcile(service: Service) -> None:
                 await _adopt_topic(service, topic)
             elif service.outbox is not None and _lacks(told, ids, partitions):
                 log.error("the topic lacks what was told; telling everything again", extra={"topic": topic})
-                await service.outbox.doubt(topic)
+                await doubt(service.pool, topic)
         if forgotten and service.restored is not None:
             # And again, now that what was forgotten is known: it may say what is to be done.
             await service.restored(service)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import asyncpg
 import msgspec
 
 from shared.runtime.errors import Conflict
@@ -60,6 +61,11 @@ WITH told AS (
 SELECT (SELECT count(*) FROM saved), (SELECT count(*) FROM taken),
        ARRAY(SELECT position FROM written ORDER BY position)
 """
+
+
+_SAVED_SINCE = "a key was saved by another transaction since it was read"
+# The journal's own name for one event at each place of a key.
+_ONE_AT_EACH_PLACE = "journal_topic_key_sequence_key"
 
 
 @dataclass(slots=True)
@@ -116,18 +122,23 @@ async def save(connection: Connection, work: Work, consumed: Consumed | None, to
         for t in timers
         if t.due_at is not None
     ]
-    saved, taken, positions = await connection.fetchrow(  # type: ignore[misc]
-        _SAVE,
-        list(told),
-        *_columns(states, 6),
-        *_columns(events, 14),
-        *_columns(inbox, 6),
-        *_columns(offsets, 4),
-        *_columns(ended, 2),
-        *_columns(begun, 4),
-    )
+    try:
+        saved, taken, positions = await connection.fetchrow(  # type: ignore[misc]
+            _SAVE,
+            list(told),
+            *_columns(states, 6),
+            *_columns(events, 14),
+            *_columns(inbox, 6),
+            *_columns(offsets, 4),
+            *_columns(ended, 2),
+            *_columns(begun, 4),
+        )
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name != _ONE_AT_EACH_PLACE:
+            raise
+        # Both begin the key: there was no row for the second to wait for.
+        raise Conflict(_SAVED_SINCE) from None
     if saved != len(changed) or taken != len(advances):
-        message = "a key was saved by another transaction since it was read"
-        raise Conflict(message)
+        raise Conflict(_SAVED_SINCE)
     for recorded, position in zip(work.recorded, positions, strict=True):
         recorded.position = position

@@ -175,13 +175,9 @@ class UnitOfWork:
                 await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311 - jitter, not a secret
                 attempt += 1
             except asyncpg.UniqueViolationError as error:
-                if command_id is not None and error.constraint_name == "command_pkey":
-                    raise await self._already(command_id) from None
-                if error.constraint_name != _BEGUN:
+                if command_id is None or error.constraint_name != "command_pkey":
                     raise
-                # Another transaction has begun the same key at this moment: there was no row to lock.
-                METRICS.retries.add(1, {"why": type(error).__name__})
-                attempt += 1
+                raise await self._already(command_id) from None
             except INFRASTRUCTURE as error:
                 # If COMMIT was sent, it may have happened. Only a command id can tell; a consumer's inbox tells by itself.
                 if committing and command_id is None and consumed is None:
@@ -220,8 +216,6 @@ class UnitOfWork:
 
 
 IN_FLIGHT = "in flight"
-# The journal's own name for one event at each place of a key.
-_BEGUN = "journal_topic_key_sequence_key"
 
 
 _CLAIM = """

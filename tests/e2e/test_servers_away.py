@@ -7,6 +7,7 @@ effect is there within half a minute, exactly once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from deploy.local.processes import tail
 from tests.support.asking import a_permit, ask, key
 from tests.support.fleet import SERVICES, Fleet, fleet
 from tests.support.referrals import party, referral
@@ -67,13 +69,13 @@ def document() -> dict[str, Any]:
 async def post(onefriend: Fleet) -> str:
     """Post a referral; whatever is away, it is accepted."""
     answer = await onefriend.call("intake", "POST", "/v1/referrals", POLICE, json=document())
-    assert answer.status_code == 202, answer.text
+    assert answer.status_code == 202, said(answer)
     return str(answer.json()["referral"])
 
 
 async def status(onefriend: Fleet, referral_id: str) -> dict[str, Any]:
     answer = await onefriend.call("intake", "GET", f"/v1/referrals/{referral_id}", POLICE)
-    assert answer.status_code == 200, answer.text
+    assert answer.status_code == 200, said(answer)
     return dict(answer.json())
 
 
@@ -98,6 +100,10 @@ async def led(onefriend: Fleet, referral_id: str, seconds: float = RECOVERY) -> 
     return found[0]
 
 
+def said(answer: httpx.Response) -> str:
+    return f"{answer.status_code}, {dict(answer.headers)}, {answer.text}"
+
+
 def means_do_not_contact(answer: httpx.Response) -> bool:
     return answer.status_code == 503 and "retry-after" in answer.headers
 
@@ -105,6 +111,11 @@ def means_do_not_contact(answer: httpx.Response) -> bool:
 async def withdraw(onefriend: Fleet, person: str) -> httpx.Response:
     body = {"person": person, "scope": "everything", "by": "person"}
     return await onefriend.call("intake", "POST", "/v1/withdrawals", LEAD, json=body, headers=key())
+
+
+async def redeem(onefriend: Fleet, permit: dict[str, Any]) -> httpx.Response:
+    body = {"permit": permit["permit"], "fence": permit["fence"]}
+    return await onefriend.call("intake", "POST", "/v1/releases", LEAD, json=body)
 
 
 async def in_force(onefriend: Fleet, answer: httpx.Response) -> None:
@@ -150,52 +161,66 @@ async def each_event_had_its_one_effect(onefriend: Fleet) -> None:
         await asyncio.gather(*(pool.close() for pool in pools.values()))
 
 
+@contextlib.asynccontextmanager
+async def away(onefriend: Fleet, what: str) -> AsyncIterator[None]:
+    """The broker, consent's database or consent is away inside the block, and back after it, however the block ends."""
+    broker, consent = onefriend.servers.kafka, onefriend.processes["consent"]
+    assert broker is not None
+    leave, back = {
+        "broker": (broker.stop, broker.start),
+        "database": (onefriend.ways["consent-database"].cut, onefriend.mend),
+        "service": (consent.stop, consent.start),
+    }[what]
+    # What it takes is a thread's to wait for: the ways go through this loop. The ways themselves are the loop's.
+    threads = what != "database"
+    await asyncio.to_thread(leave) if threads else leave()
+    try:
+        yield
+    except BaseException:
+        print(f"while the {what} was away:", *await onefriend.not_ready(), sep="\n  ")
+        for name in SERVICES:
+            print(f"the log of {name} ends:\n{tail(onefriend.processes[name].log)}")
+        raise
+    finally:
+        await asyncio.to_thread(back) if threads else back()
+
+
 async def test_the_broker_stops_and_starts(onefriend: Fleet) -> None:
     before = await led(onefriend, await post(onefriend))
     permit = await a_permit(onefriend, LEAD, before)
-    broker = onefriend.servers.kafka
-    assert broker is not None
-    await asyncio.to_thread(broker.stop)
-    posted = [await post(onefriend) for _ in range(6)]
+    async with away(onefriend, "broker"):
+        posted = [await post(onefriend) for _ in range(6)]
 
-    # Her no needs no broker: it goes by call, and is in force at once.
-    no = await withdraw(onefriend, before["data"]["person"])
-    assert no.status_code == 201, no.text
-    body = {"permit": permit["permit"], "fence": permit["fence"]}
-    release = await onefriend.call("intake", "POST", "/v1/releases", LEAD, json=body)
-    assert release.status_code in {409, 503}, release.text
+        # Her no needs no broker: it goes by call. That call has its time limit, and on a busy machine passes it now and then:
+        # then the no is recorded, and in force by the next call.
+        no = await withdraw(onefriend, before["data"]["person"])
+        assert no.status_code in {201, 202}, said(no)
+        release = await redeem(onefriend, permit)
+        assert release.status_code == 409 or means_do_not_contact(release), said(release)
+        await in_force(onefriend, no)
 
-    await asyncio.to_thread(broker.start)
     for referral_id in posted:
         await led(onefriend, referral_id)
     await each_event_had_its_one_effect(onefriend)
 
 
-@pytest.mark.parametrize("away", ["database", "service"])
-async def test_consent_or_its_database_is_away(onefriend: Fleet, away: str) -> None:
+@pytest.mark.parametrize("what", ["database", "service"])
+async def test_consent_or_its_database_is_away(onefriend: Fleet, what: str) -> None:
     before = await led(onefriend, await post(onefriend))
     permit = await a_permit(onefriend, LEAD, before)
-    if away == "database":
-        onefriend.ways["consent-database"].cut()
-    else:
-        onefriend.processes["consent"].stop()
+    async with away(onefriend, what):
+        posted = [await post(onefriend) for _ in range(6)]
+        release = await redeem(onefriend, permit)
+        assert means_do_not_contact(release), said(release)
+        if what == "database":
+            asked = await ask(onefriend, LEAD, before)
+            assert means_do_not_contact(asked), said(asked)
+        no = await withdraw(onefriend, before["data"]["person"])
+        assert (no.status_code, no.json()["state"]) == (202, "recorded"), said(no)
 
-    posted = [await post(onefriend) for _ in range(6)]
-    body = {"permit": permit["permit"], "fence": permit["fence"]}
-    release = await onefriend.call("intake", "POST", "/v1/releases", LEAD, json=body)
-    assert means_do_not_contact(release), release.text
-    if away == "database":
-        assert means_do_not_contact(await ask(onefriend, LEAD, before))
-    no = await withdraw(onefriend, before["data"]["person"])
-    assert no.status_code == 202, no.text
-    assert no.json()["state"] == "recorded"
-
-    if away == "database":
-        onefriend.mend()
-    else:
-        onefriend.processes["consent"].start()
     await in_force(onefriend, no)
     for referral_id in posted:
         await led(onefriend, referral_id)
-    assert (await ask(onefriend, LEAD, before)).status_code == 409
+    asked = await ask(onefriend, LEAD, before)
+    assert asked.status_code == 409, said(asked)
     await each_event_had_its_one_effect(onefriend)

@@ -8,7 +8,7 @@ from services.consent.domain.coming_of_age import come_of_age
 from services.consent.domain.contact import names
 from services.consent.domain.decision import Decision, Situation
 from services.consent.domain.facts import Context, HandOver, Joined, Named, WorkerNamed
-from services.consent.domain.standing import agreements, current, history, lead_of, next_tenure, no
+from services.consent.domain.standing import agreements, current, history, lead_of, leads_of, next_tenure, no
 from services.consent.domain.state import Lead
 from shared.contracts.cases import CaseProposed, ProposedLead
 from shared.contracts.consent import LeadAssigned, LeadEnded, LeadHandedOver, LeadRefused
@@ -82,16 +82,13 @@ def _claim(
 
 def led_twice(d: Decision, ids: Iterable[str], context: Context) -> bool:
     """Say whether a human has two different leads: only until a restored consent has read everything again."""
-    leads = (d.person(key).lead for key in ids)
-    return len({current(lead.agency, context.successors) for lead in leads if lead}) > 1
+    return len({current(lead.agency, context.successors) for _, lead in leads_of(d, ids)}) > 1
 
 
 def end(d: Decision, ids: Iterable[str], reason: str) -> None:
     """End whatever leads these ids have. What was done stays in the ledger: the next lead does not begin again."""
-    for key in ids:
-        lead = d.person(key).lead
-        if lead is not None:
-            d.tell(key, LeadEnded(agency=lead.agency, reason=reason, cases=lead.cases))
+    for key, lead in leads_of(d, ids):
+        d.tell(key, LeadEnded(agency=lead.agency, reason=reason, cases=lead.cases))
 
 
 def reached_by(d: Decision, ids: Iterable[str]) -> set[str]:
@@ -140,8 +137,8 @@ def hand_over(at: Situation, command: HandOver, context: Context) -> Decision:
         return d.refuse("no_agreement")
     d.revoke(ids, "handed_over")
     tenure = next_tenure(d, ids)
-    for key in ids:
-        _move(d, key, target, command.worker, command.reason, tenure, agreement=reached)
+    for key, held in leads_of(d, ids):
+        _move(d, key, held, target, command.worker, command.reason, tenure, agreement=reached)
     return d
 
 
@@ -157,15 +154,13 @@ def _named(d: Decision, ids: tuple[str, ...], lead: Lead, target: str, context: 
 
 
 def _move(
-    d: Decision, key: str, target: str, worker: str | None, reason: str, tenure: int, *, agreement: bool
-) -> None:
-    lead = d.person(key).lead
-    if lead is not None:
-        moved = LeadHandedOver(
-            source=lead.agency, target=target, cases=lead.cases, reason=reason, worker=worker, agreement=agreement,
-            tenure=tenure,
-        )  # fmt: skip
-        d.tell(key, moved)
+    d: Decision, key: str, lead: Lead, target: str, worker: str | None, reason: str, tenure: int, *, agreement: bool
+) -> None:  # fmt: skip
+    moved = LeadHandedOver(
+        source=lead.agency, target=target, cases=lead.cases, reason=reason, worker=worker, agreement=agreement,
+        tenure=tenure,
+    )  # fmt: skip
+    d.tell(key, moved)
 
 
 def succeed(at: Situation, person: str, context: Context) -> Decision:
@@ -173,21 +168,18 @@ def succeed(at: Situation, person: str, context: Context) -> Decision:
     d = Decision(at)
     ids = d.group(person)
     tenure = next_tenure(d, ids)
-    for key in ids:
-        lead = d.person(key).lead
+    for key, lead in leads_of(d, ids):
         # Linked ids may have one lead under two names: the agency's own, and its predecessor's.
-        if lead is not None and (target := current(lead.agency, context.successors)) != lead.agency:
-            _move(d, key, target, None, "succession", tenure, agreement=False)
+        target = current(lead.agency, context.successors)
+        if target != lead.agency:
+            _move(d, key, lead, target, None, "succession", tenure, agreement=False)
     return d
 
 
 def name_worker(at: Situation, people: Iterable[str], agency: str, worker: str, context: Context) -> Decision:
     """The lead agency has said which of its workers is these people's one point of contact."""
     d = Decision(at)
-    for key in people:
-        lead = d.person(key).lead
-        if lead is not None and current(lead.agency, context.successors) == current(
-            agency, context.successors
-        ):
+    for key, lead in leads_of(d, people):
+        if current(lead.agency, context.successors) == current(agency, context.successors):
             d.note(key, WorkerNamed(agency, worker))
     return d

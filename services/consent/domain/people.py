@@ -8,7 +8,7 @@ from services.consent.domain.coming_of_age import come_of_age, is_news
 from services.consent.domain.decision import Decision, Situation
 from services.consent.domain.facts import Context, Joined, Linked, Unlinked
 from services.consent.domain.leads import end, led_twice, reached_by
-from services.consent.domain.standing import current, history, no, part_of, standing
+from services.consent.domain.standing import current, history, leads_of, no, part_of, standing
 from services.consent.domain.state import Lead, PersonState, find
 from shared.contracts.consent import (
     AgreementRecorded,
@@ -178,7 +178,7 @@ def _settle(d: Decision, ids: tuple[str, ...], context: Context) -> None:
     """Leave one lead: who has reached the person, then who redeemed first, then who claimed first. The others are told."""
     if not led_twice(d, ids, context):
         return
-    leads = [(key, lead) for key in ids if (lead := d.person(key).lead)]
+    leads = leads_of(d, ids)
     _, winner = min(leads, key=lambda pair: _rank(d.person(pair[0]), pair[1], context))
     keeps = current(winner.agency, context.successors)
     for key, lead in leads:

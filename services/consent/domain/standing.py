@@ -85,8 +85,13 @@ def part_of(d: Decision, ids: Iterable[str], case: str) -> Part | None:
 
 def lead_of(d: Decision, ids: Iterable[str]) -> Lead | None:
     """Return a human's lead. Linked ledgers may each carry it; never two different ones."""
-    leads = [lead for key in ids if (lead := d.person(key).lead)]
+    leads = [lead for _, lead in leads_of(d, ids)]
     return min(leads, key=lambda lead: (lead.claimed_at, lead.agency)) if leads else None
+
+
+def leads_of(d: Decision, ids: Iterable[str]) -> list[tuple[str, Lead]]:
+    """Return which of these ids carry a lead, each with its own."""
+    return [(key, lead) for key in ids if (lead := d.person(key).lead)]
 
 
 def next_tenure(d: Decision, ids: Iterable[str]) -> int:

@@ -30,23 +30,21 @@ _ANY: Final = (
 )
 _STANDS: Final = "'{recorded,needs_person,in_force}'::text[]"
 _WITHDRAWN: Final = f"SELECT true {_ANY.format(person='ANY($1::text[])', states=_STANDS, case='$2')} LIMIT 1"
-# Who the person spoken to ($1) and the party ($2) are by all their ids, and how the former is reached. OFFSET keeps the
-# look-up of one key a look-up: as a join it was a scan of every person there is.
-_WHO: Final = """
-own(person) AS (
-  SELECT $1::text
-  UNION SELECT link FROM own
-    CROSS JOIN LATERAL (SELECT state FROM stream WHERE kind = 'person' AND key = own.person OFFSET 0) AS s
+# Everybody who is linked with those that a walk begins at. OFFSET keeps the look-up of one key a look-up: as a join it was a
+# scan of every person there is.
+_LINKED: Final = """{name}(person) AS (
+  SELECT {begin}
+  UNION SELECT link FROM {name}
+    CROSS JOIN LATERAL (SELECT state FROM stream WHERE kind = 'person' AND key = {name}.person OFFSET 0) AS s
     CROSS JOIN jsonb_array_elements_text(s.state -> 'links') AS link
-), people(person) AS (
-  SELECT unnest(ARRAY[$1::text, $2::text])
-  UNION SELECT link FROM people
-    CROSS JOIN LATERAL (SELECT state FROM stream WHERE kind = 'person' AND key = people.person OFFSET 0) AS s
-    CROSS JOIN jsonb_array_elements_text(s.state -> 'links') AS link
-), points(tag) AS (
+)"""
+# Who the person spoken to ($1) and the party ($2) are by all their ids, and how the former is reached.
+_WHO: Final = f"""
+{_LINKED.format(name="own", begin="$1::text")},
+{_LINKED.format(name="people", begin="unnest(ARRAY[$1::text, $2::text])")}, points(tag) AS (
   SELECT DISTINCT tag FROM contact_point WHERE person = ANY(ARRAY(SELECT person FROM own))
 )
-"""
+"""  # noqa: S608 - constants
 # Found and locked at once, in the order of the stripes. Whoever waits here for another release has found what was there
 # before it: a look follows, in a statement of its own.
 _LOCK_POINTS: Final = f"""

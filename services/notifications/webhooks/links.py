@@ -55,7 +55,7 @@ async def ask_again(
 )
 async def show_link(service: Current, token: Token) -> Response:
     """Show the page behind the link in a message. It never acts: links are opened by mail scanners too."""
-    return pages.page(*await service.transact(confirmations.look, vault_of(service), token))
+    return pages.outcome(*await service.transact(confirmations.look, vault_of(service), token))
 
 
 @router.post(
@@ -64,4 +64,4 @@ async def show_link(service: Current, token: Token) -> Response:
 )
 async def use_link(service: Current, token: Token) -> Response:
     """Confirm a subscription by the link. The second time changes nothing."""
-    return pages.page(*await service.transact(confirmations.confirm, vault_of(service), token))
+    return pages.outcome(*await service.transact(confirmations.confirm, vault_of(service), token))

@@ -38,6 +38,15 @@ def leads(world: World) -> dict[str, str]:
     return {key: state.lead.agency for key, state in world.people.items() if state.lead}
 
 
+def give_back_before_the_unlink(world: World, person: str, other: str) -> None:
+    """Have Veronica's ledger the lead that an unlink gave back, as a restored one has it, and nobody's that unlink yet."""
+    linked = dict(world.people)
+    world.unlink(person, other, told_by=person, number=2)
+    assert world.last is not None
+    again = told(world.last, LeadAssigned, "veronica")[0]
+    world.people |= {**linked, "veronica": evolve(linked["veronica"], again)}
+
+
 def test_the_earliest_claim_keeps_the_lead_and_the_other_agency_is_told(world: World) -> None:
     world.link("vera", "veronica", told_by="vera")
     assert leads(world) == {"vera": "beacon"}
@@ -190,11 +199,7 @@ def test_a_late_copy_of_an_older_decision_undoes_nothing(world: World) -> None:
 def test_who_is_found_led_twice_when_linked_again_has_one_lead_left(world: World) -> None:
     """A restored ledger has the lead that an unlink gave back, and learns of the next link before that unlink."""
     world.link("vera", "veronica", number=1)
-    linked = dict(world.people)
-    world.unlink("vera", "veronica", told_by="vera", number=2)
-    assert world.last is not None
-    again = told(world.last, LeadAssigned, "veronica")[0]
-    world.people |= {**linked, "veronica": evolve(linked["veronica"], again)}
+    give_back_before_the_unlink(world, "vera", "veronica")
     assert leads(world) == {"vera": "beacon", "veronica": "mercia"}
     world.link("vera", "veronica", number=3)
     assert leads(world) == {"vera": "beacon"}
@@ -205,11 +210,7 @@ def test_who_is_found_led_twice_when_linked_again_has_one_lead_left(world: World
 def test_a_claim_read_before_the_unlink_takes_no_cases_from_the_lead_that_it_gave_back(world: World) -> None:
     """A restored ledger has that lead, and not yet the unlink: the claim is for the agency that leads the other id."""
     world.link("vera", "veronica", number=1)
-    linked = dict(world.people)
-    world.unlink("vera", "veronica", told_by="vera", number=2)
-    assert world.last is not None
-    again = told(world.last, LeadAssigned, "veronica")[0]
-    world.people |= {**linked, "veronica": evolve(linked["veronica"], again)}
+    give_back_before_the_unlink(world, "vera", "veronica")
     refused = told(world.claim("veronica", "c3", agency="beacon"), LeadRefused)
     assert [one.reason for one in refused] == ["led_elsewhere"]
     assert told(world.claim("veronica", "c4", agency="mercia"), LeadAssigned)
@@ -223,11 +224,7 @@ def test_a_claim_read_before_the_unlink_makes_no_second_lead_of_one_human(world:
     """A third id has no lead of its own, and is linked to two that are not one human any more."""
     world.link("vera", "vee", number=1)
     world.link("vee", "veronica", number=1)
-    linked = dict(world.people)
-    world.unlink("vera", "vee", told_by="vera", number=2)
-    assert world.last is not None
-    again = told(world.last, LeadAssigned, "veronica")[0]
-    world.people |= {**linked, "veronica": evolve(linked["veronica"], again)}
+    give_back_before_the_unlink(world, "vera", "vee")
     assert told(world.claim("vee", "c3", agency="beacon"), LeadRefused)
     assert told(world.claim("vee", "c4", agency="mercia"), LeadRefused)
     world.unlink("vera", "vee", number=2)
