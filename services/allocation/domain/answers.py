@@ -12,7 +12,8 @@ def answered(story: Story, party: str, claim_id: str, agency: str, worker: str |
     """Consent made this agency the lead of the party. False if that changes nothing.
 
     Consent disposes, whatever has been asked since: a lead that is given back after an unlink comes under its old claim, and
-    the answer to a claim can be overtaken by the next one, which is then refused because of it.
+    the answer to a claim can be overtaken by the next one, which is then refused because of it. And a case that closed and
+    goes on may be the agency's whose lead for it has never ended, whoever is asked for: then no worker is known but its own.
     """
     known = story.state.parties.get(party)
     if known is None or story.state.closed or (known.place == "out" and known.reason != LINKED):
@@ -20,7 +21,7 @@ def answered(story: Story, party: str, claim_id: str, agency: str, worker: str |
     asked = known.claim == claim_id and known.place == "claimed"
     if not asked and known.place == "led" and known.agency == agency:
         return False
-    own = known.worker if asked else None
+    own = known.worker if asked and known.agency == agency else None
     story.tell(Placed(party, "led", agency=agency, worker=worker or own))
     return True
 

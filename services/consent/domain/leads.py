@@ -50,11 +50,16 @@ def _claim(
     # while a succession is not written down, and where a restored ledger has yet to read the unlink that gave a lead back.
     own = d.person(wanted.person).lead
     lead = own or lead_of(d, ids)
+    # A case that closes with a link and goes on with its unlink is claimed anew. Where two cases of one lead do so one after
+    # the other, the lead is never without any, and stands for both: whoever is asked for, the answer is whose they are.
+    covered = own is not None and (case, wanted.party) in own.covers
     reason = None
     if no(d, {*ids, *d.group(wanted.party)}, case):
         reason = "closed"
-    elif lead is not None and current(lead.agency, context.successors) != current(
-        wanted.agency, context.successors
+    elif (
+        lead is not None
+        and not covered
+        and current(lead.agency, context.successors) != current(wanted.agency, context.successors)
     ):
         reason = "led_elsewhere"
     elif own is None and led_twice(d, ids, context):

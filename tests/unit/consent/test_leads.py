@@ -55,6 +55,29 @@ def test_a_lead_ends_with_the_last_of_its_cases_and_the_next_one_has_the_next_nu
     assert told(world.claim(case="c3", agency="mercia"), LeadAssigned)[0].tenure == 2
 
 
+def test_a_case_that_goes_on_is_its_leads_as_long_as_that_lead_has_never_been_without_any(
+    world: World,
+) -> None:
+    """Two cases close with a link and go on with its unlink, one after the other, and are claimed for somebody else."""
+    world.claim(case="c2")
+    for case in ("c1", "c2"):
+        assert not told(world.close(case), LeadEnded)
+        world.resume(case, None)
+        claimed = world.claim(case=case, agency="mercia")
+        assert [(e.case, e.agency, e.tenure) for e in told(claimed, LeadAssigned)] == [(case, "beacon", 1)]
+        assert not told(claimed, LeadRefused)
+    world.close("c1")
+    assert told(world.close("c2"), LeadEnded)[0].cases == ("c1", "c2")
+
+
+def test_whoever_has_said_no_is_not_claimed_anew_for_the_lead_that_stands(world: World) -> None:
+    world.claim(case="c2")
+    world.withdraw(cases=("c1",))
+    claimed = world.claim(agency="mercia")
+    assert [e.reason for e in told(claimed, LeadRefused)] == ["closed"]
+    assert not told(claimed, LeadAssigned)
+
+
 def test_no_permit_outlives_the_lead_of_its_holder(world: World) -> None:
     """It was granted for a case that the lead was not claimed for: the person was led elsewhere when that case came."""
     world.lead(case="c2", agency="mercia")
