@@ -24,18 +24,23 @@ STAGES = {
         "consent",
         "SELECT count(DISTINCT data->>'case') FROM journal WHERE type IN ('lead.assigned.v1', 'lead.refused.v1')",
     ),
-    "allocated": ("allocation", "SELECT count(*) FROM journal WHERE type = 'case.allocated.v1'"),
+    "allocated": (
+        "allocation",
+        "SELECT count(DISTINCT key) FROM journal WHERE type IN ('case.allocated.v1', 'case.paused.v1')",
+    ),
     "in the feed": (
         "notifications",
-        "SELECT count(DISTINCT case_id) FROM feed WHERE kind = 'case.allocated'",
+        "SELECT count(DISTINCT case_id) FROM feed WHERE kind IN ('case.allocated', 'referral.held')",
     ),
 }
 # Each of these referrals has one harmed party, whose lead is told so. Among tens of thousands of invented people two are
-# taken for one now and then; then whoever leads that human already, through the other case, is told.
+# taken for one now and then; then whoever leads that human already, through the other case, is told. And one or two have too
+# little to be told from somebody else: then the sender is asked for more, which is as far as such a referral goes.
 _LEADS = ("beacon", "mediation-hertfordshire")
 _NEWLY_FED = """
 SELECT w.agency, max(f.number) AS last,
-       count(*) FILTER (WHERE f.kind = 'case.allocated' AND f.data->>'role' = 'harmed') AS fed
+       count(*) FILTER (WHERE CASE WHEN f.agency = $3 THEN f.kind = 'referral.held'
+                                   ELSE f.kind = 'case.allocated' AND f.data->>'role' = 'harmed' END) AS fed
 FROM unnest($1::text[], $2::bigint[]) AS w(agency, after) JOIN feed AS f ON f.agency = w.agency AND f.number > w.after
 GROUP BY w.agency
 """
@@ -126,7 +131,7 @@ class Run:
         self.number = 0
         self.draw = random.Random(20260101)
         self._token, self._until = "", 0.0
-        self._read = dict.fromkeys(_LEADS, 0)
+        self._read = dict.fromkeys((*_LEADS, agency), 0)
         self._fed = 0
 
     def headers(self, media: str = "application/json") -> str:
@@ -154,7 +159,7 @@ class Run:
     async def fed(self) -> int:
         """Return how many referrals have reached a feed. Cheap: only what has come since it was asked before is read."""
         pool = self.stack.pools["notifications"]
-        for row in await pool.fetch(_NEWLY_FED, list(self._read), list(self._read.values())):
+        for row in await pool.fetch(_NEWLY_FED, list(self._read), list(self._read.values()), self.agency):
             self._read[row["agency"]] = row["last"]
             self._fed += row["fed"]
         return self._fed
