@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
 import random
 import time
 import uuid
@@ -18,7 +16,6 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -30,69 +27,21 @@ from deploy.local import agencies
 from deploy.local.demo.agency import OK, Lead, Witness
 from deploy.local.demo.client import Client
 from deploy.local.demo.show import console, counted
+from deploy.local.elsewhere import SERVICES, Elsewhere, Where
 from deploy.local.measures import STAGES, Stages
 from deploy.local.place import Place
 from deploy.local.processes import DidNotStart
 from deploy.local.streams import Area, Arrival, Referrals
 
-SERVICES = ("intake", "consent", "allocation", "notifications")
 REFERRERS = ("police", "victim_care", "prison", "yot", "crc", "nps", "court")
 WORKER = "simulated-worker"
-ACCEPTED = 202
+ACCEPTED, NOT_FOUND = 202, 404
+LOST = "lost"
 # Of people who have a lead: how many say, unasked and through any agency, that they want no more of it.
 WITHDRAW = 0.03
 QUIET_SECONDS = 3.0
 SETTLED_SECONDS = 60.0
 AT_ONCE = 64
-
-
-@dataclass(frozen=True)
-class Where:
-    """Where a stack answers; without credentials its tokens come from this checkout's own issuer."""
-
-    urls: dict[str, str]
-    credentials: dict[str, str]
-
-    @classmethod
-    def from_environment(cls) -> Where:
-        """Return what the environment names.
-
-        Raises:
-            DidNotStart: if the file of credentials is not there or is none.
-        """
-        named = {name: os.environ.get(f"ONEFRIEND_{name.upper()}_URL", "") for name in (*SERVICES, "token")}
-        path = os.environ.get("ONEFRIEND_CREDENTIALS")
-        try:
-            credentials = json.loads(Path(path).read_text()) if path else {}
-        except (OSError, ValueError) as error:
-            raise DidNotStart(
-                f'ONEFRIEND_CREDENTIALS: {error}; it names a file like {{"beacon": "its secret"}}'
-            ) from None
-        return cls({name: url.rstrip("/") for name, url in named.items() if url}, credentials)
-
-
-@dataclass
-class Elsewhere(Client):
-    """An agency's client of a stack that may be another than this checkout's."""
-
-    where: Where = field(default_factory=lambda: Where({}, {}))
-
-    def url(self, service: str) -> str:
-        """Return where a service answers."""
-        return self.where.urls.get(service) or super().url(service)
-
-    async def _new_token(self) -> str:
-        if not self.where.credentials:
-            return await super()._new_token()
-        form = {"grant_type": "client_credentials", "worker": self.worker or ""}
-        answer = await self.http.post(
-            self.where.urls.get("token") or super().url("issuer") + "/token",
-            data=form,
-            auth=(self.id, self.where.credentials.get(self.id, "")),
-        )
-        if answer.status_code != OK:
-            raise DidNotStart(f"{self.id} gets no token ({answer.status_code}): see ONEFRIEND_CREDENTIALS")
-        return str(answer.json()["access_token"])
 
 
 @dataclass
@@ -178,28 +127,56 @@ class Simulation:
             self.stages.counts["approached"] = len(self.witness.contacts)
             await asyncio.sleep(0.5)
 
-    async def settle(self, leads: list[Lead]) -> None:
-        """Wait until nothing moves any more."""
+    async def settle(self, leads: list[Lead]) -> bool:
+        """Wait until nothing moves any more; say whether it came to that."""
         last, since, began = dict(self.stages.counts), time.monotonic(), time.monotonic()
         while time.monotonic() - began < SETTLED_SECONDS:
             await asyncio.sleep(0.25)
             if dict(self.stages.counts) != last or not all(lead.idle for lead in leads):
                 last, since = dict(self.stages.counts), time.monotonic()
             if time.monotonic() - since > QUIET_SECONDS:
-                return
+                return True
+        return False
 
-    async def became(self) -> Counter[str]:
+    async def became(self) -> Became:
         """Ask intake, as its agency, what became of each referral."""
-        found: Counter[str] = Counter()
+        found = Became()
         gate = asyncio.Semaphore(12)
 
         async def one(referral: str, client: Client) -> None:
             async with gate:
                 answer = await client.call("intake", "GET", f"/v1/referrals/{referral}")
-            found[str(answer.json()["status"]) if answer.status_code == OK else "lost"] += 1
+            found.take(answer)
 
-        await asyncio.gather(*(one(*item) for item in self.posted.items()))
+        with contextlib.suppress(TimeoutError, httpx.TransportError):
+            async with asyncio.timeout(SETTLED_SECONDS):
+                await asyncio.gather(*(one(*item) for item in self.posted.items()))
+        unanswered = len(self.posted) - found.status.total()
+        if unanswered:
+            found.status["not answered"] = unanswered
         return found
+
+
+@dataclass
+class Became:
+    """What became of the referrals: how many have each status, and of those on hold, why."""
+
+    status: Counter[str] = field(default_factory=Counter)
+    holds: Counter[str] = field(default_factory=Counter)
+
+    def take(self, answer: httpx.Response) -> None:
+        """Count one answer. What intake does not know is lost; what it does not say now is not."""
+        if answer.status_code == OK:
+            body = answer.json()
+            self.status[str(body["status"])] += 1
+            self.holds.update({str(hold["reason"]) for hold in body["holds"]})
+        elif answer.status_code == NOT_FOUND:
+            self.status[LOST] += 1
+
+    @property
+    def lost(self) -> int:
+        """How many of those accepted intake does not know."""
+        return self.status[LOST]
 
 
 def _taking_part(count: int, draw: random.Random) -> tuple[dict[str, Area], list[str]]:
@@ -241,6 +218,8 @@ async def simulate(place: Place, count: int, rate: float, seconds: float, seed: 
             f"[bold]{len(areas)} agencies[/], {rate:g} referrals a second for {seconds:g} s: {', '.join(areas)}\n"
         )
         leads = [Lead(run.client(agency, WORKER), run.witness, lambda: None) for agency in may_lead]
+        # What earlier runs have left is not this run's: it would be asked for over and over.
+        await asyncio.gather(*(lead.skip() for lead in leads))
         # References are new at each run: the same seed against a stack that has seen it is still new load.
         referrals = Referrals(draw, areas, rate, prefix=f"SIM{seed}-{uuid.uuid4().hex[:6]}")
         behind = [
@@ -253,14 +232,16 @@ async def simulate(place: Place, count: int, rate: float, seconds: float, seed: 
             with _live(run.stages):
                 await run.load(referrals, clients, seconds)
                 loaded = time.monotonic() - began
-                await run.settle(leads)
+                _wait_is_told(run)
+                settled = await run.settle(leads)
         finally:
             for task in behind:
                 task.cancel()
             await asyncio.gather(*behind, return_exceptions=True)
         became = await run.became()
         _table(run, became, loaded)
-        return 1 if became["lost"] else 0
+        _what_waits(run, became, leads, settled=settled)
+        return 1 if became.lost else 0
 
 
 def _live(stages: Stages) -> AbstractContextManager[object]:
@@ -284,10 +265,36 @@ async def _answers(run: Simulation) -> None:
     await run.stages.look(run.http, {name: run.client("operator").url(name) for name in SERVICES}, first=True)
 
 
-def _table(run: Simulation, became: Counter[str], loaded: float) -> None:
-    """Print what came of it."""
+def _wait_is_told(run: Simulation) -> None:
+    """Without a live view, say what is being waited for."""
     if not console.is_terminal:
-        console.print(run.stages)
+        posted = run.stages.counts["posted"]
+        console.print(
+            f"{posted} posted; waiting until nothing of it moves any more (at most {SETTLED_SECONDS:g} s)"
+        )
+
+
+def _what_waits(run: Simulation, became: Became, leads: list[Lead], *, settled: bool) -> None:
+    """Print what has not come to its end, and why."""
+    if not settled:
+        asking = ", ".join(lead.client.id for lead in leads if not lead.idle)
+        moving = [f"{waiting:.0f} events {what}" for what, waiting in run.stages.backlog.items() if waiting]
+        moving += [f"still asking: {asking}"] if asking else []
+        console.print(
+            f"  [yellow]Something still moved after {SETTLED_SECONDS:g} s[/]: "
+            + ("; ".join(moving) or "others use the stack as well")
+        )
+    if became.holds:
+        console.print(f"  on hold, until somebody has looked or answered: {counted(became.holds)}")
+    why = Counter(f"{refusal.words} ({refusal.reason})" for refusal in run.witness.refusals.values())
+    if why:
+        console.print("  people led and not approached:")
+    for words, count in why.most_common():
+        console.print(f"  {count:>5}  {words}")
+
+
+def _table(run: Simulation, became: Became, loaded: float) -> None:
+    """Print what came of it."""
     table = Table(
         title=f"\n{run.stages.counts['posted']} referrals in {loaded:.0f} s",
         title_justify="left",
@@ -300,9 +307,8 @@ def _table(run: Simulation, became: Counter[str], loaded: float) -> None:
     times = sorted(run.seconds) or [0.0]
     table.add_row("answered within, median", f"{1000 * times[len(times) // 2]:.0f} ms")
     table.add_row("answered within, 99 of 100", f"{1000 * times[int(len(times) * 0.99)]:.0f} ms")
-    table.add_row("[bold]referrals lost[/]", f"[bold]{became['lost']}[/]")
+    table.add_row("[bold]referrals lost[/]", f"[bold]{became.lost}[/]")
     console.print(table)
     console.print(f"  answers to POST: {counted(run.answers)}")
-    console.print(f"  referrals now: {counted(became)}")
+    console.print(f"  referrals now: {counted(became.status)}")
     console.print(f"  withdrawals, by answer: {counted(run.withdrawals)}")
-    console.print(f"  refused: {counted(run.witness.refusals)}")

@@ -79,3 +79,11 @@ def kind(answer: httpx.Response) -> str:
         return str(answer.json()["type"]).rsplit("/", 1)[1]
     except (ValueError, KeyError, TypeError):
         return str(answer.status_code)
+
+
+def title(answer: httpx.Response) -> str:
+    """Return a problem's own words."""
+    try:
+        return str(answer.json()["title"])
+    except (ValueError, KeyError, TypeError):
+        return f"The answer was {answer.status_code}."

@@ -205,7 +205,7 @@ def table(truth: Truth, witness: Witness, corrected: int, seconds: float) -> Non
             ("referrals wrongly joined", str(truth.wrongly_joined), str(truth.exact_wrongly_joined)),
             ("referrals on hold for a person to decide", str(sum(truth.held.values())), "0"),
             ("contacts made, each with a permit", str(len(witness.contacts)), ""),
-            ("permits and releases refused", str(sum(witness.refusals.values())), ""),
+            ("permits and releases refused", str(len(witness.refusals)), ""),
             (
                 "[bold]people approached twice[/]",
                 f"[bold]{truth.approached_twice}[/]",
@@ -216,7 +216,7 @@ def table(truth: Truth, witness: Witness, corrected: int, seconds: float) -> Non
         ],
         [
             f"on hold: {counted(truth.held)}",
-            f"refused: {counted(witness.refusals)}",
+            f"refused: {counted(witness.refused)}",
             f"answered 422 for a postcode that is none, and sent again without it: {corrected}",
             "A person approached twice and not known to be one human is a recognition that failed: two records too unlike.",
         ],

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -14,11 +15,13 @@ import pytest
 
 from deploy.local import jars, services
 from deploy.local.example_workers import EXAMPLES
+from deploy.local.hours import until_tuesday
 from deploy.local.kafka import Kafka
 from deploy.local.place import CHECKOUT, Place
 from deploy.local.postgres import Postgres
 from deploy.local.processes import alive
 from deploy.local.supervisor import supervisor_of
+from tests.support.running import slack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("command line")]
 
@@ -181,6 +184,24 @@ def test_backup_down_restore_up(up: Place) -> None:
     _onefriend(up, "restore", str(archive), "--yes")
     _onefriend(up, "up", "--detach")
     assert "XX" not in _onefriend(up, "doctor").stdout
+
+
+def test_a_simulation_in_the_night_ends_soon_and_says_what_waits_and_why(up: Place) -> None:
+    """Nobody may be rung, and some cases wait for somebody's answer: neither passes while one waits for it."""
+    midnight_on_a_sunday = until_tuesday(weeks=1) - timedelta(days=2, hours=10)
+    headers = {"Authorization": f"Bearer {_onefriend(up, 'token', 'operator').stdout.strip()}"}
+    for service in ("intake", "consent", "allocation", "notifications"):
+        url, body = f"{services.url(up, service)}/v1/clock", {"seconds": midnight_on_a_sunday.total_seconds()}
+        assert httpx.put(url, json=body, headers=headers, timeout=60).is_success
+    began = time.monotonic()
+    said = _onefriend(up, "simulate", "--agencies", "3", "--rate", "5", "--seconds", "5").stdout
+    assert time.monotonic() - began < 5 + 25 * slack()
+    assert re.search(r"\d+  This is not an hour at which .* \(hours-unsafe\)", said), said
+    assert re.search(r"\d+  The checks that policy asks for .* \(not-cleared\)", said), said
+    # Whoever is refused is not asked about again and again.
+    counted = {name: int(n) for name, n in re.findall(r"│ (\w[\w ]+?) +│ +(\d+) │", said)}
+    assert 0 < counted["permits refused"] <= counted["referrals posted"], said
+    assert counted["referrals lost"] == 0
 
 
 def test_logs_name_what_there_is(up: Place) -> None:

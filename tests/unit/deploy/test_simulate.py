@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.elsewhere import Where
 from deploy.local.measures import total
 from deploy.local.processes import DidNotStart
-from deploy.local.simulate import Where
 from deploy.local.streams import Area, Arrival, Referrals
 from services.intake.referral import Referral
 
