@@ -94,6 +94,13 @@ def _serves(process: psutil.Process) -> str:
     return f"postgres for {title[1]}" if len(title) > 1 and title[1] in known else "postgres"
 
 
+async def _watching(database: str) -> asyncpg.Pool[asyncpg.Record]:
+    # One process, so that it can be left out of the cost: a parallel worker of its would be anybody's.
+    return await asyncpg.create_pool(
+        database, min_size=1, max_size=1, server_settings={"max_parallel_workers_per_gather": "0"}
+    )
+
+
 def _empty(home: Place) -> None:
     """Remove what an earlier run left: cost must not depend on it. Servers that it left running are stopped first."""
     Stack(home).stop()
@@ -118,7 +125,7 @@ async def measured(home: Place) -> AsyncIterator[Measured]:
     )
     async with supervisor.running():
         databases = await asyncio.to_thread(stack.ensure_databases, (*NAMES, OWN))
-        pools = {name: await asyncpg.create_pool(databases[name], min_size=1, max_size=1) for name in NAMES}
+        pools = {name: await _watching(databases[name]) for name in NAMES}
         ours = {await pool.fetchval("SELECT pg_backend_pid()") for pool in pools.values()}
         try:
             yield Measured(home, stack, pools, databases[OWN], ours)
