@@ -6,15 +6,13 @@ import uuid
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
-# Longer than the slowest run of the tests: some tokens are made when their file is read.
-_LIFETIME = 7200
 # Fixed, so that the processes of one test trust each other. It protects nothing.
 KEY = ec.derive_private_key(4_071_001_071_001, ec.SECP256R1())
 KEY_ID = "test"
 
 
 def token(
-    agency: str, *scopes: str, worker: str | None = None, kind: str = "agency", lifetime: int = _LIFETIME
+    agency: str, *scopes: str, worker: str | None = None, kind: str = "agency", lifetime: int = 300
 ) -> str:
     """Return a signed token of an agency with these scopes."""
     now = int(time.time())
