@@ -27,7 +27,7 @@ OK = 200
 
 
 class Release(msgspec.Struct, frozen=True):
-    """One release as intake lists it."""
+    """One release as intake lists it. Of one in doubt nobody knows yet how long it can be used, nor by which channel."""
 
     permit: str
     person: str
@@ -35,6 +35,8 @@ class Release(msgspec.Struct, frozen=True):
     agency: str
     handed_out_at: datetime
     channel: Channel | None = None
+    fence: int = 0
+    use_by: datetime | None = None
 
 
 class Releases(msgspec.Struct, frozen=True):
@@ -79,7 +81,7 @@ async def _close(work: Work) -> None:
 
 
 async def open_again(service: Service) -> None:
-    """Reconcile a restored database: forget unredeemed permits, learn of releases, catch up with the topics; then open."""
+    """Reconcile a restored database: learn of releases, forget unredeemed permits, catch up with the topics; then open."""
     catching_up: CatchingUp | None = None
     while True:
         if not await service.transact(store.is_closed):
@@ -93,8 +95,6 @@ async def open_again(service: Service) -> None:
 
 
 async def _reconcile(service: Service, catching_up: CatchingUp) -> None:
-    while await service.transact(_forget_permits):
-        pass
     cursor = await service.transact(_cursor)
     while True:
         try:
@@ -109,6 +109,10 @@ async def _reconcile(service: Service, catching_up: CatchingUp) -> None:
             break
         cursor = page.next
         await service.transact(_move_cursor, cursor)
+    # Only now: a permit that was handed out has become an attempt. Told as revoked, it would let go of the telephone that it
+    # has claimed, while its holder can still ring.
+    while await service.transact(_forget_permits):
+        pass
     if service.consumer is not None and service.consumer.connected and await catching_up.done():
         await service.transact(_open)
         log.warning("reconciled after a restore; permits are granted again")
@@ -145,6 +149,8 @@ async def _learn(work: Work, release: Release) -> None:
         release.agency,
         release.channel or "phone",
         release.handed_out_at,
+        release.fence,
+        release.use_by,
     )
     carry_out(work, permits.find_released(situation(work), found, Context(work.now)))
 

@@ -115,9 +115,10 @@ def stage(work: Work, person: str, event: Payload, at: datetime) -> None:  # noq
                 unresolved=event.outcome in UNRESOLVED,
             )
             if event.at is not None:
-                row |= {"person": person, "party": person, "case_id": event.case, "agency": event.agency, "fence": 0,
-                        "purpose": event.purpose, "channel": event.channel, "expires": event.at,
-                        "redeemed_at": event.at, "outcome_due": event.at}  # fmt: skip
+                row |= {"person": person, "party": person, "case_id": event.case, "agency": event.agency,
+                        "fence": event.fence, "purpose": event.purpose, "channel": event.channel,
+                        "expires": event.at, "redeemed_at": event.at, "use_by": event.use_by,
+                        "outcome_due": event.use_by or event.at}  # fmt: skip
             work.write(save_permits, row)
             _cancel(work, event.permit)
         case AttemptOverdue():

@@ -150,9 +150,10 @@ class PermitEnded(Payload, frozen=True, kw_only=True):
 
 @event("consent", "attempt.recorded")
 class AttemptRecorded(Payload, frozen=True, kw_only=True):
-    """What became of an attempt. `unknown` counts as contacted. `resolved`: a person at the hub found it out later.
+    """What became of an attempt. `unknown` counts as contacted. `resolved`: it was found out later, as a rule by the hub.
 
-    `at` is given where nothing told of the attempt before: it was found, after a restore, among what had been released.
+    `at` is given where nothing told of the attempt before: it was found, after a restore, among what had been released. Then
+    `fence` is the holder's, who may still make it until `use_by`: before that nobody else can say what became of it.
     """
 
     permit: str
@@ -164,6 +165,8 @@ class AttemptRecorded(Payload, frozen=True, kw_only=True):
     purpose: Purpose = "approach"
     resolved: bool = False
     at: datetime | None = None
+    use_by: datetime | None = None
+    fence: int = 0
 
 
 @event("consent", "attempt.overdue")

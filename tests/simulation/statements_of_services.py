@@ -381,7 +381,8 @@ async def lineage(t: Transaction, agency: str) -> list[Row]:
 @knows(
     INTAKE,
     """SELECT number, permit, person, party, case_id AS "case", agency, worker,
-              coalesce(handed_out_at, asked_at) AS handed_out_at, redeemed ->> 'channel' AS channel
+              coalesce(handed_out_at, asked_at) AS handed_out_at, redeemed ->> 'channel' AS channel,
+              fence, redeemed ->> 'use_by' AS use_by
        FROM ((SELECT * FROM release WHERE number > $1 ORDER BY number LIMIT $2)
              UNION ALL SELECT * FROM release WHERE state = 'asked') AS r
        ORDER BY number NULLS LAST""",
@@ -395,7 +396,10 @@ async def releases_after(t: Transaction, after: int, limit: int) -> list[Row]:
             "case": r["case_id"],
             **pick(r, "agency", "worker"),
             "handed_out_at": r["handed_out_at"] or r["asked_at"],
-            "channel": msgspec.json.decode(r["redeemed"])["channel"] if r["redeemed"] else None,
+            **pick(
+                msgspec.json.decode(r["redeemed"] or '{"channel": null, "use_by": null}'), "channel", "use_by"
+            ),
+            "fence": r["fence"],
         }
         for r in rows
     ]

@@ -61,6 +61,7 @@ _TITLES = {
     "paused": "The case is paused.",
     "permit_live": "A permit for this person has been granted and is not used yet.",
     "restored": "Records are being checked after a restore. Nobody may be contacted until that is done.",
+    "too_early": "The contact can still be made: until not_before only its holder can record what became of it. Ask them.",
     "too_late": "Only the holder can say that nothing was begun, and only in time.",
     "unknown": "The person is not known well enough yet.",
     "unresolved": "What became of an earlier attempt is not known. A person at the hub has to find out.",

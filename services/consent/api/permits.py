@@ -239,13 +239,14 @@ async def _report(
     if row.fence != body.fence:
         raise problem(Refusal("fence"))
     recorded = "not_made" if row.how == "not_made" else row.outcome
-    late = row.status == "ended" and recorded is not None
+    unheard = outcomes.unheard(situation(work), row.person, permit) is not None
+    late = row.status == "ended" and recorded is not None and not unheard
     if late and recorded == body.outcome:
         return {"permit": permit, "outcome": body.outcome}
     if late and (body.outcome not in NO or recorded in NO):
         title = "Another outcome has been recorded. A person at the hub can put it right."
         raise Problem(409, "already-recorded", title, outcome=recorded)
-    if not late and row.status != "redeemed":
+    if not (late or unheard or row.status == "redeemed"):
         title = "This permit was never redeemed, so there is no attempt to report."
         raise Problem(409, "not-redeemed", title)
     command = ReportCommand(
@@ -259,9 +260,10 @@ async def _report(
         body.scope == "everything",
         by,
     )
-    if late:
+    if late or unheard:
         attempt = Attempted(row.case_id, row.party, row.agency, row.channel, row.purpose)  # type: ignore[arg-type]
-        carry_out(work, refused(outcomes.late_no(situation(work), command, attempt, context)))
+        told = outcomes.heard if unheard else outcomes.late_no
+        carry_out(work, refused(told(situation(work), command, attempt, context)))
     else:
         carry_out(work, refused(outcomes.report(situation(work), command, context)))
     return {"permit": permit, "outcome": body.outcome}

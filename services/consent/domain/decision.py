@@ -24,7 +24,7 @@ Reason = Literal[
     "in_flight", "led_elsewhere", "needs_contact_person", "needs_date", "no_agreement", "no_lead", "not_before",
     "not_cleared", "not_contact_person", "not_found", "not_lead", "not_live", "not_named_worker", "not_sender", "on_hold",
     "parked", "paused", "permit_live", "prior_no", "prior_not_now_undated", "reached", "restored", "same_lead",
-    "second_person", "too_late", "unknown", "unresolved", "unsafe", "withdrawn",
+    "second_person", "too_early", "too_late", "unknown", "unresolved", "unsafe", "withdrawn",
 ]  # fmt: skip
 
 

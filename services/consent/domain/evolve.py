@@ -137,6 +137,7 @@ def _redeemed(state: PersonState, e: PermitRedeemed) -> PersonState:
 def _permit_ended(state: PersonState, e: PermitEnded) -> PersonState:
     if e.how == "not_made":
         state = _without_attempt(state, e.permit)
+        state = replace(state, unresolved=tuple(p for p in state.unresolved if p != e.permit))
     return replace(state, permit=None) if state.permit and state.permit.id == e.permit else state
 
 
@@ -149,7 +150,7 @@ def _attempt_recorded(state: PersonState, e: AttemptRecorded) -> PersonState:
     if e.at is not None and not any(find(a.attempts, e.permit) for a in state.approaches):
         state = _found(state, e, e.at)
     approaches = tuple(
-        replace(a, attempts=put(a.attempts, replace(attempt, outcome=e.outcome)))
+        replace(a, attempts=put(a.attempts, replace(attempt, outcome=e.outcome, use_by=e.use_by)))
         if (attempt := find(a.attempts, e.permit))
         else a
         for a in state.approaches
@@ -159,7 +160,7 @@ def _attempt_recorded(state: PersonState, e: AttemptRecorded) -> PersonState:
         if e.outcome == "unknown"
         else tuple(p for p in state.unresolved if p != e.permit)
     )
-    state = replace(state, approaches=approaches, unresolved=open_ends)
+    state = replace(state, approaches=approaches, unresolved=open_ends, fence=max(state.fence, e.fence))
     if e.outcome in {"wrong_number", "returned"}:
         state = replace(state, blocked=add(state.blocked, (e.channel,)))
     if e.purpose == "feedback" and e.outcome not in {"no_answer", "voicemail", "wrong_number", "returned"}:

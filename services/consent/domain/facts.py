@@ -177,7 +177,7 @@ class Redeem:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """What intake says it has handed out under a permit, and when."""
+    """What intake says it has handed out under a permit, and when. `use_by`: how long it can be used, if intake says so."""
 
     permit: str
     person: str
@@ -185,6 +185,8 @@ class Released:
     agency: str
     channel: Channel
     at: datetime
+    fence: int = 0
+    use_by: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,31 @@ def report(at: Situation, command: Report, context: Context) -> Decision:  # noq
     return d
 
 
+def unheard(at: Situation, person: str, permit: str) -> datetime | None:
+    """Return until when only its holder can say what became of an attempt found after a restore; None: of any other."""
+    attempts = (find(a.attempts, permit) for a in at.people[person].approaches)
+    return next((found.use_by for found in attempts if found), None)
+
+
+def heard(at: Situation, command: Report, attempt: Attempted, context: Context) -> Decision:
+    """Record the holder's own word about an attempt that was found after a restore.
+
+    `not_made` is intake's alone: a service may be sending for the holder, and which one has been forgotten.
+    """
+    d = Decision(at)
+    if command.outcome == "not_made":
+        if command.service != "intake":
+            return d.refuse("not_sender")
+        d.tell(command.person, PermitEnded(permit=command.permit, how="not_made"))
+        return d
+    reason = _wrong_date(command.outcome, command.not_before, context)
+    if reason:
+        return d.refuse(reason)
+    _record(d, command.person, command.permit, attempt, command.outcome, resolved=True)
+    _follow(d, command, attempt, context)
+    return d
+
+
 def late_no(at: Situation, command: Report, attempt: Attempted, context: Context) -> Decision:
     """Record a no of which the holder tells after another outcome was recorded, perhaps by the hub.
 
@@ -99,6 +124,10 @@ def resolve(at: Situation, command: Resolve, context: Context) -> Decision:
     )
     if not waits:
         return d.refuse("not_live")
+    use_by = unheard(at, command.person, command.permit)
+    if use_by is not None and context.now <= use_by:
+        # As of an attempt that was never forgotten: it is not overdue before it can be made no more.
+        return d.refuse("too_early", not_before=use_by)
     # Nobody but the holder can know, in time, that nothing was begun: later it counts as a contact.
     reason: Reason | None = (
         "too_late"

@@ -36,6 +36,9 @@ USE_WITHIN: dict[Channel, timedelta] = {
 }
 # A conversation is a lease of a day: many calls, one permit.
 LEASE = timedelta(days=1)
+# How long after intake was asked for them details can be used at the most, where nobody says more: redeemed a little later,
+# by another clock.
+LONGEST = max(*USE_WITHIN.values(), LEASE) + timedelta(hours=1)
 
 
 def grant(at: Situation, ask: Ask, permit: str, context: Context) -> Decision:
@@ -192,7 +195,10 @@ def overdue(at: Situation, person: str, permit: str, context: Context) -> Decisi
 
 
 def find_released(at: Situation, release: Released, context: Context) -> Decision:
-    """After a restore: intake handed out details under a permit that is not known here. Somebody may have used them."""
+    """After a restore: intake handed out details under a permit that is not known here. Somebody may have used them.
+
+    Or may yet: until `use_by` nobody but the holder can say how it ended.
+    """
     d = Decision(at)
     if any(find(a.attempts, release.permit) for a in d.person(release.person).approaches):
         return d
@@ -204,6 +210,8 @@ def find_released(at: Situation, release: Released, context: Context) -> Decisio
         outcome="unknown",
         approach=release.permit,
         at=min(release.at, context.now),
+        use_by=release.use_by or release.at + LONGEST,
+        fence=release.fence,
     )
     d.tell(release.person, found)
     return d

@@ -127,13 +127,17 @@ class Permit(State, frozen=True):
 
 
 class Attempt(State, frozen=True):
-    """One call, letter, message or visit that was, or may have been, made. `id` is its permit's. `at`: its redemption."""
+    """One call, letter, message or visit that was, or may have been, made. `id` is its permit's. `at`: its redemption.
+
+    `use_by`: it was found after a restore, and its holder, who may make it until then, has not said what became of it.
+    """
 
     id: str
     agency: str
     case: str
     at: datetime
     outcome: Outcome | None = None
+    use_by: datetime | None = None
 
 
 class Approach(State, frozen=True):

@@ -55,7 +55,8 @@ async def list_releases(
     """
     rows = await service.pool.fetch(
         """SELECT number, permit, person, party, case_id AS "case", agency, worker,
-                  coalesce(handed_out_at, asked_at) AS handed_out_at, redeemed ->> 'channel' AS channel
+                  coalesce(handed_out_at, asked_at) AS handed_out_at, redeemed ->> 'channel' AS channel,
+                  fence, redeemed ->> 'use_by' AS use_by
            FROM ((SELECT * FROM release WHERE number > $1 ORDER BY number LIMIT $2)
                  UNION ALL SELECT * FROM release WHERE state = 'asked') AS r
            ORDER BY number NULLS LAST""",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import datetime
 
 import httpx
 import pytest
@@ -46,7 +47,9 @@ async def test_a_permit_gives_the_details_of_its_channel_once(
     claims = "SELECT count(*) FROM contact_claim WHERE permit = 'p1'"
     assert await intake.pool.fetchval(claims), "a second try leaves the first one's claims alone"
     told = await client.get("/v1/releases", headers=bearer("consent", "internal", kind="service"))
-    assert [entry["permit"] for entry in told.json()["releases"]] == ["p1"]
+    (listed,) = told.json()["releases"]
+    assert (listed["permit"], listed["fence"], listed["channel"]) == ("p1", 1, "phone")
+    assert datetime.fromisoformat(listed["use_by"]) == datetime.fromisoformat(answer.json()["use_by"])
 
 
 async def test_a_number_is_drawn_under_the_lock_that_is_held_until_the_commit(
@@ -225,9 +228,10 @@ async def test_a_try_that_was_never_answered_leaves_the_permit_unusable_and_is_g
     assert len(consent.called("POST", "redemption")) == asked, "nobody else asks consent"
     consents = bearer("consent", "internal", kind="service")
     listed = (await client.get("/v1/releases", headers=consents)).json()
-    assert ([r["permit"] for r in listed["releases"]], listed["next"]) == (["p1"], None), (
-        "it counts as redeemed"
-    )
+    assert ([(r["permit"], r["use_by"]) for r in listed["releases"]], listed["next"]) == (
+        [("p1", None)],
+        None,
+    ), "it counts as redeemed, and nobody knows yet for how long"
     await intake.pool.execute("UPDATE release SET asked_at = asked_at - interval '3 minutes'")
     await until(lambda: consent.called("PUT", "outcome") == [{"fence": 1, "outcome": "not_made"}])
     assert kind(await release(client, care, "p1")) == "already-redeemed"
