@@ -3,6 +3,7 @@
 from services.consent import api
 from services.consent.gateways import close_the_door, listen, open_again
 from services.consent.handlers import CASE, PERSON, handlers
+from services.consent.rehearsal import rehearse
 from services.consent.settings import Settings
 from shared.runtime.service import Service
 
@@ -18,4 +19,5 @@ def build(settings: Settings) -> Service:
         routers=api.routers,
         loops=[listen, open_again],
         restored=close_the_door,
+        rehearsal=rehearse,
     )

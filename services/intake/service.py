@@ -8,6 +8,7 @@ from services.intake import api, matching, restoring
 from services.intake.core import CASE_FILE, PERSON, Intake
 from services.intake.handlers import handlers
 from services.intake.matcher import match_loop
+from services.intake.rehearsal import rehearse
 from services.intake.releasing import tell_loop
 from services.intake.selfreferring import self_referral_loop
 from services.intake.settings import Settings
@@ -30,4 +31,5 @@ def build(settings: Settings) -> Intake:
         streaming=api.STREAMING,
         direct=api.DIRECT,
         restored=restoring.erase_again,
+        rehearsal=rehearse,
     )

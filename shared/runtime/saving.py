@@ -1,4 +1,4 @@
-"""The one statement that saves a transaction: states, journal, outbox, inbox, offsets, timers.
+"""The one statement that saves a transaction: states, journal, outbox, inbox, offsets, timers, the command that it was.
 
 A round trip costs more than the rows: everything goes in one statement with arrays, and a batch of five hundred events
 costs what one does and a little more.
@@ -15,6 +15,7 @@ import msgspec
 from shared.runtime.errors import Conflict
 from shared.runtime.work import Connection, Work
 
+# What is counted is done in that order: whoever runs a command a second time learns that before anything else.
 _SAVE = """
 WITH told AS (
   DELETE FROM outbox WHERE position = ANY($1::bigint[])
@@ -57,8 +58,11 @@ WITH told AS (
   INSERT INTO timer (name, key, due_at, data)
   SELECT * FROM unnest($34::text[], $35::text[], $36::timestamptz[], $37::jsonb[])
   ON CONFLICT (name, key) DO UPDATE SET due_at = excluded.due_at, data = excluded.data, attempts = 0
+), remembered AS (
+  INSERT INTO command (id, fingerprint, answer) SELECT $38::text, $39::text, $40::text WHERE $38 IS NOT NULL
+  RETURNING 1
 )
-SELECT (SELECT count(*) FROM saved), (SELECT count(*) FROM taken),
+SELECT (SELECT count(*) FROM remembered), (SELECT count(*) FROM saved), (SELECT count(*) FROM taken),
        ARRAY(SELECT position FROM written ORDER BY position)
 """
 
@@ -93,9 +97,10 @@ def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object
 
 
 async def save(connection: Connection, work: Work, consumed: Consumed | None, told: Sequence[int]) -> None:
-    """Write everything that `work` staged; gives its recorded events their positions.
+    """Write everything that `work` staged, and its answer if it is a command; gives its recorded events their positions.
 
-    Raises Conflict if a state or an inbox key was saved by somebody else since it was read.
+    Raises Conflict if a state or an inbox key was saved by somebody else since it was read; asyncpg.UniqueViolationError if
+    the command was committed before.
     """
     for write, rows in work.writes.items():
         await write(connection, rows)
@@ -103,7 +108,7 @@ async def save(connection: Connection, work: Work, consumed: Consumed | None, to
     advances = consumed.advances if consumed else []
     offsets = consumed.offsets if consumed else []
     timers = work.timers.values()
-    if not (changed or advances or offsets or timers or told):
+    if not (changed or advances or offsets or timers or told or work.command_id):
         return
     states = [
         (h.stream.kind, h.key, h.version, h.base, h.last_event, h.stream.encode(h.state)) for h in changed
@@ -123,7 +128,7 @@ async def save(connection: Connection, work: Work, consumed: Consumed | None, to
         if t.due_at is not None
     ]
     try:
-        saved, taken, positions = await connection.fetchrow(  # type: ignore[misc]
+        _, saved, taken, positions = await connection.fetchrow(  # type: ignore[misc]
             _SAVE,
             list(told),
             *_columns(states, 6),
@@ -132,6 +137,9 @@ async def save(connection: Connection, work: Work, consumed: Consumed | None, to
             *_columns(offsets, 4),
             *_columns(ended, 2),
             *_columns(begun, 4),
+            work.command_id,
+            work.fingerprint,
+            work.answer,
         )
     except asyncpg.UniqueViolationError as error:
         if error.constraint_name != _ONE_AT_EACH_PLACE:

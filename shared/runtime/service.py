@@ -61,7 +61,8 @@ class Service:
 
     `consumes` are topics; `direct` are routes that are answered without FastAPI (see http.Application); `loops` run as long
     as it does; `restored` runs once its database is known to have been restored, before its journal is completed from the
-    topics, and again after it, before anything is recorded.
+    topics, and again after it, before anything is recorded; `rehearsal` runs the statements for which somebody waits, about
+    nobody (see UnitOfWork.rehearse).
     """
 
     name: str
@@ -74,6 +75,7 @@ class Service:
     streaming: Sequence[str] = ()
     direct: Mapping[tuple[str, str], Endpoint] = field(default_factory=dict)
     restored: Loop | None = None
+    rehearsal: Callable[[Service, Work], Awaitable[None]] | None = None
     version: str = "0.1.0"
     migrations: Path | None = None
 
@@ -213,6 +215,15 @@ class Service:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(10):
                         await self.pool.close()
+
+    async def rehearse(self) -> None:
+        """Make every connection ready for what people wait for, once we are. That it failed is no reason not to serve."""
+        await self.reconciled.wait()
+        try:
+            if self.rehearsal is not None:
+                await self.unit.rehearse(partial(self.rehearsal, self), self.actor)
+        except Exception as error:
+            log.exception("connections could not be made ready", extra={"error": type(error).__name__})
 
     def _started(self, starting: asyncio.Task[None]) -> None:
         """Note a start that failed for good (a migration that cannot run): waiting would not help."""
@@ -367,6 +378,7 @@ async def serve(service: Service, parts: Sequence[Part] = PARTS) -> None:
         )
         server = _Server(config)
         serving = asyncio.create_task(server.serve())
+        rehearsing = asyncio.create_task(service.rehearse())
         while not serving.done():
             if service.failure is not None:
                 server.should_exit = True
@@ -374,6 +386,7 @@ async def serve(service: Service, parts: Sequence[Part] = PARTS) -> None:
                 service.stopping.set()
             await asyncio.wait({serving}, timeout=0.5)
         await serving
+        await end(rehearsing)
 
 
 def main(

@@ -8,6 +8,7 @@ times, and must not touch the network or anything else outside the transaction.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,6 +22,7 @@ from shared.contracts.envelope import Actor
 from shared.runtime import crash
 from shared.runtime.database import INFRASTRUCTURE, TRANSIENT
 from shared.runtime.errors import Conflict, StartOver, Unavailable
+from shared.runtime.identifiers import new_id
 from shared.runtime.saving import Consumed, save
 from shared.runtime.stream import Ref
 from shared.runtime.telemetry import METRICS
@@ -32,7 +34,6 @@ T = TypeVar("T")
 ATTEMPTS = 12
 # Whoever fires timers looks at least this often anyway.
 SOON = timedelta(seconds=1)
-_REMEMBER = "INSERT INTO command (id, fingerprint, answer) VALUES ($1, $2, $3)"
 
 
 class Relay(Protocol):
@@ -127,7 +128,9 @@ class UnitOfWork:
         attempt = 0
         while attempt < ATTEMPTS:
             try:
-                async with self.pool.acquire(timeout=10) as connection:
+                # Not by the pool's own time-out: it makes a task of it, two turns more of a busy loop.
+                async with asyncio.timeout(10) as patience, self.pool.acquire() as connection:
+                    patience.reschedule(None)
                     committing = False
                     work = Work(
                         connection, source=self.source, actor=actor, command_id=command_id, wanted=wanted
@@ -141,9 +144,9 @@ class UnitOfWork:
                             if work.recorded and not self.may_record():
                                 why = "not yet compared with the broker's topics"
                                 raise Unavailable(why, nothing_done=True)  # noqa: TRY301
-                            if command_id is not None:
-                                await connection.execute(_REMEMBER, command_id, work.fingerprint, work.answer)
-                            told = self.relay.take_told()
+                            # A release, say, saves nothing here and has somebody waiting: what was told is not its errand.
+                            if work.recorded or consumed:
+                                told = self.relay.take_told()
                             await save(connection, work, consumed() if consumed else None, told)
                             if crash.ARMED:
                                 crash.reach("before_commit", label)
@@ -190,6 +193,26 @@ class UnitOfWork:
         message = "a transaction could not be completed: too much contention on its keys"
         raise Unavailable(message)
 
+    async def rehearse(self, function: Callable[[Work], Awaitable[None]], actor: Actor) -> None:
+        """Open every connection of the pool, and run `function` once on each, in a transaction that is rolled back.
+
+        PostgreSQL reads its catalogue and plans a statement when a connection first runs it, tens of milliseconds in all:
+        that is done before somebody waits for it. Takes only connections that nobody has, and waits for none.
+        """
+        async with contextlib.AsyncExitStack() as opened:
+            while self.pool.get_size() < self.pool.get_max_size() or self.pool.get_idle_size():
+                connection = await opened.enter_async_context(self.pool.acquire())
+                command = new_id()
+                work = Work(connection, source=self.source, actor=actor, command_id=command, wanted={})
+                transaction = connection.transaction()
+                await transaction.start()
+                try:
+                    await _claim(connection, command)
+                    await function(work)
+                    await save(connection, work, None, ())
+                finally:
+                    await transaction.rollback()
+
     async def _already(self, command_id: str) -> AlreadyDone:
         return await self.remembered(command_id) or AlreadyDone(None, None)
 
@@ -205,7 +228,8 @@ class UnitOfWork:
         """
         for again in (True, False):
             try:
-                async with self.pool.acquire(timeout=10) as connection:
+                async with asyncio.timeout(10) as patience, self.pool.acquire() as connection:
+                    patience.reschedule(None)
                     return await connection.fetchrow(sql, *args)
             except INFRASTRUCTURE as error:
                 if not again:

@@ -27,10 +27,15 @@ else:
     Connection = asyncpg.Connection
 RowWriter = Callable[[Connection, list[Any]], Awaitable[None]]
 
+# The time is read for each row once it is locked, so for the last one when all are: `clock_timestamp()` beside FOR UPDATE
+# would be read before its own row's lock. Without any row there is nothing to wait for.
 _LOCK = """
-SELECT s.kind, s.key, s.version, s.last_event::text AS last_event, s.state
-FROM unnest($1::text[], $2::text[]) AS wanted(kind, key) JOIN stream AS s USING (kind, key)
-ORDER BY s.kind, s.key FOR UPDATE OF s
+WITH locked AS MATERIALIZED (
+  SELECT s.kind, s.key, s.version, s.last_event::text AS last_event, s.state
+  FROM unnest($1::text[], $2::text[]) AS wanted(kind, key) JOIN stream AS s USING (kind, key)
+  ORDER BY s.kind, s.key FOR UPDATE OF s
+)
+SELECT l.*, clock_timestamp() + c.shift AS now FROM clock AS c LEFT JOIN locked AS l ON true
 """
 _NOW = "SELECT clock_timestamp() + shift FROM clock"
 
@@ -113,19 +118,24 @@ class Work:
             return
         self._wanted |= missing
         self._locked = True
-        await self._take(self._wanted)
+        now = await self._take(self._wanted)
         # A group is known only once its first member is read. If it reaches beyond what was locked, locking the rest now
         # would break the order.
         beyond = self._beyond()
         if beyond:
             raise StartOver(beyond)
-        self._now = await self.connection.fetchval(_NOW)
+        self._now = now
 
-    async def _take(self, wanted: Mapping[tuple[str, str], Ref]) -> None:
+    async def _take(self, wanted: Mapping[tuple[str, str], Ref]) -> datetime:
+        """Lock keys and read their states; return the time at which all of them were held."""
         if not wanted:
-            return
+            now: datetime = await self.connection.fetchval(_NOW)
+            return now
         kinds, keys = zip(*sorted(wanted), strict=True)
-        for row in await self.connection.fetch(_LOCK, kinds, keys):
+        rows = await self.connection.fetch(_LOCK, kinds, keys)
+        for row in rows:
+            if row["key"] is None:
+                break  # there is no row of any of them, only the time
             stream, key = wanted[row["kind"], row["key"]]
             self._held[stream.kind, key] = Held(
                 stream, key, row["version"], row["version"], row["last_event"], stream.decode(row["state"])
@@ -135,6 +145,8 @@ class Work:
         for ref, (stream, key) in wanted.items():
             if ref not in self._held:
                 self._held[ref] = Held(stream, key, -1, 0, None, stream.initial())
+        at: datetime = rows[-1]["now"]
+        return at
 
     def _beyond(self) -> dict[tuple[str, str], Ref]:
         found: dict[tuple[str, str], Ref] = {}

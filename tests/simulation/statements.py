@@ -78,8 +78,10 @@ def pick(row: Row, *names: str) -> Row:
 async def lock(t: Transaction, kinds: Sequence[str], keys: Sequence[str]) -> list[Row]:
     # What there is to lock is decided when the statement begins; what it says, when the lock is held.
     there = [ref for ref in sorted(zipped(kinds, keys)) if t.get("stream", *ref) is not None]
-    found = [await t.lock("stream", *ref) for ref in there]
-    return [pick(row, "kind", "key", "version", "last_event", "state") for row in found if row is not None]
+    names = ("kind", "key", "version", "last_event", "state")
+    found = [row for ref in there if (row := await t.lock("stream", *ref)) is not None]
+    rows = [pick(row, *names) for row in found] or [dict.fromkeys(names)]
+    return [row | {"now": t.now + t.database.shift} for row in rows]
 
 
 @knows(RUNTIME, work._NOW)
@@ -106,7 +108,10 @@ async def wait(t: Transaction, *columns: Sequence[Any]) -> None:
 @knows(RUNTIME, saving._SAVE)
 async def save(t: Transaction, told: Sequence[int], *columns: Sequence[Any]) -> list[Row]:
     states, events, advances = zipped(*columns[:6]), zipped(*columns[6:20]), zipped(*columns[20:26])
-    offsets, ended, begun = zipped(*columns[26:30]), zipped(*columns[30:32]), zipped(*columns[32:])
+    offsets, ended, begun = zipped(*columns[26:30]), zipped(*columns[30:32]), zipped(*columns[32:36])
+    command, fingerprint, answer = columns[36:]
+    if command is not None:
+        await t.insert_new("command", {"id": command, "fingerprint": fingerprint, "answer": answer})
     gone = set(told)
     if gone:
         await t.delete("outbox", lambda r: r["position"] in gone)
@@ -126,7 +131,7 @@ async def save(t: Transaction, told: Sequence[int], *columns: Sequence[Any]) -> 
         row = {"name": name, "key": key, "due_at": due_at, "data": data, "attempts": 0}
         await t.hold(("timer", (name, key)))
         await t.put("timer", row)
-    return [{"saved": sum(saved), "taken": sum(taken), "positions": positions}]
+    return [{"remembered": command is not None, "saved": sum(saved), "taken": sum(taken), "positions": positions}]
 
 
 async def _over(
@@ -159,11 +164,6 @@ async def _move(t: Transaction, topic: str, partition: int, topic_id: str, follo
     there = await t.insert("consumer_offset", row)
     if there is not None and (there["topic_id"] != topic_id or there["next_offset"] < following):
         await t.put("consumer_offset", row)
-
-
-@knows(RUNTIME, unit_of_work._REMEMBER)
-async def remember(t: Transaction, command: str, fingerprint: str | None, answer: str | None) -> None:
-    await t.insert_new("command", {"id": command, "fingerprint": fingerprint, "answer": answer})
 
 
 @knows(RUNTIME, "SELECT fingerprint, answer FROM command WHERE id = $1")

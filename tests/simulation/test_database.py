@@ -29,7 +29,6 @@ from shared.contracts.envelope import Actor
 from shared.runtime.identifiers import new_id
 from shared.runtime.saving import Consumed, InboxAdvance, save
 from shared.runtime.schema import bring_up_to_date, folder_of
-from shared.runtime.unit_of_work import _REMEMBER
 from shared.runtime.work import Work
 from tests.simulation import statements_of_allocation as of_allocation
 from tests.simulation import statements_of_services as known
@@ -171,7 +170,8 @@ def _save(seed: int, keys: tuple[str, ...]) -> Callable[[Work], Awaitable[Any]]:
         offset = ("people", random.randrange(2), random.choice(["t1", "t2"]), random.randrange(5))
         consumed = Consumed([advance], [offset]) if random.random() < 0.6 else None
         if random.random() < 0.3:
-            await work.execute(_REMEMBER, f"command-{random.randrange(3)}", "print", "answer")
+            work.command_id = f"command-{random.randrange(3)}"
+            work.fingerprint, work.answer = "print", "answer"
         await save(work.connection, work, consumed, ())
         return [recorded.position > 0 for recorded in work.recorded]
 
