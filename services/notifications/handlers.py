@@ -47,7 +47,6 @@ TOLD: tuple[type[Payload], ...] = (
     referrals.ReferralChanged,
     referrals.ReferralHeld,
     referrals.ReferralHoldLifted,
-    referrals.ReferralRejected,
     referrals.ReferralRetracted,
     referrals.CaseFileJoined,
 )

@@ -166,14 +166,6 @@ class ReferralHoldLifted(Payload, frozen=True, kw_only=True):
     reason: str
 
 
-@event("referrals", "referral.rejected", restrictive=True)
-class ReferralRejected(Payload, frozen=True, kw_only=True):
-    """A referral that cannot be taken on, after it was accepted: why, as a code."""
-
-    referral: str
-    reason: str
-
-
 @event("referrals", "referral.retracted", restrictive=True)
 class ReferralRetracted(Payload, frozen=True, kw_only=True):
     """The referring agency posted it in error. The case goes on only if another referral supports it."""

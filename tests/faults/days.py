@@ -7,10 +7,9 @@ child is about to be eighteen, an agency is to be succeeded. Then every service'
 time until all that is due has been done, by services that die of it and are started again. Clocks are never put back: a
 week is a whole one, so that the stack is in office hours again.
 
-Four things no work brings about, and are put in place by hand. Three timers of intake are set by its restoring handlers
-alone, for what a copy of its database lacks: here for a referral and a person of which nothing is lost, so that they fire,
-look, and find nothing to do. And nothing in intake rejects a referral that it has taken, though allocation and notifications
-hear of that: it is recorded as one of intake's processes would.
+Three things no work brings about, and are put in place by hand: timers of intake that its restoring handlers alone set, for
+what a copy of its database lacks. Here it is for a referral and a person of which nothing is lost, so that they fire, look,
+and find nothing to do.
 """
 
 from __future__ import annotations
@@ -22,18 +21,11 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import asyncpg
 import httpx
 
-from services.intake.core import CASE_FILE
-from shared.contracts.envelope import Actor
-from shared.contracts.referrals import ReferralRejected
-from shared.runtime.database import connect_pool
-from shared.runtime.unit_of_work import NoRelay, UnitOfWork
-from shared.runtime.work import Work
 from tests.faults.almanac import Almanac
 from tests.faults.arena import Arena
 from tests.faults.errands import Clerk
@@ -55,7 +47,6 @@ TROUBLE = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
 )
-SOURCE = "/onefriend/intake"
 _LOST = """
 INSERT INTO timer (name, key, due_at, data) SELECT $1, $2, clock_timestamp() + shift, $3::text::jsonb FROM clock
 ON CONFLICT DO NOTHING
@@ -64,11 +55,6 @@ _WORKER = {
     "agency": HUB,
     "details": {"roles": ["facilitator", "victim_coordinator"], "training": "complex"},
 }
-
-
-async def _record(case: str, rejected: ReferralRejected, work: Work) -> None:
-    await work.lock((CASE_FILE, case))
-    work.record(CASE_FILE, case, rejected)
 
 
 @dataclass
@@ -101,7 +87,6 @@ class Days:
             self._doubt,
             self._succession,
             self._lost,
-            self._rejected,
             self._week,
         )
         with contextlib.suppress(TimeoutError):
@@ -188,7 +173,6 @@ class Days:
         await self._do(OPERATOR, "allocation", f"PUT {worker}", _WORKER | {"capacity": 1})
         with contextlib.suppress(*TROUBLE):
             people = await self._refer("queued", self._document(self._human()))
-            self.known["queued_case"] = people["harmed"][1]
             await self.almanac.told("allocation", people["harmed"][1], "case.queued")
         for hours in (400, 0):
             await self._do(OPERATOR, "allocation", f"PUT {worker}", _WORKER | {"capacity": hours}, worker)
@@ -227,16 +211,6 @@ class Days:
         finally:
             await connection.close()
         await self.almanac.done()
-
-    async def _rejected(self) -> None:
-        """Intake takes a referral on no longer: as one of its processes would record it."""
-        pool = await connect_pool(self.arena.onefriend.databases["intake"], name="week", size=2)
-        rejected = ReferralRejected(referral=self.known["queued"], reason="out_of_scope")
-        try:
-            unit = UnitOfWork(pool, SOURCE, NoRelay())
-            await unit.run(partial(_record, self.known["queued_case"], rejected), actor=Actor("intake"))
-        finally:
-            await pool.close()
 
     # --- what comes of it
 

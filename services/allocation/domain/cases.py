@@ -24,7 +24,7 @@ from services.allocation.domain.evolve import (
     Story,
     TeamTakes,
 )
-from services.allocation.domain.reasons import LINKED, UNSUPPORTED
+from services.allocation.domain.reasons import LINKED, RETRACTED
 from services.allocation.domain.returning import named_again
 from services.allocation.domain.route import (
     CHECKS,
@@ -103,25 +103,25 @@ def _named_no_more(story: Story, before: ReferralFacts) -> None:
     for fact in before.parties:
         known = story.state.parties.get(fact.person)
         if known and known.place != "out" and fact.person not in named and story.state.closed is None:
-            story.tell(CasePartyLeft(party=fact.person, person=known.person, reason="retracted"))
-            take_out(story, fact.person, "retracted")
+            story.tell(CasePartyLeft(party=fact.person, person=known.person, reason=RETRACTED))
+            take_out(story, fact.person, RETRACTED)
 
 
-def drop(story: Story, referral_id: str, reason: str) -> None:
-    """A referral was rejected or retracted. The case goes on only while another supports it."""
+def retract(story: Story, referral_id: str) -> None:
+    """A referral was posted in error. The case goes on only while another supports it."""
     if referral_id not in story.state.referrals:
         return
     story.tell(Dropped(referral_id))
     named = {fact.person for facts in story.state.referrals.values() for fact in facts.parties}
     if not story.state.referrals:
-        close(story, reason)
+        close(story, RETRACTED)
         return
     for key, party in story.state.parties.items():
         if key not in named and party.place != "out":
             if story.state.closed is None:
                 # Consent may be deciding a claim for this party, or have decided it: a lead would stand for nothing.
-                story.tell(CasePartyLeft(party=key, person=party.person, reason=reason))
-            take_out(story, key, reason)
+                story.tell(CasePartyLeft(party=key, person=party.person, reason=RETRACTED))
+            take_out(story, key, RETRACTED)
 
 
 def join(story: Story, into: str) -> None:
@@ -175,7 +175,7 @@ def reopen(story: Story, person: str, because: Literal["person_asked", "unlinked
         key
         for key, party in mine
         if party.place == "out"
-        and (party.reason == LINKED if because == "unlinked" else party.reason not in UNSUPPORTED)
+        and (party.reason == LINKED if because == "unlinked" else party.reason != RETRACTED)
     ]
     if not parties:
         return

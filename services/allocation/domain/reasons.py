@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 # Why a party, or the whole case, has gone though nobody said no: no referral supports it.
-UNSUPPORTED: Final = frozenset({"retracted", "rejected"})
+RETRACTED: Final = "retracted"
 # A "no" that counts because of a link, and only as long as it stands.
 LINKED: Final = "linked"
 _BECAUSE: Final = {

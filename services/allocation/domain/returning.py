@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from services.allocation.domain.evolve import Placed, Reopened, Story
-from services.allocation.domain.reasons import UNSUPPORTED
+from services.allocation.domain.reasons import RETRACTED
 from shared.contracts.cases import CaseResumed
 from shared.contracts.referrals import ReferralFacts
 
 
 def named_again(story: Story, facts: ReferralFacts) -> None:
     """Who had gone because a referral was taken back is in the case again; so is a case that had closed for that alone."""
-    if story.state.closed in UNSUPPORTED:
+    if story.state.closed == RETRACTED:
         story.tell(Reopened(), CaseResumed(reason="referred_again"))
         return
     for fact in facts.parties:
@@ -18,7 +18,7 @@ def named_again(story: Story, facts: ReferralFacts) -> None:
         if (
             known is not None
             and known.place == "out"
-            and known.reason in UNSUPPORTED
+            and known.reason == RETRACTED
             and not story.state.closed
         ):
             story.tell(Placed(fact.person, "new"))

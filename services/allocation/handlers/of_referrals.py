@@ -58,13 +58,12 @@ async def referral_hold_lifted(work: Work, event: Envelope) -> None:
     await carry_on(work, event.subject, story, replan=True)
 
 
-@handlers.event(referrals.ReferralRejected, referrals.ReferralRetracted, locks=of_case)
-async def referral_dropped(work: Work, event: Envelope) -> None:
+@handlers.event(referrals.ReferralRetracted, locks=of_case)
+async def referral_retracted(work: Work, event: Envelope) -> None:
     """A referral supports the case no longer."""
-    retracted = isinstance(event.data, referrals.ReferralRetracted)
-    referral: str = event.data.referral  # type: ignore[attr-defined]
+    data: referrals.ReferralRetracted = event.data  # type: ignore[assignment]
     story = Story(work.state(CASE, event.subject))
-    cases.drop(story, referral, "retracted" if retracted else "rejected")
+    cases.retract(story, data.referral)
     await carry_on(work, event.subject, story, replan=True)
 
 

@@ -14,7 +14,6 @@ from shared.contracts.referrals import (
     ReferralHeld,
     ReferralHoldLifted,
     ReferralReceived,
-    ReferralRejected,
     ReferralRetracted,
 )
 from shared.contracts.states import State, field, replace
@@ -51,7 +50,7 @@ def evolve_case_file(state: CaseFileState, event: Payload) -> CaseFileState:
             return replace(state, holds={**state.holds, hold: Hold(reason, until, None, referral)})
         case ReferralHoldLifted(hold=hold):
             return replace(state, holds=without(state.holds, hold))
-        case ReferralRejected(referral=referral) | ReferralRetracted(referral=referral):
+        case ReferralRetracted(referral=referral):
             gone = replace(state.referrals[referral], supports=False)
             return replace(state, referrals={**state.referrals, referral: gone})
         case CaseFileJoined(into=into):

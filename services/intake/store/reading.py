@@ -60,7 +60,7 @@ async def status_of(pool: Pool, referral: str | None) -> dict[str, Any] | None:
     status = row["status"]
     if status == "matched" and cases:
         status = max((case["status"] for case in cases), key=lambda s: _ORDER.index(s) if s in _ORDER else 0)
-    if holds and status not in ("retracted", "rejected"):
+    if holds and status != "retracted":
         status = "on_hold"
     return {
         "referral": row["referral"],

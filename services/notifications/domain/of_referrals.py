@@ -59,11 +59,6 @@ def _hold_lifted(payload: referrals.ReferralHoldLifted, notice: Notice, book: Bo
 
 
 @tell.register
-def _rejected(payload: referrals.ReferralRejected, notice: Notice, book: Book) -> Iterator[Entry]:
-    yield from _to_sender(payload.referral, notice, book, {"reason": payload.reason})
-
-
-@tell.register
 def _retracted(payload: referrals.ReferralRetracted, notice: Notice, book: Book) -> Iterator[Entry]:
     data = {"remaining": payload.remaining}
     yield from to_leads(notice, book, notice.subject, data)

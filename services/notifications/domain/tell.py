@@ -24,7 +24,6 @@ LAST_WORDS = frozenset(
         "lead.ended",
         "lead.handed_over",
         "lead.refused",
-        "referral.rejected",
     }
 )
 

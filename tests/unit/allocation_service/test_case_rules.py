@@ -78,6 +78,20 @@ def test_whoever_consent_makes_the_lead_leads_though_another_claim_has_been_made
     assert not answers.answered(story, ANNA, "case-1.1", "beacon", "w1"), "and again changes nothing"
 
 
+def test_a_claim_answered_with_another_agency_names_no_worker_of_the_one_that_was_asked() -> None:
+    """The case closed and goes on, and the lead that it had never ended."""
+    state = received().state
+    asked = replace(state, parties={**state.parties, ANNA: replace(state.parties[ANNA], worker="w1")})
+    theirs, others = go_on(asked), go_on(asked)
+    assert answers.answered(theirs, ANNA, "case-1.1", "beacon", None)
+    assert answers.answered(others, ANNA, "case-1.1", "second-care", None)
+    found = [story.state.parties[ANNA] for story in (theirs, others)]
+    assert [(anna.place, anna.agency, anna.worker) for anna in found] == [
+        ("led", "beacon", "w1"),
+        ("led", "second-care", None),
+    ]
+
+
 def test_who_leads_is_not_forgotten_because_the_hub_names_another() -> None:
     """The lead has begun with the person and stays: consent would refuse the claim, and nobody would be named any more."""
     story = go_on(allocated())
@@ -143,7 +157,7 @@ def test_whoever_no_referral_names_any_more_has_left_the_case() -> None:
     both = replace(PROPOSAL, parties=(*PROPOSAL.parties, party("carl", "responsible", "yot")))
     story = go_on(received(received().state, both, referral="r2", parties=more).state)
     assert story.state.parties["carl"].place == "claimed"
-    cases.drop(story, "r2", "retracted")
+    cases.retract(story, "r2")
     left = find(story, CasePartyLeft)
     assert (left.party, left.person, left.reason) == ("carl", "carl", "retracted")
     assert not answers.answered(story, "carl", "case-1.2", "yot", None)
@@ -154,7 +168,7 @@ def test_whoever_no_referral_names_any_more_has_left_the_case() -> None:
 def test_a_case_whose_only_referral_was_taken_back_begins_anew_with_the_next_one() -> None:
     """Posted in error, and then rightly: the same incident, the same case."""
     story = go_on(allocated())
-    cases.drop(story, "r1", "retracted")
+    cases.retract(story, "r1")
     assert story.state.closed == "retracted"
     again = received(story.state, referral="r2")
     assert told(again) == ["CaseResumed", "CaseProposed"]
@@ -463,9 +477,9 @@ def test_nobody_free_waits_in_the_queue_and_is_told_once() -> None:
 
 def test_retracted_with_no_other_referral_closes() -> None:
     story = received(allocated(), PROPOSAL, referral="r2")
-    cases.drop(story, "r1", "retracted")
+    cases.retract(story, "r1")
     assert story.state.closed is None
-    cases.drop(story, "r2", "retracted")
+    cases.retract(story, "r2")
     assert find(story, CaseClosed).reason == "retracted"
 
 
