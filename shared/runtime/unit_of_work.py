@@ -222,16 +222,16 @@ class UnitOfWork:
         return AlreadyDone(row["answer"], row["fingerprint"]) if row else None
 
     async def fetchrow(self, sql: str, *args: object) -> asyncpg.Record | None:
-        """Look at what is committed by one query, and return its first row: without the two round trips of a transaction.
+        """Run one query by itself, and return its first row: without the two round trips of a transaction.
 
-        Raises Unavailable if the database does not answer.
+        If it changes anything, it has to be one that may be run twice. Raises Unavailable if the database does not answer.
         """
         for again in (True, False):
             try:
                 async with asyncio.timeout(10) as patience, self.pool.acquire() as connection:
                     patience.reschedule(None)
                     return await connection.fetchrow(sql, *args)
-            except INFRASTRUCTURE as error:
+            except (*TRANSIENT, *INFRASTRUCTURE) as error:
                 if not again:
                     raise Unavailable("the database does not answer") from error
                 # A connection that has died since it was last used: the next may live.

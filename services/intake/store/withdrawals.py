@@ -84,9 +84,9 @@ def _of(row: Any) -> Withdrawal:  # noqa: ANN401 - a record
     return Withdrawal(**fields | {"in_flight": tuple(msgspec.json.decode(fields["in_flight"]))})
 
 
-async def read(work: Work, withdrawal: str) -> Withdrawal | None:
+async def read(at: Work | UnitOfWork, withdrawal: str) -> Withdrawal | None:
     """Return a withdrawal, None if there is no such one."""
-    row = await work.fetchrow(f"SELECT {_COLUMNS} FROM withdrawal WHERE id = $1", withdrawal)  # noqa: S608 - constants
+    row = await at.fetchrow(f"SELECT {_COLUMNS} FROM withdrawal WHERE id = $1", withdrawal)  # noqa: S608 - constants
     return _of(row) if row else None
 
 
@@ -149,10 +149,12 @@ async def suppress(work: Work, tags: Iterable[bytes], source: str, reason: str) 
     )
 
 
-async def in_force(work: Work, withdrawal: str, in_flight: Sequence[dict[str, Any]]) -> Withdrawal | None:
+async def in_force(
+    at: Work | UnitOfWork, withdrawal: str, in_flight: Sequence[dict[str, Any]]
+) -> Withdrawal | None:
     """Consent has answered. Returns the withdrawal as it is now, whether by this answer or by one before it."""
-    row = await work.fetchrow(_IN_FORCE, withdrawal, msgspec.json.encode(list(in_flight)).decode())
-    return _of(row) if row else await read(work, withdrawal)
+    row = await at.fetchrow(_IN_FORCE, withdrawal, msgspec.json.encode(list(in_flight)).decode())
+    return _of(row) if row else await read(at, withdrawal)
 
 
 async def harmed_of_case(work: Work, case: str) -> str | None:

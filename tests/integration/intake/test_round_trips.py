@@ -57,8 +57,8 @@ async def test_a_release_and_a_withdrawal_need_few_round_trips(
     assert len(sent) == 13, sent
     sent.clear()
     await _withdraw(intake, victim)
-    # Stored: begin, lock with the time, write, remember the command, commit. Read. Answered: begin, write, commit.
-    assert len(sent) == 9, sent
+    # Stored: begin, lock with the time, write, remember the command, commit. Read. Answered: write.
+    assert len(sent) == 7, sent
 
 
 async def test_every_connection_has_planned_them_before_anybody_waits(
