@@ -171,18 +171,18 @@ async def away(onefriend: Fleet, what: str) -> AsyncIterator[None]:
         "database": (onefriend.ways["consent-database"].cut, onefriend.mend),
         "service": (consent.stop, consent.start),
     }[what]
-    # What it takes is a thread's to wait for: the ways go through this loop. The ways themselves are the loop's.
-    threads = what != "database"
-    await asyncio.to_thread(leave) if threads else leave()
+    # Processes are waited for, in a thread; the ways belong to this loop.
+    waits = what != "database"
+    await asyncio.to_thread(leave) if waits else leave()
     try:
         yield
-    except BaseException:
-        print(f"while the {what} was away:", *await onefriend.not_ready(), sep="\n  ")
+    except BaseException as error:
+        error.add_note(f"while the {what} was away, not ready: {await onefriend.not_ready()}")
         for name in SERVICES:
-            print(f"the log of {name} ends:\n{tail(onefriend.processes[name].log)}")
+            error.add_note(f"the log of {name} ends:\n{tail(onefriend.processes[name].log)}")
         raise
     finally:
-        await asyncio.to_thread(back) if threads else back()
+        await asyncio.to_thread(back) if waits else back()
 
 
 async def test_the_broker_stops_and_starts(onefriend: Fleet) -> None:
@@ -191,8 +191,8 @@ async def test_the_broker_stops_and_starts(onefriend: Fleet) -> None:
     async with away(onefriend, "broker"):
         posted = [await post(onefriend) for _ in range(6)]
 
-        # Her no needs no broker: it goes by call. That call has its time limit, and on a busy machine passes it now and then:
-        # then the no is recorded, and in force by the next call.
+        # Her no needs no broker: it goes by call. A call that on a busy machine takes longer than its limit leaves the no
+        # recorded, and the next call puts it in force: before the broker is back.
         no = await withdraw(onefriend, before["data"]["person"])
         assert no.status_code in {201, 202}, said(no)
         release = await redeem(onefriend, permit)
