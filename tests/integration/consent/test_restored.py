@@ -27,11 +27,12 @@ class FakeIntake:
 
     def __init__(self) -> None:
         self.releases: list[dict[str, Any]] = []
-        self.up = False
+        self.up = True
         self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[str]:
+    async def running(self) -> AsyncIterator[FakeIntake]:
         app = FastAPI()
 
         @app.get("/v1/releases")
@@ -47,9 +48,11 @@ class FakeIntake:
         server.config.load()
         serving = asyncio.create_task(server._serve())
         await until(lambda: server.started)
-        yield f"http://127.0.0.1:{self.port}"
-        server.should_exit = True
-        await serving
+        try:
+            yield self
+        finally:
+            server.should_exit = True
+            await serving
 
 
 @pytest.fixture
@@ -59,40 +62,49 @@ async def prefix(stack: Stack, topic_prefix: str) -> AsyncIterator[str]:
     await forget_topics(stack, topic_prefix)
 
 
+@pytest.fixture
+async def intake() -> AsyncIterator[FakeIntake]:
+    async with FakeIntake().running() as found:
+        yield found
+
+
+@pytest.fixture
+async def world(
+    database: str, bootstrap_servers: str, prefix: str, intake: FakeIntake
+) -> AsyncIterator[World]:
+    """A consent of the test's own, with an intake to ask for its releases."""
+    async with a_world(database, bootstrap_servers, prefix, intake_url=intake.url) as found:
+        yield found
+
+
 async def test_closed_after_a_restore_until_intakes_releases_are_known(
-    database: str, bootstrap_servers: str, prefix: str
+    world: World, intake: FakeIntake
 ) -> None:
-    intake = FakeIntake()
-    async with (
-        intake.running() as intake_url,
-        a_world(database, bootstrap_servers, prefix, intake_url=intake_url) as world,
-    ):
-        await world.lead("vera", "c1")
-        await world.lead("rob", "c2")
-        permit = await world.granted("rob", "c2")
-        handed_out = datetime.now(UTC).isoformat()
-        release = {"permit": "lost", "person": "vera", "case": "c1", "agency": "beacon", "channel": "phone"}
-        intake.releases = [release | {"handed_out_at": handed_out}]
-        await close_the_door(world.service)
-        assert kind(await world.ask("vera", "c1")) == "restored"
-        lead = ("/v1/people/rob/handovers", service_of("allocation"), {"target": "mediation"})
-        back = (
-            "/v1/cases/c2/restrictions",
-            service_of("allocation"),
-            {"kind": "reassign", "person": "rob", "reason": "clerical_error"},
-        )
-        for moved in (lead, back):
-            assert (await world.send("POST", *moved)).status_code == 503, (
-                "he may be being rung at this moment"
-            )
-        intake.up = True
-        await until(lambda: is_open(world.service), seconds=30)
-        assert kind(await world.redeem(permit)) == "revoked"
-        assert kind(await world.ask("vera", "c1")) == "unresolved", "somebody may have rung her"
-        listed = (await world.send("GET", "/v1/unresolved-attempts", hub())).json()["attempts"]
-        assert [(a["permit"], a["outcome"]) for a in listed] == [("lost", "unknown")]
-        await world.granted("rob", "c2")
-        assert (await world.send("POST", *lead)).status_code == 201
+    intake.up = False
+    await world.lead("vera", "c1")
+    await world.lead("rob", "c2")
+    permit = await world.granted("rob", "c2")
+    handed_out = datetime.now(UTC).isoformat()
+    release = {"permit": "lost", "person": "vera", "case": "c1", "agency": "beacon", "channel": "phone"}
+    intake.releases = [release | {"handed_out_at": handed_out}]
+    await close_the_door(world.service)
+    assert kind(await world.ask("vera", "c1")) == "restored"
+    lead = ("/v1/people/rob/handovers", service_of("allocation"), {"target": "mediation"})
+    back = (
+        "/v1/cases/c2/restrictions",
+        service_of("allocation"),
+        {"kind": "reassign", "person": "rob", "reason": "clerical_error"},
+    )
+    for moved in (lead, back):
+        assert (await world.send("POST", *moved)).status_code == 503, "he may be being rung at this moment"
+    intake.up = True
+    await until(lambda: is_open(world.service), seconds=30)
+    assert kind(await world.redeem(permit)) == "revoked"
+    assert kind(await world.ask("vera", "c1")) == "unresolved", "somebody may have rung her"
+    listed = (await world.send("GET", "/v1/unresolved-attempts", hub())).json()["attempts"]
+    assert [(a["permit"], a["outcome"]) for a in listed] == [("lost", "unknown")]
+    await world.granted("rob", "c2")
+    assert (await world.send("POST", *lead)).status_code == 201
 
 
 async def is_open(service: Service) -> bool:
@@ -148,53 +160,31 @@ async def a_steady_flow(world: World) -> AsyncIterator[None]:
         await asyncio.gather(flowing, return_exceptions=True)
 
 
-async def test_it_opens_although_there_is_always_something_left_to_apply(
-    database: str, bootstrap_servers: str, prefix: str
-) -> None:
-    intake = FakeIntake()
-    intake.up = True
-    async with (
-        intake.running() as intake_url,
-        a_world(database, bootstrap_servers, prefix, intake_url=intake_url) as world,
-        a_steady_flow(world),
-    ):
+async def test_it_opens_although_there_is_always_something_left_to_apply(world: World) -> None:
+    async with a_steady_flow(world):
         await close_the_door(world.service)
         await until(lambda: is_open(world.service), seconds=10)
 
 
-async def test_it_stays_closed_until_what_was_in_the_topics_is_applied(
-    database: str, bootstrap_servers: str, prefix: str
-) -> None:
+async def test_it_stays_closed_until_what_was_in_the_topics_is_applied(world: World) -> None:
     """However long that takes, whatever else is settled, and whichever partition it is in."""
-    intake = FakeIntake()
-    intake.up = True
-    async with (
-        intake.running() as intake_url,
-        a_world(database, bootstrap_servers, prefix, intake_url=intake_url) as world,
-    ):
-        consumer = world.service.consumer
-        assert consumer is not None
-        async with consumer._busy:
-            changed = AgencyChanged(name="Somewhere", kind="provider")
-            await world.publish(world.envelope("beacon", changed))
-            await close_the_door(world.service)
-            await asyncio.sleep(8)
-            assert not await is_open(world.service)
-        await until(lambda: is_open(world.service), seconds=10)
-        assert await world.pool.fetchval("SELECT sequence FROM inbox WHERE key = 'beacon'") == 1
+    consumer = world.service.consumer
+    assert consumer is not None
+    async with consumer._busy:
+        changed = AgencyChanged(name="Somewhere", kind="provider")
+        await world.publish(world.envelope("beacon", changed))
+        await close_the_door(world.service)
+        await asyncio.sleep(8)
+        assert not await is_open(world.service)
+    await until(lambda: is_open(world.service), seconds=10)
+    assert await world.pool.fetchval("SELECT sequence FROM inbox WHERE key = 'beacon'") == 1
 
 
 async def test_it_stays_closed_while_another_process_has_something_of_it_left_to_apply(
-    database: str, bootstrap_servers: str, prefix: str
+    database: str, bootstrap_servers: str, prefix: str, world: World, intake: FakeIntake
 ) -> None:
-    intake = FakeIntake()
-    intake.up = True
-    async with (
-        intake.running() as intake_url,
-        a_world(database, bootstrap_servers, prefix, intake_url=intake_url) as world,
-        running(build(settings(Settings, database, bootstrap_servers, prefix, intake_url=intake_url))) as url,
-    ):
-        del url
+    other = build(settings(Settings, database, bootstrap_servers, prefix, intake_url=intake.url))
+    async with running(other):
         first = world.service.consumer
         assert first is not None
         await until(lambda: len(first._consumer.assignment()) == 6, seconds=30)  # type: ignore[union-attr]
@@ -210,19 +200,13 @@ async def test_it_stays_closed_while_another_process_has_something_of_it_left_to
 
 
 async def test_a_place_in_a_topic_that_is_gone_says_nothing_of_the_one_made_in_its_stead(
-    database: str, bootstrap_servers: str, prefix: str
+    world: World,
 ) -> None:
-    intake = FakeIntake()
-    intake.up = True
-    async with (
-        intake.running() as intake_url,
-        a_world(database, bootstrap_servers, prefix, intake_url=intake_url) as world,
-    ):
-        await world.tell("beacon", AgencyChanged(name="Somewhere", kind="provider"))
-        consumer = world.service.consumer
-        assert consumer is not None
-        async with consumer._busy:
-            await world.pool.execute("UPDATE consumer_offset SET topic_id = 'gone', next_offset = 1000")
-            await close_the_door(world.service)
-            await asyncio.sleep(8)
-            assert not await is_open(world.service)
+    await world.tell("beacon", AgencyChanged(name="Somewhere", kind="provider"))
+    consumer = world.service.consumer
+    assert consumer is not None
+    async with consumer._busy:
+        await world.pool.execute("UPDATE consumer_offset SET topic_id = 'gone', next_offset = 1000")
+        await close_the_door(world.service)
+        await asyncio.sleep(8)
+        assert not await is_open(world.service)

@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaProducer
 from deploy.local.postgres import on_same_server
 from deploy.local.stack import Stack
 from deploy.local.topics import delete_topics
+from services.notifications.domain import lane
 from services.notifications.service import build
 from services.notifications.settings import Settings
 from shared.contracts import cases
@@ -110,6 +111,13 @@ class World:
             return all(reached.get(ref) == sequence for ref, sequence in wanted.items())
 
         await until(done)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries after milliseconds: how long the waits are is the rule's business, and tested there."""
+    real = lane.wait
+    monkeypatch.setattr(lane, "wait", lambda attempts, jitter: real(attempts, jitter) / 100)
 
 
 @pytest.fixture(scope="module")

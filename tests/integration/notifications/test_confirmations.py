@@ -22,9 +22,13 @@ from tests.integration.notifications.desk import Desk, agree, link_in, opened, s
 from tests.support.running import until
 from tests.support.tokens import bearer
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("quick")]
 DESK, OTHER = "desk@beacon.example", "other@beacon.example"
-BEACON = bearer("beacon", "subscribe")
+
+
+def beacon() -> dict[str, str]:
+    """Return its headers: a token lives five minutes, and the file is read when the first test of all begins."""
+    return bearer("beacon", "subscribe")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -43,25 +47,19 @@ def more_settings(server: Desk) -> dict[str, object]:
     return {"smtp_port": server.port, "delivery_attempts": 3}
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = lane.wait
-    monkeypatch.setattr(lane, "wait", lambda attempts, jitter: real(attempts, jitter) / 100)
-
-
 async def made(world: World, mailbox: str = DESK, *, agency: str = "beacon", key: str = "") -> str:
     return str(json.loads(await subscribe(world, f"mailto:{mailbox}", agency=agency, key=key))["id"])
 
 
 async def shown(world: World, subscription: str) -> httpx.Response:
-    answer = await world.http.get(f"/v1/subscriptions/{subscription}", headers=BEACON)
+    answer = await world.http.get(f"/v1/subscriptions/{subscription}", headers=beacon())
     assert answer.status_code == 200, answer.text
     return answer
 
 
 async def change(world: World, subscription: str, **wanted: Any) -> httpx.Response:
     etag = (await shown(world, subscription)).headers["etag"]
-    path, headers = f"/v1/subscriptions/{subscription}", BEACON | {"If-Match": etag}
+    path, headers = f"/v1/subscriptions/{subscription}", beacon() | {"If-Match": etag}
     return await world.http.patch(path, json=wanted, headers=headers)
 
 
@@ -169,11 +167,11 @@ async def test_a_confirmation_is_asked_for_again_only_so_often(world: World, des
     await later(world, timedelta(minutes=6))
     assert (await again(world, subscription, "too-often")).status_code == 429
     # Nor by a new subscription, of this agency or of another, whatever the case of its letters.
-    deleted = await world.http.delete(f"/v1/subscriptions/{subscription}", headers=BEACON)
+    deleted = await world.http.delete(f"/v1/subscriptions/{subscription}", headers=beacon())
     assert deleted.status_code == 204
     await subscribe(world, f"mailto:{DESK.upper()}", 429)
     await subscribe(world, f"mailto:{DESK}", 429, agency="mediation")
-    assert (await world.http.get("/v1/subscriptions", headers=BEACON)).json() == {"subscriptions": []}
+    assert (await world.http.get("/v1/subscriptions", headers=beacon())).json() == {"subscriptions": []}
     await until(lambda: len(desk.asked) >= 1)
     await later(world, timedelta(days=1))
     await made(world, key="the day after")
@@ -276,7 +274,7 @@ async def test_a_test_or_an_entry_cannot_be_had_before_but_stopping_and_moving_c
     world: World, desk: Desk
 ) -> None:
     subscription = await made(world)
-    headers = BEACON | {"Idempotency-Key": '"test"'}
+    headers = beacon() | {"Idempotency-Key": '"test"'}
     refused = await world.http.post(f"/v1/subscriptions/{subscription}/test", headers=headers)
     assert refused.status_code == 409
     assert "/confirmation" in refused.json()["detail"]
@@ -356,7 +354,7 @@ async def test_only_its_own_agency_has_a_mailbox_asked(world: World, desk: Desk)
     subscription = await made(world)
     await later(world, timedelta(minutes=6))
     assert (await again(world, subscription, agency="mediation")).status_code == 404
-    with_none = await world.http.post(f"/v1/subscriptions/{subscription}/confirmation", headers=BEACON)
+    with_none = await world.http.post(f"/v1/subscriptions/{subscription}/confirmation", headers=beacon())
     assert with_none.status_code == 400
 
 
@@ -389,7 +387,7 @@ async def test_subscriptions_of_the_version_before_are_confirmed_and_it_cannot_s
         SELECT 'old', 'beacon', $1, '{}', secret, 0, created_at FROM subscription""",
         f"mailto:{OTHER}",
     )
-    listed = (await world.http.get("/v1/subscriptions", headers=BEACON)).json()["subscriptions"]
+    listed = (await world.http.get("/v1/subscriptions", headers=beacon())).json()["subscriptions"]
     states = {one["id"]: (one["active"], one["confirmation"]["state"]) for one in listed}
     assert states == {"old": (True, "confirmed"), subscription: (False, "unconfirmed")}
     with pytest.raises(asyncpg.CheckViolationError):

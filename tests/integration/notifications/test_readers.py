@@ -12,14 +12,13 @@ from aiokafka import AIOKafkaConsumer
 
 from deploy.local.stack import Stack
 from deploy.local.topics import delete_topics, ensure_topics
-from services.notifications.domain import lane
 from services.notifications.webhooks.readers import topic_of
 from shared.contracts import cases
 from tests.integration.notifications.conftest import World, allocated
 from tests.integration.notifications.desk import Desk, agree, opened, serving, subscribe
 from tests.support.running import until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("quick")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -31,12 +30,6 @@ async def desk() -> AsyncIterator[Desk]:
 @pytest.fixture(scope="module")
 def more_settings(desk: Desk) -> dict[str, object]:
     return {"smtp_port": desk.port, "delivery_attempts": 5}
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = lane.wait
-    monkeypatch.setattr(lane, "wait", lambda attempts, jitter: real(attempts, jitter) / 100)
 
 
 async def test_a_desk_is_told_by_email_that_a_case_changed_and_nothing_else(world: World, desk: Desk) -> None:

@@ -19,13 +19,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from services.notifications.domain import lane
 from shared.contracts import cases
 from tests.integration.notifications.conftest import World, allocated
 from tests.support.running import free_port, until
 from tests.support.tokens import bearer
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("quick")]
 
 
 @dataclass
@@ -77,13 +76,6 @@ async def _serve(server: uvicorn.Server) -> None:
 @pytest.fixture(scope="module")
 def more_settings() -> dict[str, object]:
     return {"delivery_attempts": 5}
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries after milliseconds: how long the waits are is the rule's business, and tested there."""
-    real = lane.wait
-    monkeypatch.setattr(lane, "wait", lambda attempts, jitter: real(attempts, jitter) / 100)
 
 
 async def subscribe(world: World, url: str, agency: str = "beacon", **more: list[str]) -> dict[str, Any]:
