@@ -50,10 +50,12 @@ SELECT n, people FROM (
   FROM unnest($1::bytea[], $2::int[]) WITH ORDINALITY AS t(tag, bound, n) OFFSET 0
 ) AS met WHERE people <> '{}'
 """
+# Hardly anybody was ever linked: a table of who was is always in memory, and the streams of the others are not read.
 _RECORDS: Final = """
-SELECT w.person, s.state -> 'links' AS links, r.id::text AS id, r.key, r.record, r.record_tag
+SELECT w.person, r.id::text AS id, r.key, r.record, r.record_tag,
+       (SELECT (SELECT state -> 'links' FROM stream WHERE kind = 'person' AND key = e.person)
+        FROM ever_linked AS e WHERE e.person = w.person) AS links
 FROM unnest($1::text[]) AS w(person)
-LEFT JOIN stream AS s ON s.kind = 'person' AND s.key = w.person
 CROSS JOIN LATERAL (SELECT id, key, record, record_tag FROM party AS p WHERE p.person = w.person AND p.record IS NOT NULL
                     AND p.key IS NOT NULL ORDER BY p.id DESC LIMIT 20) AS r
 """
