@@ -170,7 +170,7 @@ class Supervisor:
         async with httpx.AsyncClient(timeout=5) as http:
             while waiting:
                 for service in [each for each in self.services if each.name in waiting]:
-                    ready, state = await readiness(http, services.url(self.place, service.name))
+                    ready, state = await self._readiness(http, service)
                     if state != waiting[service.name]:
                         self.tell(service.name, state)
                         waiting[service.name] = state
@@ -182,6 +182,22 @@ class Supervisor:
                             f"{service.name} is not ready ({state}). {log} ends:\n{processes.tail(log)}"
                         )
                 await asyncio.sleep(0.1)
+
+    async def _readiness(self, http: httpx.AsyncClient, service: Service) -> tuple[bool, str]:
+        """Whether it is ready: it, and not the service of another place that was quicker to take the port.
+
+        Raises:
+            DidNotStart: if that has happened.
+        """
+        port = self.place.ports()[service.name]
+        if service.child is not None and _listens(service.child.pid, port):
+            return await readiness(http, services.url(self.place, service.name))
+        if service.restarts and not is_free(port):
+            raise DidNotStart(
+                f"another program has taken port {port} of {service.name} meanwhile: "
+                "`onefriend up` again chooses others"
+            )
+        return False, "starting"
 
     async def _stop_services(self) -> None:
         children = [
@@ -199,6 +215,13 @@ class Supervisor:
                 for child in children:
                     with suppress(ProcessLookupError):
                         child.kill()
+
+
+def _listens(pid: int, port: int) -> bool:
+    with suppress(psutil.Error):
+        found = psutil.Process(pid).net_connections("tcp")
+        return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in found)
+    return False
 
 
 async def readiness(http: httpx.AsyncClient, base: str) -> tuple[bool, str]:
