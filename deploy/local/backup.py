@@ -43,6 +43,7 @@ KEYS = (
     "keys/*",
     "issuer/*",
     "*.key",
+    "identity/weights.json",  # what intake decides with, and has made its look-up keys with
 )  # every file of the place without which the databases are not what they were
 LOCK_WAIT = "3s"  # a writer that takes longer goes first, and we try again
 ATTEMPTS = 5
@@ -77,14 +78,15 @@ def back_up(place: Place, stack: Stack, archive: Path, keys: Path | None, tell: 
             "databases": {path.stem: _sha256(path) for path in dumps},
             "keys": keys is None,
         }
+        # First, so that there is never an archive without its keys.
+        if keys is not None:
+            with _written(keys) as tar:
+                _add_keys(tar, place)
         with _written(archive) as tar:
             _add_text(tar, "manifest.json", json.dumps(manifest, indent=2))
             for path in dumps:
                 tar.add(path, path.name)
             if keys is None:
-                _add_keys(tar, place)
-        if keys is not None:
-            with _written(keys) as tar:
                 _add_keys(tar, place)
 
 
@@ -184,11 +186,16 @@ def _tool(place: Place, name: str, url: str, *options: str) -> None:
 def _written(archive: Path) -> Iterator[tarfile.TarFile]:
     """A tar file that is there whole or not at all, readable by its owner only."""
     draft = archive.with_name(f"{archive.name}.new")
-    draft.unlink(missing_ok=True)
-    draft.touch(mode=0o600)
-    with tarfile.open(draft, "w") as tar:
-        yield tar
-    draft.replace(archive)
+    try:
+        draft.unlink(missing_ok=True)
+        draft.touch(mode=0o600)
+        with tarfile.open(draft, "w") as tar:
+            yield tar
+        draft.replace(archive)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise BackupFailed(f"{archive} cannot be written: {error.strerror or error}") from None
 
 
 def _add_text(tar: tarfile.TarFile, name: str, text: str) -> None:
@@ -224,13 +231,14 @@ def restore(place: Place, stack: Stack, archive: Path, keys: Path | None, tell: 
         if not manifest["keys"]:
             if keys is None:
                 raise BackupFailed("the keys of this archive are in a file of their own: name it with --keys")
-            with tarfile.open(keys) as tar:
-                tar.extractall(inside, filter="data")
+            _extract(keys, inside)
         if not (inside / MASTER_KEY).exists():
             raise BackupFailed("there is no master key in it: the personal data could not be read by anybody")
         for name in manifest["databases"]:
             tell("restore", name)
             asyncio.run(_restore_database(place, stack, name, inside / f"{name}.dump"))
+        # How far look-up keys were made for other weights is no longer true, whether the archive has such weights or not.
+        shutil.rmtree(place.home / "identity", ignore_errors=True)
         for path in [path for pattern in KEYS for path in inside.glob(pattern)]:
             target = place.home / path.relative_to(inside)
             target.parent.mkdir(exist_ok=True, mode=0o700)
@@ -240,12 +248,19 @@ def restore(place: Place, stack: Stack, archive: Path, keys: Path | None, tell: 
     return datetime.fromisoformat(manifest["taken_at"])
 
 
-def _unpacked(archive: Path, folder: Path) -> Manifest:
+def _extract(archive: Path, folder: Path) -> None:
     try:
-        with tarfile.open(archive) as tar:
+        with tarfile.open(archive, "r:") as tar:
             tar.extractall(folder, filter="data")
+    except (OSError, tarfile.TarError) as error:
+        raise BackupFailed(f"{archive} is no backup, or is damaged: {error}") from None
+
+
+def _unpacked(archive: Path, folder: Path) -> Manifest:
+    _extract(archive, folder)
+    try:
         manifest: Manifest = json.loads((folder / "manifest.json").read_text())
-    except (OSError, tarfile.TarError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise BackupFailed(f"{archive} is no backup, or is damaged: {error}") from None
     if manifest.get("format") != FORMAT:
         raise BackupFailed(f"{archive} has the format {manifest.get('format')}; this version reads {FORMAT}")

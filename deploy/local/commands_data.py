@@ -21,7 +21,7 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 # What `reset` deletes, by name: ONEFRIEND_HOME may be a folder that holds other things too.
 OURS = (
-    *("postgres", "kafka", "issuer", "keys", "mail", "messages", "logs", "training"),
+    *("postgres", "kafka", "issuer", "keys", "identity", "mail", "messages", "logs", "training"),
     *("ports.json", "secrets.json", "ready", "*-secrets.key"),
 )
 
@@ -72,6 +72,9 @@ def backup(
     stack = Stack(place)
     archives.need_servers(stack)
     target = archive or Path(f"onefriend-{datetime.now().astimezone():%Y%m%dT%H%M%S}.tar")
+    for folder in {path.parent for path in (target, keys) if path}:
+        if not folder.is_dir():
+            raise DidNotStart(f"there is no folder {folder} to write into")
     try:
         archives.back_up(place, stack, target, keys, _tell)
     except BackupFailed as error:
@@ -88,8 +91,13 @@ def backup(
 
 
 def restore(
-    archive: Annotated[Path, typer.Argument(help="What `onefriend backup` wrote")],
-    keys: KeysFile = None,
+    archive: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="What `onefriend backup` wrote")
+    ],
+    keys: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Its keys, if they are in a file of their own"),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
 ) -> None:
     """Replace all databases and keys by those of a backup. Afterwards each service reconciles before it opens."""

@@ -102,6 +102,34 @@ def test_the_keys_come_back_with_it(own_stack: Stack, databases: dict[str, str],
     assert services.master_key(own_stack.place).read_bytes() == before
 
 
+def test_intake_goes_on_with_the_weights_that_it_had_then(
+    own_stack: Stack, databases: dict[str, str], tmp_path: Path
+) -> None:
+    """And with no note of look-up keys made since: they are made again, or somebody would not be recognised."""
+    weights = services.weights(own_stack.place)
+    weights.parent.mkdir()
+    without, with_ = tmp_path / "without.tar", tmp_path / "with.tar"
+    backup.back_up(own_stack.place, own_stack, without, None, _tell)
+    weights.write_text("{}")
+    backup.back_up(own_stack.place, own_stack, with_, None, _tell)
+    (weights.parent / "keys-1").write_text("made up to here")
+    backup.restore(own_stack.place, own_stack, with_, None, _tell)
+    assert [path.name for path in weights.parent.iterdir()] == ["weights.json"]
+    backup.restore(own_stack.place, own_stack, without, None, _tell)
+    assert not weights.exists()
+
+
+def test_where_nothing_can_be_written_is_said(
+    own_stack: Stack, databases: dict[str, str], tmp_path: Path
+) -> None:
+    nowhere = tmp_path / "nowhere" / "a.tar"
+    with pytest.raises(BackupFailed, match="cannot be written: No such file or directory"):
+        backup.back_up(own_stack.place, own_stack, nowhere, None, _tell)
+    with pytest.raises(BackupFailed, match="cannot be written"):
+        backup.back_up(own_stack.place, own_stack, tmp_path / "a.tar", nowhere, _tell)
+    assert list(tmp_path.iterdir()) == [], "no archive without its keys"
+
+
 def test_keys_can_be_in_other_hands(own_stack: Stack, databases: dict[str, str], tmp_path: Path) -> None:
     archive, keys = tmp_path / "a.tar", tmp_path / "keys.tar"
     backup.back_up(own_stack.place, own_stack, archive, keys, _tell)

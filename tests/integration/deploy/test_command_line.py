@@ -175,6 +175,8 @@ def test_everything_killed_at_once_comes_back(up: Place) -> None:
 def test_backup_down_restore_up(up: Place) -> None:
     archive = up.home / "saved.tar"
     assert _onefriend(up, "backup", str(archive)).stdout.strip() == str(archive)
+    assert "there is no folder" in _onefriend(up, "backup", "/nowhere/a.tar", status=1).stderr
+    assert "does not exist" in _onefriend(up, "restore", "/nowhere/a.tar", "--yes", status=2).stderr
     assert "down` first" in _onefriend(up, "restore", str(archive), "--yes", status=1).stderr
     _onefriend(up, "down")
     for name in services.existing():
