@@ -53,6 +53,14 @@ def _read(row: dict[str, Any]) -> Agency:
     return agency
 
 
+def _check_areas(agency: Agency) -> None:
+    """Raises Invalid: by an area that no rule knows, nothing would ever reach the agency."""
+    there = yaml.safe_load((POLICIES / "areas.yaml").read_text())
+    for area in agency.areas:
+        if area not in there:
+            raise Invalid(f"agency {agency.id}: area {area} is not one of {', '.join(sorted(there))}")
+
+
 def known(place: Place) -> list[Agency]:
     """The agencies of the policies and the added ones; an added one replaces another of the same id."""
     found = {agency.id: agency for path in sorted(POLICIES.glob("*.yaml")) for agency in in_policy(path)}
@@ -82,9 +90,9 @@ def remember(place: Place, agency: Agency) -> None:
     """Keep an added agency, so that it is registered again after a reset of the databases.
 
     Raises:
-        Invalid: if its kind is unknown.
+        Invalid: if its id cannot be one, or its kind or an area is unknown.
     """
-    _read(asdict(agency))
+    _check_areas(_read(asdict(agency)))
     path = place.home / "issuer" / "agencies.json"
     path.parent.mkdir(exist_ok=True, mode=0o700)
     with place.lock("agencies"):

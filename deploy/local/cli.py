@@ -1,4 +1,4 @@
-"""The command line: `onefriend up | down | status | doctor | logs | reset | token | agency | worker | backup | restore`.
+"""The command line: `onefriend`, whose help lists the commands.
 
 What a script needs (a token, an archive's name) goes to standard output, everything else to standard error.
 """
@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from deploy.local.clients import Clients, Unknown
 from deploy.local.issuer import Issuer, Refused
@@ -28,18 +29,16 @@ def onefriend() -> None:
     """Run Onefriend on one machine: database, broker, services, token issuer."""
 
 
-@app.command()
 def token(
     client: Annotated[str, typer.Argument(help="An agency (beacon, ...), operator, or a service")],
-    worker: Annotated[str | None, typer.Option(help="Who acts, of an agency")] = None,
-    scope: Annotated[str, typer.Option(help="A subset of the scopes, separated by spaces")] = "",
+    worker: Annotated[str | None, typer.Option(help="Who acts for it, as in anna.hill")] = None,
+    scope: Annotated[str, typer.Option(help="Only these scopes, separated by spaces; without, all")] = "",
 ) -> None:
     """Print an access token, good for five minutes: curl -H "Authorization: Bearer $(onefriend token beacon)" ..."""
     place = Place.default()
     sys.stdout.write(Issuer(place).token(Clients(place).get(client), scope=scope, worker=worker) + "\n")
 
 
-@app.command()
 def demo(
     people: Annotated[int, typer.Option(min=10, max=2000, help="How many people are referred")] = 320,
     seed: Annotated[int, typer.Option(help="Which people, and what each agency knows of them")] = 1876,
@@ -54,7 +53,6 @@ def demo(
         sys.exit(130)  # as a shell says of what Ctrl-C ended
 
 
-@app.command()
 def simulate(
     agencies: Annotated[int, typer.Option(min=1, max=60, help="How many agencies refer")] = 6,
     rate: Annotated[float, typer.Option(min=0.1, max=5000, help="Referrals a second")] = 10,
@@ -71,7 +69,7 @@ def simulate(
     sys.exit(asyncio.run(run(Place.default(), agencies, rate, seconds, seed)))
 
 
-def _add_the_others() -> None:
+def _add_all() -> None:
     from deploy.local import (  # noqa: PLC0415
         commands_agency,
         commands_data,
@@ -81,23 +79,29 @@ def _add_the_others() -> None:
         commands_worker,
     )
 
+    # In the order in which the help shows them.
     commands_run.add_to(app)
-    commands_data.add_to(app)
+    app.command()(token)
     app.add_typer(commands_agency.app, name="agency")
-    app.add_typer(commands_identity.app, name="identity")
-    app.add_typer(commands_policy.app, name="policy")
     app.add_typer(commands_worker.app, name="worker")
+    app.add_typer(commands_policy.app, name="policy")
+    app.add_typer(commands_identity.app, name="identity")
+    app.command()(demo)
+    app.command()(simulate)
+    commands_data.add_to(app)
 
 
 def main() -> None:
     """Run a command; what went wrong in a sentence, with status 1."""
     # A token is asked for in every line of a script: it need not wait for what the other commands import.
-    if sys.argv[1:2] != ["token"]:
-        _add_the_others()
+    if sys.argv[1:2] == ["token"]:
+        app.command()(token)
+    else:
+        _add_all()
     try:
         app(prog_name="onefriend")
     except (DidNotStart, Busy, Unknown, Refused) as error:
         Console(stderr=True, highlight=False).print(
-            f"[red]{type(error).__name__}[/]: {error}", soft_wrap=True
+            f"[red]onefriend[/]: {escape(str(error))}", soft_wrap=True
         )
         sys.exit(1)

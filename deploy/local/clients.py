@@ -9,6 +9,7 @@ import json
 import secrets
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -44,11 +45,19 @@ class Client:
 
 
 class Unknown(Exception):
-    """There is no such client; the message names the ones that there are."""
+    """There is no such client; the message names those with a like name."""
 
 
 def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _rather(client_id: str, known: list[str]) -> str:
+    """What to do about a name that is none."""
+    if not known:
+        return " yet: run `onefriend up`"
+    like = get_close_matches(client_id, known)
+    return f"; do you mean {', '.join(like)}?" if like else "; see `onefriend agency list`, and operator"
 
 
 class Clients:
@@ -80,10 +89,8 @@ class Clients:
         """
         client = self.all().get(client_id)
         if client is None or client.revoked:
-            known = ", ".join(sorted(each.id for each in self.all().values() if not each.revoked))
-            raise Unknown(
-                f"no client {client_id} has access; there are: {known or 'none (run `onefriend up`)'}"
-            )
+            known = [each.id for each in self.all().values() if not each.revoked]
+            raise Unknown(f"nobody called {client_id} has access{_rather(client_id, known)}")
         return client
 
     def authenticate(self, client_id: str, secret: str) -> Client | None:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from deploy.local import agencies, kafka_agencies, services
 from deploy.local.agencies import KINDS, Agency, Invalid
-from deploy.local.clients import Clients
+from deploy.local.clients import Client, Clients, Unknown
 from deploy.local.issuer import Issuer
 from deploy.local.place import Place
 from deploy.local.processes import DidNotStart
@@ -26,7 +26,7 @@ AgencyId = Annotated[str, typer.Argument(metavar="ID", help="Lower case letters,
 
 @app.command("list")
 def list_() -> None:
-    """The agencies that have credentials."""
+    """All agencies, and which access each has."""
     place = Place.default()
     clients = Clients(place).all()
     table = Table(box=None, padding=(0, 2))
@@ -44,9 +44,11 @@ def add(
     agency_id: AgencyId,
     name: Annotated[str, typer.Option(help="As people know it")],
     kind: Annotated[str, typer.Option(help=", ".join(KINDS))],
-    area: Annotated[list[str] | None, typer.Option(help="A police area; can be repeated")] = None,
+    area: Annotated[
+        list[str] | None, typer.Option(help="A police area, as in hertfordshire; can be repeated")
+    ] = None,
     hub: Annotated[
-        bool, typer.Option(help="Its co-ordinators decide holds, hand-overs and disputes")
+        bool, typer.Option("--hub", help="Its co-ordinators decide holds, hand-overs and disputes")
     ] = False,
 ) -> None:
     """Register an agency and show its client secret, once."""
@@ -54,6 +56,12 @@ def add(
     agency = Agency(
         id=agency_id, name=name, kind=kind, areas=tuple(area or ()), access="hub" if hub else "agency"
     )
+    known = Clients(place).all().get(agency_id)
+    if known and not known.revoked:
+        # Its systems would be locked out by a new secret of which they know nothing.
+        raise typer.BadParameter(
+            f"{agency_id} has access already: `onefriend agency list`, `rotate`, `revoke`"
+        )
     try:
         agencies.remember(place, agency)
     except Invalid as error:
@@ -68,32 +76,50 @@ def rotate(agency_id: AgencyId) -> None:
     """Give an agency another secret; the old one ends now, its tokens within five minutes."""
     place = Place.default()
     clients = Clients(place)
-    client = clients.get(agency_id)
+    client = _agency(clients, agency_id)
     _show(place, agency_id, clients.put(agency_id, client.kind, client.scopes))
 
 
 @app.command()
 def revoke(agency_id: AgencyId) -> None:
     """End an agency's access: no more tokens, those that it has end within five minutes. Its cases stay."""
-    Clients(Place.default()).revoke(agency_id)
-    console.print(f"{agency_id} gets no more tokens. `onefriend agency add` gives it access again.")
+    clients = Clients(Place.default())
+    clients.revoke(_agency(clients, agency_id).id)
+    console.print(
+        f"{agency_id} gets no more tokens. `onefriend agency add {agency_id} ...` gives it access again."
+    )
 
 
 @app.command()
 def kafka(agency_id: AgencyId) -> None:
     """Let an agency read its feed from Kafka (needs `up --agencies-listener`), and show its password, once."""
     place = Place.default()
-    Clients(place).get(agency_id)
+    _agency(Clients(place), agency_id)
     stack = Stack(place)
     if not stack.kafka or not stack.kafka.process() or not stack.kafka.listens_to_agencies:
         raise DidNotStart("Kafka does not listen to agencies: `onefriend up --agencies-listener`")
     password = secrets.token_urlsafe(32)
     kafka_agencies.admit(stack.kafka.bootstrap_servers, agency_id, password)
-    sys.stdout.write(f"sasl.username={agency_id}\nsasl.password={password}\n")
-    console.print(f"bootstrap.servers={stack.kafka.agencies_servers}, SASL_PLAINTEXT, SCRAM-SHA-512")
+    told = {
+        "bootstrap.servers": stack.kafka.agencies_servers,
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": agency_id,
+        "sasl.password": password,
+    }
+    sys.stdout.write("".join(f"{name}={value}\n" for name, value in told.items()))
+    console.print("Keep the password now: nobody can read it again. It may read the topic")
     console.print(
-        f"topic {kafka_agencies.topic_of(agency_id)}, groups {kafka_agencies.groups_of(agency_id)}*"
+        f"  {kafka_agencies.topic_of(agency_id)}, in groups whose names begin with {kafka_agencies.groups_of(agency_id)}"
     )
+
+
+def _agency(clients: Clients, agency_id: str) -> Client:
+    """The agency's client. Raises Unknown; also for a service or the operator, who go on with what `up` has given them."""
+    client = clients.get(agency_id)
+    if client.kind != "agency":
+        raise Unknown(f"{agency_id} is no agency: see `onefriend agency list`")
+    return client
 
 
 def _register(place: Place, agency: Agency) -> None:

@@ -77,7 +77,7 @@ def diff(file: File) -> None:
 def dry_run(
     file: File,
     last: Annotated[int, typer.Option(min=1, max=500, help="How many of the last cases")] = 100,
-    everywhere: Annotated[bool, typer.Option(help="Cases of other partnerships too")] = False,
+    everywhere: Annotated[bool, typer.Option("--everywhere", help="Cases of other partnerships too")] = False,
     who: As = "operator",
 ) -> None:
     """Decide the last cases by a changed policy, and show whose lead, team, funder or checks would differ."""
@@ -126,7 +126,11 @@ def propose(file: File, worker: Worker, who: As = "operator") -> None:
 def drafts(policy_id: Annotated[str, typer.Argument(metavar="POLICY")], who: As = "operator") -> None:
     """Who proposed and who published what, the newest first."""
     table = _table("draft", "version", "proposed", "by", "published", "by ")
-    for one in _ask("GET", f"/v1/policies/{policy_id}/drafts", who=who).json()["drafts"]:
+    found = _ask("GET", f"/v1/policies/{policy_id}/drafts", who=who).json()["drafts"]
+    if not found:
+        errors.print("Nothing was proposed: the policy that ships is in force.")
+        return
+    for one in found:
         table.add_row(
             one["draft"], one["reference"], one["proposed_at"][:16],
             f"{one['proposed_agency']}/{one['proposed_worker']}", (one["published_at"] or "")[:16],

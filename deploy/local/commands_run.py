@@ -43,9 +43,11 @@ def add_to(app: typer.Typer) -> None:
 
 # ------------------------------------------------------------------------------------------------ up, down
 def up(
-    detach: Annotated[bool, typer.Option(help="Go on in the background; `onefriend down` ends it")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Go on in the background; `onefriend down` ends it")
+    ] = False,
     agencies_listener: Annotated[
-        bool, typer.Option(help="Open Kafka's listener for agencies (SASL/SCRAM)")
+        bool, typer.Option("--agencies-listener", help="Open Kafka's listener for agencies (SASL/SCRAM)")
     ] = False,
 ) -> None:
     """Start database, broker, token issuer and all services, restart what dies, until Ctrl-C."""
@@ -103,7 +105,7 @@ def _print_urls(place: Place, running: list[str]) -> None:
     console.print(table)
     known = {agency.id for agency in agencies.known(place)}
     console.print(
-        f"Tokens, good for five minutes ({len(known)} agencies: [bold]bin/onefriend agency list[/]; and operator):"
+        f"Tokens for five minutes, of any of {len(known)} agencies ([bold]bin/onefriend agency list[/]) or operator:"
     )
     for name in [name for name in EXAMPLES if name in known]:
         console.print(f"  $(bin/onefriend token {name})")

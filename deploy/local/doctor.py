@@ -213,7 +213,7 @@ async def _service(http: httpx.AsyncClient, place: Place, name: str) -> list[Fin
         metrics = (await http.get(f"{base}/metrics")).text
     except httpx.HTTPError:
         return findings
-    return [*findings, *judged(name, measured(metrics))]
+    return [*findings, *judged(name, measured(metrics), base)]
 
 
 def measured(metrics: str) -> dict[str, float]:
@@ -225,8 +225,9 @@ def measured(metrics: str) -> dict[str, float]:
     return sums
 
 
-def judged(name: str, gauges: dict[str, float]) -> Iterator[Finding]:
-    """What the gauges of a service mean."""
+def judged(name: str, gauges: dict[str, float], base: str) -> Iterator[Finding]:
+    """What the gauges of a service mean; it answers at `base`."""
+    quarantine = f"{base}/v1/quarantine"
     unsent = int(gauges.get("onefriend_outbox_unsent", 0))
     if unsent > MANY_UNSENT:
         remedy = "the broker does not keep up or is away: look at Kafka above; they are sent by themselves"
@@ -237,13 +238,17 @@ def judged(name: str, gauges: dict[str, float]) -> Iterator[Finding]:
         yield Finding("warning", f"{name}: events not yet applied", str(lag), remedy)
     parked = int(gauges.get("onefriend_parked_keys", 0))
     if parked:
-        remedy = "GET /v1/quarantine shows why; POST /v1/quarantine/{id}/redrive?dry_run=true, then without dry_run"
+        remedy = (
+            f"GET {quarantine} says why, with `onefriend token operator`;"
+            f" POST {quarantine}/ID/redrive?dry_run=true, then without dry_run"
+        )
         yield Finding("bad", f"{name}: parked keys", str(parked), remedy)
     unreadable = int(gauges.get("onefriend_unreadable_records", 0))
     if unreadable:
         remedy = (
-            "their source tells its topic again by itself; look at the broker and its disk, then"
-            " POST /v1/quarantine/{id}/acknowledge with the reason (GET /v1/quarantine lists them)"
+            "their source tells its topic again by itself; look at the broker and its disk, then, with"
+            f" `onefriend token operator`, GET {quarantine} and POST {quarantine}/ID/acknowledge with"
+            ' {"reason": "..."}'
         )
         yield Finding("warning", f"{name}: unreadable records", str(unreadable), remedy)
     if not (unsent > MANY_UNSENT or lag > MUCH_LAG or parked or unreadable):

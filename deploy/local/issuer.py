@@ -76,12 +76,16 @@ class Issuer:
         wanted = tuple(scope.split()) or client.scopes
         beyond = sorted(set(wanted) - set(client.scopes))
         if beyond:
-            raise Refused("invalid_scope", f"{' '.join(beyond)}: ask for some of: {' '.join(client.scopes)}")
+            raise Refused(
+                "invalid_scope",
+                f"{client.id} has no scope {' '.join(beyond)}; it has {' '.join(client.scopes)}",
+            )
         more = {}
         if worker is not None:
             if client.kind == "service" or not WORKER.fullmatch(worker):
                 raise Refused(
-                    "invalid_request", "worker: an id of letters, digits and ._@- for an agency or operator"
+                    "invalid_request",
+                    "worker: at most 64 letters, digits and ._@-, as in anna.hill, of an agency or operator",
                 )
             more["worker"] = worker
         return self._sign(client.id, client.id, client.kind, wanted, **more)

@@ -93,7 +93,6 @@ class Stack:
         if self._containers:
             self.broker = self._named_kafka or self._containers.start_kafka()
         if self.kafka:
-            progress("Kafka", "starting")
             self.kafka.start(progress=lambda doing: progress("Kafka", doing))
             self.broker = self.kafka.bootstrap_servers
             training.begin(self.place)

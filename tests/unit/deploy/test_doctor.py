@@ -4,6 +4,7 @@ import pytest
 
 from deploy.local.doctor import judged, measured
 
+BASE = "http://127.0.0.1:8101"
 METRICS = """\
 # HELP onefriend_outbox_unsent events committed and not yet told
 # TYPE onefriend_outbox_unsent gauge
@@ -20,7 +21,7 @@ def test_a_gauge_is_summed_over_its_labels() -> None:
 
 
 def test_a_service_in_flow_is_good() -> None:
-    (finding,) = judged("intake", {"onefriend_outbox_unsent": 5})
+    (finding,) = judged("intake", {"onefriend_outbox_unsent": 5}, BASE)
     assert (finding.verdict, finding.found) == ("good", "5 unsent, 0 behind, 0 parked")
 
 
@@ -29,11 +30,11 @@ def test_a_service_in_flow_is_good() -> None:
     [
         ("onefriend_outbox_unsent", 5000, "warning", "broker"),
         ("onefriend_consumer_lag", 5000, "warning", "services.intake consumer"),
-        ("onefriend_parked_keys", 1, "bad", "redrive"),
-        ("onefriend_unreadable_records", 1, "warning", "/v1/quarantine/{id}/acknowledge"),
+        ("onefriend_parked_keys", 1, "bad", f"POST {BASE}/v1/quarantine/ID/redrive?dry_run=true"),
+        ("onefriend_unreadable_records", 1, "warning", f"POST {BASE}/v1/quarantine/ID/acknowledge"),
     ],
 )
 def test_each_trouble_has_its_remedy(gauge: str, value: float, verdict: str, remedy: str) -> None:
-    (finding,) = judged("intake", {gauge: value})
+    (finding,) = judged("intake", {gauge: value}, BASE)
     assert finding.verdict == verdict
     assert remedy in finding.remedy

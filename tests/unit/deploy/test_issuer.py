@@ -77,7 +77,7 @@ async def test_more_than_the_client_may_is_refused_and_says_what_it_may(
 ) -> None:
     answer = await _ask(http, secret, scope="operator contact")
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")
-    assert "operator: ask for some of: referrals.write" in answer.json()["error_description"]
+    assert "has no scope operator; it has referrals.write" in answer.json()["error_description"]
 
 
 @pytest.mark.parametrize("worker", ["two words", "x" * 65, "<b>", "-"])
