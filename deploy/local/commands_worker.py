@@ -44,8 +44,8 @@ def add(
     chosen: Role = "operator" if role == "operator" else "co-ordinator"
     if (chosen == "operator") != (client.kind == "operator") or "hub" not in client.scopes:
         raise typer.BadParameter(
-            "--agency: a co-ordinator works for an agency with a hub's access (`onefriend agency list`), "
-            "an operator for `operator`"
+            "--agency: a co-ordinator works for an agency with a hub's access (`onefriend agency list`); "
+            "an operator is added with --agency operator --role operator"
         )
     Workers(place).put(worker_id, agency, chosen)
     password(worker_id)
