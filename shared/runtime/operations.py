@@ -202,4 +202,16 @@ def _refused(why: NotNow) -> Problem:
     code = str(why)
     if code == "no_such_entry":
         return not_found("entry")
-    return Problem(409, "not-now", "This exit cannot be taken.", detail=code)
+    return Problem(409, "not-now", _WHAT_TO_DO[code], detail=code)
+
+
+_WHAT_TO_DO = {
+    "an_earlier_one_is_missing": "An earlier event of this key is missing: start its source, which is asked for it.",
+    "not_in_journal": "Its source has no such event in its journal: try it again as it arrived, without `original`.",
+    "restrictive_or_unknown": "An event that may forbid contact is never passed over: mend what fails, and redrive it.",
+    "second_person": "Passing over takes two people: name in `confirmed_by` a worker other than yourself.",
+    "no_trustworthy_key": "Nobody can say whose this record was: ask for a retelling, then acknowledge it.",
+    "its_key_is_known": "This event can be read: redrive it, or pass over it.",
+    "not_told_again_yet": "Its source has not told its topic again: ask for a retelling, then acknowledge it.",
+    "behind_its_source": "Not all that its source has is applied here yet: acknowledge it once nothing waits.",
+}
