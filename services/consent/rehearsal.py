@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from services.consent import store
 from services.consent.handlers import CASE, PERSON
-from shared.contracts.consent import PermitEnded
+from shared.contracts.consent import PermitEnded, PermitGranted
 from shared.runtime.service import Service
 from shared.runtime.work import Work
+
+_GRANTED = PermitGranted(
+    permit="", fence=0, case="", party="", agency="", purpose="approach", channel="phone",
+    expires=datetime(2000, 1, 1, tzinfo=UTC),
+)  # fmt: skip
 
 
 async def rehearse(_: Service, work: Work) -> None:
@@ -18,4 +25,5 @@ async def rehearse(_: Service, work: Work) -> None:
     await store.successions(work)
     await store.permit_of(work, "")
     await store.permits_of(work, [""])
-    store.stage(work, "", PermitEnded(permit="", how="expired"), work.now)
+    store.stage(work, "", _GRANTED, work.now)
+    store.stage(work, "", PermitEnded(permit="another", how="expired"), work.now)
