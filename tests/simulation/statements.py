@@ -131,7 +131,9 @@ async def save(t: Transaction, told: Sequence[int], *columns: Sequence[Any]) -> 
         row = {"name": name, "key": key, "due_at": due_at, "data": data, "attempts": 0}
         await t.hold(("timer", (name, key)))
         await t.put("timer", row)
-    return [{"remembered": command is not None, "saved": sum(saved), "taken": sum(taken), "positions": positions}]
+    return [
+        {"remembered": command is not None, "saved": sum(saved), "taken": sum(taken), "positions": positions}
+    ]
 
 
 async def _over(
