@@ -1,4 +1,4 @@
-"""The simulation in a bound that fits a test run: `make simulate` runs 2,000 histories, `make simulate-long` 100,000."""
+"""The simulation in a bound that fits a test run: 2,000 histories; `make simulate-long` runs 100,000."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.simulation.mutants import BUGS
 from tests.simulation.tally import Outcome, Tally
 
 ROOT = Path(__file__).parents[2]
-HISTORIES = 100
+HISTORIES = 2_000
 QUICK = ("duplicates_are_applied", "restrictions_wait", "end_tells_its_own_cases")
 
 pytestmark = pytest.mark.timeout(1500)  # on a busy machine
@@ -36,7 +36,7 @@ def _simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_every_history_keeps_the_promise() -> None:
     done = _simulate("--histories", str(HISTORIES), "--workers", "1")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert ["histories", str(HISTORIES)] in [line.split() for line in done.stdout.splitlines()]
+    assert ["histories", f"{HISTORIES:,}"] in [line.split() for line in done.stdout.splitlines()]
 
 
 def test_a_long_run_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
