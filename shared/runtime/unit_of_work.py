@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
@@ -128,9 +128,7 @@ class UnitOfWork:
         attempt = 0
         while attempt < ATTEMPTS:
             try:
-                # Not by the pool's own time-out: it makes a task of it, two turns more of a busy loop.
-                async with asyncio.timeout(10) as patience, self.pool.acquire() as connection:
-                    patience.reschedule(None)
+                async with self._connection() as connection:
                     committing = False
                     work = Work(
                         connection, source=self.source, actor=actor, command_id=command_id, wanted=wanted
@@ -213,6 +211,13 @@ class UnitOfWork:
                 finally:
                     await transaction.rollback()
 
+    @contextlib.asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        # Not by the pool's own time-out: it makes a task of it, two turns more of a busy loop.
+        async with asyncio.timeout(10) as patience, self.pool.acquire() as connection:
+            patience.reschedule(None)
+            yield connection
+
     async def _already(self, command_id: str) -> AlreadyDone:
         return await self.remembered(command_id) or AlreadyDone(None, None)
 
@@ -228,8 +233,7 @@ class UnitOfWork:
         """
         for again in (True, False):
             try:
-                async with asyncio.timeout(10) as patience, self.pool.acquire() as connection:
-                    patience.reschedule(None)
+                async with self._connection() as connection:
                     return await connection.fetchrow(sql, *args)
             except (*TRANSIENT, *INFRASTRUCTURE) as error:
                 if not again:

@@ -58,13 +58,8 @@ def report(at: Situation, command: Report, context: Context) -> Decision:  # noq
             return d.refuse("not_sender")
         d.tell(command.person, PermitEnded(permit=permit.id, how="not_made"))
         return d
-    reason = _wrong_date(command.outcome, command.not_before, context)
-    if reason:
-        return d.refuse(reason)
     attempt = Attempted(permit.case, permit.party, permit.agency, permit.channel, permit.purpose)
-    _record(d, command.person, permit.id, attempt, command.outcome, resolved=False)
-    _follow(d, command, attempt, context)
-    return d
+    return _hear(d, command, attempt, context, resolved=False)
 
 
 def unheard(at: Situation, person: str, permit: str) -> datetime | None:
@@ -84,12 +79,7 @@ def heard(at: Situation, command: Report, attempt: Attempted, context: Context) 
             return d.refuse("not_sender")
         d.tell(command.person, PermitEnded(permit=command.permit, how="not_made"))
         return d
-    reason = _wrong_date(command.outcome, command.not_before, context)
-    if reason:
-        return d.refuse(reason)
-    _record(d, command.person, command.permit, attempt, command.outcome, resolved=True)
-    _follow(d, command, attempt, context)
-    return d
+    return _hear(d, command, attempt, context, resolved=True)
 
 
 def late_no(at: Situation, command: Report, attempt: Attempted, context: Context) -> Decision:
@@ -138,6 +128,15 @@ def resolve(at: Situation, command: Resolve, context: Context) -> Decision:
         return d.refuse(reason or "unresolved")
     _record(d, command.person, command.permit, command.attempt, command.outcome, resolved=True)
     _follow(d, command, command.attempt, context)
+    return d
+
+
+def _hear(d: Decision, command: Report, attempt: Attempted, context: Context, *, resolved: bool) -> Decision:
+    reason = _wrong_date(command.outcome, command.not_before, context)
+    if reason:
+        return d.refuse(reason)
+    _record(d, command.person, command.permit, attempt, command.outcome, resolved=resolved)
+    _follow(d, command, attempt, context)
     return d
 
 
