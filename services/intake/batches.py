@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
 import csv
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -16,15 +15,18 @@ Answer = dict[str, Any]
 # Lines on their way at once: enough to fill the doorstep's transactions, few enough that a batch does not crowd out others.
 AT_ONCE: Final = 1000
 _DEEP: Final = 8
-_WIDE: Final = 60
+_PLACES: Final = frozenset(str(number) for number in range(60))  # positions in a list
 
 
 class TooMuch(Exception):
-    """The batch, or one of its lines, is larger than allowed."""
+    """The batch is larger than allowed."""
 
 
 async def lines(chunks: AsyncIterator[bytes], *, most: int, line_most: int) -> AsyncIterator[Line]:
-    """Yield (number, line) for each line that is not blank. Raises TooMuch; a line that is too long ends the batch."""
+    """Yield (number, line) for each line that is not blank. Raises TooMuch.
+
+    A line that is too long is cut one byte after `line_most`, by which it is known: those after it are read all the same.
+    """
     number, total, rest = 0, 0, b""
     async for chunk in chunks:
         total += len(chunk)
@@ -33,12 +35,9 @@ async def lines(chunks: AsyncIterator[bytes], *, most: int, line_most: int) -> A
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
             number += 1
-            if len(line) > line_most:
-                raise TooMuch(f"line {number} is longer than {line_most} bytes")
             if line.strip():
-                yield number, line
-        if len(rest) > line_most:
-            raise TooMuch(f"line {number + 1} is longer than {line_most} bytes")
+                yield number, line[: line_most + 1]
+        rest = rest[: line_most + 1]  # what is cut off here is of the same line, until its end comes
     if rest.strip():
         yield number + 1, rest
 
@@ -91,33 +90,39 @@ class Table:
 
     def __init__(self, header: str) -> None:
         """Raises BadTable."""
-        row = _row(header.removeprefix("\ufeff"))
-        self._paths = [column.strip().split(".") for column in row]
-        for column, path in zip(row, self._paths, strict=True):
-            if (
-                not all(path)
-                or len(path) > _DEEP
-                or any(part.isdigit() and int(part) >= _WIDE for part in path)
-            ):
-                raise BadTable(f"column {len(column)} of the header is no path like parties.0.name.surname")
+        self._paths = [column.strip().split(".") for column in cells(header.removeprefix("\ufeff"))]
+        seen: set[str] = set()
+        for number, path in enumerate(self._paths, 1):
+            numbers = {part for part in path if part.isnumeric()}
+            if not all(path) or len(path) > _DEEP or not numbers <= _PLACES:
+                raise BadTable(f"column {number} of the header is no path like parties.0.name.surname")
+            if (column := ".".join(path)) in seen:
+                raise BadTable(
+                    f"column {number} of the header is there already; nobody can say which one counts"
+                )
+            seen.add(column)
 
     def document(self, record: str) -> bytes:
         """Return one record as JSON; empty cells are left out. Raises BadTable."""
-        cells = _row(record)
-        if len(cells) != len(self._paths):
-            raise BadTable(f"it has {len(cells)} cells where the header has {len(self._paths)}")
+        row = cells(record)
+        if len(row) != len(self._paths):
+            raise BadTable(f"it has {len(row)} cells where the header has {len(self._paths)}")
         tree: dict[str, Any] = {}
-        for path, cell in zip(self._paths, cells, strict=True):
+        for path, cell in zip(self._paths, row, strict=True):
             if cell.strip():
                 _put(tree, path, cell.strip())
         return msgspec.json.encode(_lists(tree))
 
 
-def _row(text: str) -> list[str]:
+def cells(record: str) -> list[str]:
+    """Return the cells of one record. Raises BadTable, also for text that is several records."""
     try:
-        return next(csv.reader(io.StringIO(text), strict=True), [])
+        rows = list(csv.reader(io.StringIO(record), strict=True))
     except csv.Error:
-        raise BadTable("the quotes do not match; double a quote inside a quoted cell") from None
+        rows = []
+    if len(rows) != 1:
+        raise BadTable("the quotes do not match; double a quote inside a quoted cell")
+    return rows[0]
 
 
 def _put(tree: dict[str, Any], path: list[str], cell: str) -> None:
@@ -127,6 +132,8 @@ def _put(tree: dict[str, Any], path: list[str], cell: str) -> None:
         if not isinstance(below, dict):
             raise BadTable("two columns contradict each other: one is a part of the other")
         tree = below
+    if last in tree:
+        raise BadTable("two columns contradict each other: one is a part of the other")
     tree[last] = cell
 
 
@@ -134,29 +141,83 @@ def _lists(tree: Any) -> Any:  # noqa: ANN401 - JSON
     """Turn objects whose fields are all numbers into lists, without gaps."""
     if not isinstance(tree, dict):
         return tree
-    if tree and all(key.isdigit() for key in tree):
+    if tree and tree.keys() <= _PLACES:
         return [_lists(tree[key]) for key in sorted(tree, key=int)]
     return {key: _lists(value) for key, value in tree.items()}
 
 
-async def records(source: AsyncIterator[Line], *, line_most: int) -> AsyncIterator[tuple[int, str | None]]:
-    """Yield (number of its first line, record) of a CSV file: a quoted cell may go over several lines.
-
-    None stands for bytes that are not UTF-8.
-    """
-    decode = codecs.getdecoder("utf-8")
-    begun, text = 0, ""
+async def records(
+    source: AsyncIterator[Line], *, line_most: int
+) -> AsyncIterator[tuple[int, str | BadTable]]:
+    """Yield (number of its first line, record) of a CSV file, or what is wrong: a quoted cell may go over several lines."""
+    joiner = _Joiner(line_most)
     async for number, line in source:
-        try:
-            part = decode(line.rstrip(b"\r"))[0]
-        except UnicodeDecodeError:
-            yield number, None
+        text = _text(line, line_most)
+        if isinstance(text, BadTable):
+            for record in joiner.apart():  # nothing may be taken for whole from which a line is missing
+                yield record
+            yield number, text
             continue
-        text, begun = (f"{text}\n{part}", begun) if text else (part, number)
-        if len(text) > line_most:
-            raise TooMuch(f"the record that begins in line {begun} is longer than {line_most} characters")
-        if text.count('"') % 2 == 0:
-            yield begun, text
-            text = ""
-    if text:
-        yield begun, text
+        for record in joiner.add(number, text):
+            yield record
+    for record in joiner.apart():
+        yield record
+
+
+def _text(line: bytes, most: int) -> str | BadTable:
+    if len(line) > most:
+        return BadTable(f"it is longer than {most} bytes")
+    try:
+        return line.rstrip(b"\r").decode()
+    except UnicodeDecodeError:
+        return BadTable("it is not UTF-8; save the file as CSV in UTF-8")
+
+
+class _Joiner:
+    """Joins the lines of a record whose quotes are open.
+
+    A quote too many would join its line with all that follow, up to the next quote, and lose them. So several lines are a
+    record only if they have as many cells as the header; if not, the first stands for itself, and the others are read anew.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._width = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        self._lines: list[tuple[int, str]] = []
+        self._size = self._quotes = 0
+
+    def add(self, number: int, text: str) -> Iterator[tuple[int, str]]:
+        """Take a line; yield what is whole with it."""
+        self._lines.append((number, text))
+        self._size += len(text)
+        self._quotes += text.count('"')
+        if self._quotes % 2:
+            if self._size > self._most:
+                yield from self.apart()
+            return
+        record = "\n".join(line for _, line in self._lines)
+        found = _width(record)
+        if len(self._lines) > 1 and (not found or found != (self._width or found)):
+            yield from self.apart()
+            return
+        self._width = self._width or found
+        yield self._lines[0][0], record
+        self._clear()
+
+    def apart(self) -> Iterator[tuple[int, str]]:
+        """Yield the first line by itself, and what the others are without it."""
+        lines = self._lines
+        self._clear()
+        yield from lines[:1]
+        for number, text in lines[1:]:
+            yield from self.add(number, text)
+
+
+def _width(record: str) -> int:
+    try:
+        return len(cells(record))
+    except BadTable:
+        return 0

@@ -79,6 +79,8 @@ async def _encoded(found: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]
 
 def _ndjson(service: Intake, agency: str, source: AsyncIterator[Line]) -> AsyncIterator[dict[str, Any]]:
     async def handle(number: int, line: bytes) -> dict[str, Any]:
+        if len(line) > service.own.line_limit:
+            return _too_long(service, number)
         return await _one(service, agency, number, line, lax=False)
 
     return batches.answers(source, handle)
@@ -92,10 +94,9 @@ async def _table(
     async def documents() -> AsyncIterator[Line]:
         async for number, text in batches.records(source, line_most=limit):
             # What is wrong with a record travels to its answer as a line that cannot be JSON.
-            if text is None:
-                yield number, b"\x00it is not UTF-8; save the file as CSV in UTF-8"
-                continue
             try:
+                if isinstance(text, BadTable):
+                    raise text
                 if not found:
                     found.append(Table(text))
                     continue
@@ -130,6 +131,12 @@ async def _one(
     return {"line": number, "status": status, **body}
 
 
+def _too_long(service: Intake, number: int) -> dict[str, Any]:
+    most = service.own.line_limit
+    field = FieldError("line", "too long", f"Send at most {most} bytes in a line.")
+    return {"line": number, **Problem(413, "too-large", "The line is too long.", errors=[field]).body()}
+
+
 register = APIRouter(prefix="/v1/register-imports", tags=["register imports"])
 
 
@@ -147,6 +154,8 @@ async def import_register(
     source = batches.lines(request.stream(), most=service.own.batch_limit, line_most=service.own.line_limit)
 
     async def handle(number: int, line: bytes) -> dict[str, Any]:
+        if len(line) > service.own.line_limit:
+            return _too_long(service, number)
         try:
             agency, document = importing.document(line)
         except BadReferral as bad:
