@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-import httpx
 import msgspec
 
 from services.intake.core import Intake
 from shared.contracts.envelope import Channel, Purpose
 from shared.runtime.errors import Unavailable
 from shared.runtime.identifiers import new_id
+from shared.runtime.peers import Reply
 
 T = TypeVar("T")
 BEHALF = "onefriend-on-behalf-of"
@@ -67,7 +68,7 @@ class Consent:
     async def permit(self, permit: str) -> PermitFact | None:
         """Return what a permit is for, None if there is no such one."""
         answer = await self.service.call("consent", "GET", f"/v1/permits/{quote(permit, safe='')}")
-        if answer.status_code == httpx.codes.NOT_FOUND:
+        if answer.status_code == HTTPStatus.NOT_FOUND:
             return None
         return _decode(answer, PermitFact)
 
@@ -91,11 +92,11 @@ class Consent:
             if error.nothing_done:
                 raise
             answer = await self._again(path, arguments)
-        if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.CONFLICT):
+        if answer.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
             return Refusal(_kind(answer))
         return _decode(answer, Redeemed)
 
-    async def _again(self, path: str, arguments: dict[str, Any]) -> httpx.Response:
+    async def _again(self, path: str, arguments: dict[str, Any]) -> Reply:
         try:
             return await self.service.call("consent", "POST", path, **arguments)
         except Unavailable as error:
@@ -107,7 +108,7 @@ class Consent:
         path = f"/v1/attempts/{quote(permit, safe='')}/outcome"
         answer = await self.service.call("consent", "PUT", path, json={"fence": fence, "outcome": "not_made"})
         # A 404 or 409 will not change by asking again: another outcome stands, or the hub has resolved it.
-        return answer.is_success or answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.CONFLICT)
+        return answer.is_success or answer.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 
     async def withdraw(self, person: str, key: str, body: dict[str, Any], via: str) -> Withdrawn:
         """Withdraw a person, by the agency `via`. The same key again is the same withdrawal."""
@@ -117,15 +118,15 @@ class Consent:
         return _decode(answer, Withdrawn)
 
 
-def _kind(answer: httpx.Response) -> str:
+def _kind(answer: Reply) -> str:
     try:
         kind = str(answer.json()["type"]).rpartition("/")[2]
     except (ValueError, KeyError, TypeError):
         kind = "refused"
-    return "not-found" if answer.status_code == httpx.codes.NOT_FOUND else kind.replace("_", "-")
+    return "not-found" if answer.status_code == HTTPStatus.NOT_FOUND else kind.replace("_", "-")
 
 
-def _decode(answer: httpx.Response, kind: type[T]) -> T:
+def _decode(answer: Reply, kind: type[T]) -> T:
     if not answer.is_success:
         raise Unavailable(f"consent answered {answer.status_code}")
     try:

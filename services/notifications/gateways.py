@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-import httpx
 import msgspec
 
 from shared.contracts.envelope import Channel
 from shared.runtime.errors import Unavailable
+from shared.runtime.peers import Reply
 from shared.runtime.problems import TYPES
 from shared.runtime.service import Service
 
@@ -106,7 +107,7 @@ class _Link(msgspec.Struct, frozen=True):
 T = TypeVar("T")
 
 
-def _decode(answer: httpx.Response, shape: type[T]) -> T:
+def _decode(answer: Reply, shape: type[T]) -> T:
     """Return an answer's body. Raises Unavailable; never with the body, which may be personal."""
     try:
         return msgspec.json.decode(answer.content, type=shape)
@@ -117,7 +118,7 @@ def _decode(answer: httpx.Response, shape: type[T]) -> T:
 async def permit(service: Service, permit_id: str) -> PermitFact | None:
     """Return what a permit is for, None if there is no such permit. Raises Unavailable."""
     answer = await service.call("consent", "GET", f"/v1/permits/{quote(permit_id, safe='')}")
-    if answer.status_code == httpx.codes.NOT_FOUND:
+    if answer.status_code == HTTPStatus.NOT_FOUND:
         return None
     return _decode(answer, PermitFact)
 
@@ -138,12 +139,12 @@ async def release(service: Service, holder: Holder) -> Release | Refused:
         json={"permit": holder.permit, "fence": holder.fence},
         headers=holder.header,
     )
-    if answer.status_code != httpx.codes.OK:
+    if answer.status_code != HTTPStatus.OK:
         return _refused(answer)
     return _decode(answer, Release)
 
 
-def _refused(answer: httpx.Response) -> Refused:
+def _refused(answer: Reply) -> Refused:
     try:
         body = answer.json()
         kind = str(body.get("type", "")).removeprefix(TYPES) or "refused"

@@ -32,6 +32,7 @@ from shared.runtime.handlers import Handlers
 from shared.runtime.http import Endpoint, application
 from shared.runtime.idempotency import Answer, once
 from shared.runtime.outbox import Outbox
+from shared.runtime.peers import Peers, Reply
 from shared.runtime.quarantine import Exits
 from shared.runtime.repair import repair_held_keys, source_of
 from shared.runtime.restoration import reconcile
@@ -104,6 +105,7 @@ class Service:
         self.started = False
         self.http = httpx.AsyncClient(timeout=httpx.Timeout(10, connect=3), follow_redirects=False)
         self.verifier = Verifier(s.jwks_url, s.issuer, s.audience, self.http)
+        self.peers = Peers()
         self.tokens = TokenSource(s.token_url, s.client_id, s.client_secret.get_secret_value(), self.http)
 
     @property
@@ -152,7 +154,7 @@ class Service:
 
         return await once(self.unit, caller, key, payload, body, route=route)
 
-    async def call(self, other: str, method: str, path: str, **arguments: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
+    async def call(self, other: str, method: str, path: str, **arguments: Any) -> Reply:  # noqa: ANN401 - of Peers.request
         """Call another service with our own token. Raises Unavailable if it does not answer, or answers 5xx.
 
         The error says `nothing_done` only where that is certain: never connected, or the other says so itself.
@@ -167,12 +169,11 @@ class Service:
         if crash.ARMED:
             crash.reach("before_call", point)
         try:
-            answer = await self.http.request(
+            answer = await self.peers.request(
                 method, self.settings.url_of(other) + path, headers=headers, **arguments
             )
-        except httpx.HTTPError as error:
-            unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
-            raise Unavailable(f"{other} does not answer", nothing_done=unsent) from error
+        except Unavailable as error:
+            raise Unavailable(f"{other} does not answer", nothing_done=error.nothing_done) from error
         if crash.ARMED:
             crash.reach("after_call", point)
         if answer.status_code >= 500:  # noqa: PLR2004 - HTTP
@@ -211,6 +212,7 @@ class Service:
             await end(*tasks)
             self.started = False
             await self.http.aclose()
+            await self.peers.aclose()
             if hasattr(self, "pool"):
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(10):
@@ -337,7 +339,7 @@ class Service:
             await self.outbox.watch({topic: self.topic_ids[topic] for topic in self.own_topics})
 
 
-def _nothing_done(answer: httpx.Response) -> bool:
+def _nothing_done(answer: Reply) -> bool:
     """Whether a 5xx says of itself that nothing has happened; anything that came from elsewhere says no such thing."""
     try:
         return answer.json().get("nothing_done") is True

@@ -10,11 +10,10 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-import httpx
-
 from services.allocation.domain.state import CaseState
 from services.allocation.handlers import CASE
 from shared.runtime.auth import Caller
+from shared.runtime.errors import Unavailable
 from shared.runtime.identifiers import new_id
 from tests.simulation.cluster import AGENCIES, HUB, Cluster, agency_caller
 from tests.simulation.witness import Witness
@@ -95,5 +94,5 @@ class Casework:
     async def _ask(self, caller: Caller, case: str, what: str, version: int, body: dict[str, Any]) -> None:
         headers = {"If-Match": f'"{version}"', "Idempotency-Key": new_id()}
         path = f"/v1/cases/{case}/{what}"
-        with suppress(httpx.HTTPError):
+        with suppress(Unavailable):
             await self._cluster.ask("allocation", "POST", path, caller=caller, json=body, headers=headers)

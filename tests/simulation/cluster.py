@@ -1,7 +1,8 @@
 """The services, started as they are on the simulated machine, and the network between them.
 
 Replaced, at the narrowest place there is: asyncpg's pool (database.py), aiokafka's consumer and producer and the topics' ids
-(broker.py), httpx's client (here: a request runs the route's own function in the process that it reaches), clocks, and ids.
+(broker.py), the client between services (here: a request runs the route's own function in the process that it reaches),
+clocks, and ids.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import tempfile
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from pathlib import Path
@@ -50,6 +50,7 @@ from shared.runtime import service as runtime_service
 from shared.runtime.auth import Caller, TokenSource
 from shared.runtime.database import INFRASTRUCTURE
 from shared.runtime.errors import Unavailable
+from shared.runtime.peers import Reply
 from shared.runtime.problems import Problem, unavailable
 from shared.runtime.service import Service
 from shared.runtime.stream import Stream
@@ -87,24 +88,6 @@ class Asked:
     async def body(self) -> bytes:
         """Return the bytes."""
         return self._body
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer, as far as a service or an agency reads httpx's."""
-
-    status_code: int
-    content: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def is_success(self) -> bool:
-        """Say whether it is one of 2xx."""
-        return 200 <= self.status_code < 300
-
-    def json(self) -> Any:
-        """Return the body. Raises ValueError if it is no JSON."""
-        return msgspec.json.decode(self.content)
 
 
 Route = Callable[[Any, Asked, Caller, dict[str, str], dict[str, Any]], Awaitable[Any]]
@@ -152,7 +135,7 @@ class Cluster:
 
     async def _serve(self, name: str, process: Process) -> None:
         service = BUILD[name]()
-        service.http = Network(self, name)  # type: ignore[assignment]
+        service.peers = service.http = Network(self, name)  # type: ignore[assignment]
         self.running[name].append((process, service))
         try:
             async with service.running():
@@ -178,32 +161,32 @@ class Cluster:
         caller: Caller,
         headers: Mapping[str, str] | None = None,
         **more: Any,
-    ) -> Answer:
-        """Send a request and wait for the answer. Raises httpx.HTTPError as a network would."""
+    ) -> Reply:
+        """Send a request and wait for the answer. Raises Unavailable as Peers does."""
         chance = self.chance
         await self._on_the_way()
         content = msgspec.json.encode(more.get("json")) if "json" in more else b""
         living = self.living(name)
         if not living:
-            raise httpx.ConnectError("connection refused")
+            raise Unavailable("connection refused", nothing_done=True)
         process, service = living[chance.random.randrange(len(living))]
         if chance.happens("a request lost", 0.01):
-            raise httpx.ReadTimeout("the request was lost")
+            raise Unavailable("the request was lost")
         work = _answer(service, method, path, Asked(headers or {}, content), caller, more.get("params") or {})
         task = process.start(work)
         done, _ = await asyncio.wait({task}, timeout=PATIENCE)
         if not done:
-            raise httpx.ReadTimeout("no answer yet")
+            raise Unavailable("no answer yet")
         if task.cancelled() or not process.alive:
-            raise httpx.ReadError("connection reset")
+            raise Unavailable("connection reset")
         if path.startswith("/v1/journal/consent/") and task.exception() is None and task.result().is_success:
             told = [dict(event["headers"])["ce_sequence"] for event in task.result().json()["events"]]
             key = path.rpartition("/")[2]
             self.answered[key] = max(self.answered.get(key, 0), *map(int, told), 0)
         await self._on_the_way()
         if chance.happens("an answer lost", 0.02):
-            raise httpx.ReadTimeout("the answer was lost")
-        answer: Answer = task.result()
+            raise Unavailable("the answer was lost")
+        answer: Reply = task.result()
         return answer
 
     async def _on_the_way(self) -> None:
@@ -212,13 +195,13 @@ class Cluster:
 
 
 class Network:
-    """A process's HTTP client."""
+    """A process's connections to the other services."""
 
     def __init__(self, cluster: Cluster, name: str) -> None:
         self._cluster = cluster
         self._name = name
 
-    async def request(self, method: str, url: str, *, headers: Mapping[str, str], **more: Any) -> Answer:
+    async def request(self, method: str, url: str, *, headers: Mapping[str, str], **more: Any) -> Reply:
         """Send a request to another service."""
         _, _, rest = url.partition("://")
         target, _, path = rest.partition("/")
@@ -235,15 +218,15 @@ class Network:
 
 async def _answer(
     service: Service, method: str, path: str, asked: Asked, caller: Caller, params: Mapping[str, Any]
-) -> Answer:
+) -> Reply:
     for wanted, pattern, route in ROUTES[service.name]:
         match = re.fullmatch(pattern, path)
         if wanted == method and match:
             return await _run(route, service, asked, caller, {**match.groupdict(), **params})
-    return Answer(404)
+    return Reply(404)
 
 
-async def _run(route: Route, service: Service, asked: Asked, caller: Caller, names: dict[str, Any]) -> Answer:
+async def _run(route: Route, service: Service, asked: Asked, caller: Caller, names: dict[str, Any]) -> Reply:
     body = await asked.body()
     try:
         found = await route(service, asked, caller, names, msgspec.json.decode(body) if body else {})
@@ -255,8 +238,8 @@ async def _run(route: Route, service: Service, asked: Asked, caller: Caller, nam
         # As `on_away`: what a route reads without the unit of work, and the database is away.
         found = unavailable("the database does not answer").response()
     if not isinstance(found, Response):
-        return Answer(200, msgspec.json.encode(found))
-    return Answer(found.status_code, bytes(found.body), dict(found.headers))
+        return Reply(200, msgspec.json.encode(found))
+    return Reply(found.status_code, bytes(found.body), dict(found.headers))
 
 
 def _key(asked: Asked) -> str:

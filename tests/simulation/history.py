@@ -18,8 +18,6 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-import httpx
-
 from services.allocation.handlers import handlers as allocation_handlers
 from services.consent.handlers import handlers as consent_handlers
 from services.intake import domain
@@ -31,9 +29,10 @@ from shared.contracts.referrals import OffenceClass, PartyFact, ReferralFacts
 from shared.runtime.errors import Unavailable
 from shared.runtime.handlers import EventHandler, Handlers
 from shared.runtime.identifiers import new_id
+from shared.runtime.peers import Reply
 from shared.runtime.work import Work
 from tests.simulation.casework import Casework
-from tests.simulation.cluster import AGENCIES, Answer, Cluster, agency_caller, instead_of_the_world
+from tests.simulation.cluster import AGENCIES, Cluster, agency_caller, instead_of_the_world
 from tests.simulation.database import UnknownStatement
 from tests.simulation.faults import Faults
 from tests.simulation.loop import Loop, Stuck
@@ -121,7 +120,7 @@ class History:
             version = tables["stream"].rows["person", row["person"]]["version"]
             body = {"outcome": "no_answer", "version": version}
             path = f"/v1/unresolved-attempts/{row['id']}/resolution"
-            with suppress(httpx.HTTPError):
+            with suppress(Unavailable):
                 await self.cluster.ask("consent", "POST", path, caller=agency_caller("hub"), json=body)
 
     # --- agencies
@@ -132,7 +131,7 @@ class History:
         while True:
             await asyncio.sleep(self.random.expovariate(1 / 0.6))
             person = self.random.choice(sorted(PEOPLE))
-            with suppress(httpx.HTTPError):
+            with suppress(Unavailable):
                 await self._approach(name, person)
 
     async def eager(self) -> None:
@@ -141,10 +140,10 @@ class History:
         name, person = self.faults.approached
         while True:
             await asyncio.sleep(self.random.expovariate(1 / 0.3))
-            with suppress(httpx.HTTPError):
+            with suppress(Unavailable):
                 await self._approach(name, person)
 
-    async def _request(self, name: str, person: str) -> Answer:
+    async def _request(self, name: str, person: str) -> Reply:
         """Ask for a permit."""
         body = {
             "person": person,
@@ -187,7 +186,7 @@ class History:
                     caller=agency_caller(name),
                     json={"fence": fence},
                 )
-            except httpx.HTTPError:
+            except Unavailable:
                 await asyncio.sleep(self.random.uniform(0.1, 1))
                 continue
             if answer.status_code == 200:
@@ -220,7 +219,7 @@ class History:
             self.witness.handed[permit].resting = True
         for _ in range(4):
             path, body = f"/v1/attempts/{permit}/outcome", {"fence": fence, "outcome": outcome}
-            with suppress(httpx.HTTPError):
+            with suppress(Unavailable):
                 answer = await self.cluster.ask("consent", "PUT", path, caller=agency_caller(name), json=body)
                 if answer.status_code == 200:
                     self.witness.acknowledged(permit, outcome)
@@ -238,7 +237,7 @@ class History:
         if self.random.random() < 0.5:
             return
         for _ in range(5):
-            with suppress(httpx.HTTPError):
+            with suppress(Unavailable):
                 answer = await self.cluster.ask(
                     "intake", "POST", "/v1/withdrawals", caller=agency_caller(self.random.choice(AGENCIES)),
                     json={"person": person},

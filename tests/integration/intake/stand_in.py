@@ -1,12 +1,15 @@
 """A stand-in for consent at the edge, so that a test can say what it answers, and when."""
 
 import asyncio
-import json
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
-import httpx
+import msgspec
 
 from services.intake.core import Intake
+from shared.runtime.errors import Unavailable
+from shared.runtime.peers import Reply
 
 
 class StandIn:
@@ -25,12 +28,12 @@ class StandIn:
         self.unable: dict[str, Any] | None = None
         self.unreached = False
         self.use_by = "2030-01-01T12:00:00Z"
-        self.answered: dict[str, httpx.Response] = {}
+        self.answered: dict[str, Reply] = {}
         self.in_flight: list[dict[str, Any]] = []
         self.asked: list[tuple[str, str, Any]] = []
         self.before_redemption: asyncio.Event | None = None
         self.reached_redemption = asyncio.Event()
-        service.http = httpx.AsyncClient(transport=httpx.MockTransport(self.answer))
+        service.peers = self  # type: ignore[assignment]
 
     def permit(self, number: str, person: str, case: str, agency: str, channel: str = "phone") -> str:
         """Have a permit."""
@@ -49,35 +52,37 @@ class StandIn:
         """Return the bodies of the calls whose path has `part`."""
         return [body for m, path, body in self.asked if m == method and part in path]
 
-    async def answer(self, request: httpx.Request) -> httpx.Response:
+    async def request(
+        self, method: str, url: str, *, headers: Mapping[str, str], json: object = None
+    ) -> Reply:
         """Answer one call."""
-        body = json.loads(request.content) if request.content else None
-        self.asked.append((request.method, request.url.path, body))
+        path = urlsplit(url).path
+        self.asked.append((method, path, msgspec.to_builtins(json)))
         if self.away:
-            raise httpx.ConnectError("away", request=request)
-        parts = request.url.path.strip("/").split("/")
+            raise Unavailable("away", nothing_done=True)
+        parts = path.strip("/").split("/")
         if parts[1] == "people":
-            return httpx.Response(201, json={"in_flight": self.in_flight})
+            return _reply(201, {"in_flight": self.in_flight})
         if parts[1] == "attempts":
-            return httpx.Response(200, json={})
+            return _reply(200, {})
         permit = self.permits.get(parts[2])
         if permit is None:
             return self._problem(404, "not-found")
-        if request.method == "GET":
-            return httpx.Response(200, json=permit)
+        if method == "GET":
+            return _reply(200, permit)
         if self.unreached:
-            raise httpx.ConnectError("refused", request=request)
+            raise Unavailable("refused", nothing_done=True)
         if self.unable is not None:
-            return httpx.Response(503, json=self.unable)
-        key = request.headers["idempotency-key"]
+            return _reply(503, self.unable)
+        key = headers["Idempotency-Key"]
         if key not in self.answered:
             self.answered[key] = await self._redeem(permit)
         if self.lost:
             self.lost -= 1
-            raise httpx.ReadTimeout("lost", request=request)
+            raise Unavailable("lost")
         return self.answered[key]
 
-    async def _redeem(self, permit: dict[str, Any]) -> httpx.Response:
+    async def _redeem(self, permit: dict[str, Any]) -> Reply:
         if self.refuse:
             return self._problem(409, self.refuse)
         if permit["permit"] in self.redeemed:
@@ -87,10 +92,15 @@ class StandIn:
         if self.before_redemption is not None:
             await self.before_redemption.wait()
         times = {"use_by": self.use_by, "outcome_due": "2030-01-02T12:00:00Z"}
-        return httpx.Response(200, json={**permit, **times})
+        return _reply(200, {**permit, **times})
 
     @staticmethod
-    def _problem(status: int, kind: str) -> httpx.Response:
-        return httpx.Response(
-            status, json={"type": f"https://onefriend.example/problems/{kind}", "status": status}
-        )
+    def _problem(status: int, kind: str) -> Reply:
+        return _reply(status, {"type": f"https://onefriend.example/problems/{kind}", "status": status})
+
+    async def aclose(self) -> None:
+        """Close nothing."""
+
+
+def _reply(status: int, body: dict[str, Any]) -> Reply:
+    return Reply(status, msgspec.json.encode(body))
