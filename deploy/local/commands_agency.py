@@ -82,9 +82,11 @@ def rotate(agency_id: AgencyId) -> None:
 
 @app.command()
 def revoke(agency_id: AgencyId) -> None:
-    """End an agency's access: no more tokens, those that it has end within five minutes. Its cases stay."""
-    clients = Clients(Place.default())
+    """End an agency's access: no more tokens (those that it has end within five minutes), nor its topic. Its cases stay."""
+    place = Place.default()
+    clients = Clients(place)
     clients.revoke(_agency(clients, agency_id).id)
+    kafka_agencies.dismiss_revoked(place, Stack(place).kafka)
     console.print(
         f"{agency_id} gets no more tokens. `onefriend agency add {agency_id} ...` gives it access again."
     )

@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.local import agencies, doctor, example_workers, processes, services
+from deploy.local import agencies, doctor, example_workers, kafka_agencies, processes, services
 from deploy.local.clients import Clients
 from deploy.local.issuer import Issuer
 from deploy.local.place import CHECKOUT, Place
@@ -71,6 +71,7 @@ async def _up(place: Place, stack: Stack, tell: processes.Tell) -> None:
     # Ctrl-C or `onefriend down`: everything has been stopped on the way here.
     with suppress(asyncio.CancelledError):
         async with Supervisor(place, stack, tell).running() as running:
+            await asyncio.to_thread(kafka_agencies.dismiss_revoked, place, stack.kafka)
             if any(service.name == "allocation" for service in running):
                 await _register_agencies(place, tell)
             _print_urls(place, [service.name for service in running])

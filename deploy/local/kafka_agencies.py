@@ -21,6 +21,10 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
+from deploy.local.clients import Clients
+from deploy.local.kafka import Kafka
+from deploy.local.place import Place
+from deploy.local.processes import DidNotStart
 from deploy.local.topics import configuration, ensure_topics
 
 ITERATIONS = 8192
@@ -54,6 +58,27 @@ def set_password(broker: str | Mapping[str, Any], user: str, password: str) -> N
         answer.result(timeout=10)
 
 
+def dismiss_revoked(place: Place, kafka: Kafka | None) -> None:
+    """End the access of every agency whose credentials are revoked, if the broker is ours and runs.
+
+    Where it does not run nobody reads there, and the next `up` ends it.
+
+    Raises:
+        DidNotStart: if the broker does not do it.
+    """
+    revoked = [client.id for client in Clients(place).all().values() if client.revoked]
+    if kafka is None or not revoked or not kafka.process():
+        return
+    try:
+        for agency_id in revoked:
+            dismiss(kafka.bootstrap_servers, agency_id)
+    except KafkaException as error:
+        raise DidNotStart(
+            f"the broker did not end the access of {', '.join(revoked)} ({error}): `onefriend doctor`, then "
+            "`onefriend down` and `up`, which ends it"
+        ) from None
+
+
 def dismiss(broker: str | Mapping[str, Any], agency_id: str) -> None:
     """End its access. Its topic stays."""
     admin = AdminClient(configuration(broker))
@@ -74,7 +99,12 @@ def dismiss(broker: str | Mapping[str, Any], agency_id: str) -> None:
         AclPermissionType.ANY,
     )
     for answer in admin.delete_acls([everything]).values():
-        answer.result(timeout=10)
+        try:
+            answer.result(timeout=10)
+        except KafkaException as error:
+            # Started without the agencies' listener it looks at no rights, and lets none of them in.
+            if error.args[0].code() != KafkaError.SECURITY_DISABLED:
+                raise
 
 
 def _rights(agency_id: str) -> list[AclBinding]:

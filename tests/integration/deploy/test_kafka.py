@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from deploy.local import kafka_agencies
+from deploy.local.clients import AGENCY_SCOPES, Clients
 from deploy.local.kafka import Kafka
 from deploy.local.place import Place
 from deploy.local.processes import alive
@@ -163,6 +164,13 @@ def test_a_dismissed_agency_is_out(listening: Kafka) -> None:
     kafka_agencies.admit(listening.bootstrap_servers, "leaver", "password of leaver")
     _produce(listening, "agency.leaver.cases", b"one")
     assert _consume(_as(listening, "leaver", "agency.leaver.x"), "agency.leaver.cases", 1) == [b"one"]
-    kafka_agencies.dismiss(listening.bootstrap_servers, "leaver")
-    kafka_agencies.dismiss(listening.bootstrap_servers, "leaver")
+    # As `onefriend agency revoke` does it.
+    clients = Clients(listening.place)
+    for agency in ("leaver", "beacon"):
+        clients.put(agency, "agency", AGENCY_SCOPES)
+    clients.revoke("leaver")
+    kafka_agencies.dismiss_revoked(listening.place, listening)
+    kafka_agencies.dismiss_revoked(listening.place, listening)
     assert _consume(_as(listening, "leaver", "agency.leaver.y"), "agency.leaver.cases", 1, patience=3) == []
+    _produce(listening, "agency.beacon.cases", b"goes on")
+    assert _consume(_as(listening, "beacon", "agency.beacon.goes-on"), "agency.beacon.cases", 1)
