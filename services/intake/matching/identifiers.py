@@ -14,6 +14,11 @@ _CRO_SF = re.compile(r"SF(\d{2})/(\d{1,6})([A-Z])")
 _NOMS = re.compile(r"[A-Z]\d{4}[A-Z]{2}")
 _CRN = re.compile(r"[A-Z]\d{6}")
 _PLACEHOLDER = re.compile(r"(.)\1*")
+_ZEROS = re.compile(r"[A-Z/0]*")
+# What clerks type into a field that wants a number.
+_NOTHING = frozenset(
+    ("NA", "N/A", "NIL", "NK", "N/K", "NONE", "NOTKNOWN", "NULL", "PENDING", "TBA", "TBC", "UNKNOWN")
+)
 
 
 def _checked(year: str, serial: str, letter: str) -> bool:
@@ -60,7 +65,10 @@ UNIQUE = frozenset({"pnc", "cro", "noms"})
 def canonical(kind: str, text: str) -> str:
     """The canonical form of one identifier; "" for an empty, placeholder or impossible one. Unknown kinds are kept."""
     text = "".join(text.upper().split())
-    if not text or _PLACEHOLDER.fullmatch(text):
+    if not text or _PLACEHOLDER.fullmatch(text) or text in _NOTHING:
         return ""
     rule = _KINDS.get(kind)
-    return rule(text) if rule else text[:64]
+    if not rule:
+        return text[:64]
+    found = rule(text)
+    return "" if _ZEROS.fullmatch(found) else found

@@ -9,10 +9,11 @@ from rapidfuzz.distance import OSA
 
 # What clerks type when they have no name, and what systems prefix. A record is not "like" another for sharing these.
 _JUNK = re.compile(
-    r"\b(?:not[\s_]*(?:known|entered|given|stated|recorded|provided|applicable|disclosed|supplied)"
-    r"|name[\s_]*(?:unknown|withheld)|un[\s_-]?known|unk|anon(?:ymous)?|withheld|refused|n/[ak]|tb[ac]"
+    r"(?<![^\W_])(?:not[\s_]*(?:known|entered|given|stated|recorded|provided|applicable|disclosed|supplied)"
+    r"|name[\s_]*(?:unknown|withheld)|un[\s_-]?known(?:[\s_]+(?:fe)?male)?|unk|anon(?:ymous)?|withheld|refused|n/[ak]|tb[ac]"
+    r"|(?:victim|suspect|offender|complainant)(?:[\s_]*\d+)?|see[\s_]*notes"  # two of one home are not one for that
     r"|no[\s_]*(?:show|name|surname|forename)|duplicate|dupe|do[\s_]*not[\s_]*use|test[\s_]*(?:record|person)|delete[d]?"
-    r"|surname|forename|first[\s_]*name|last[\s_]*name|null|none|nan|undefined)(?=\b|_)_*",
+    r"|surname|forename|first[\s_]*name|last[\s_]*name|null|none|nan|undefined)(?![^\W_])_*",
 )
 _TITLES = frozenset(
     (

@@ -12,18 +12,22 @@ from rapidfuzz.distance import Hamming
 from services.intake.matching import identifiers, names
 
 NO_FIXED_ABODE = frozenset({"NF11NF", "NF11FA"})
-_PLACEHOLDER_DATES = frozenset({"19000101", "19700101", "00010101", "99991231", "18000101", "11111111"})
+_PLACEHOLDER_DATES = frozenset(
+    {"19000101", "19700101", "00010101", "99991231", "18000101", "11111111", "00000000"}
+)
 _POSTCODE = re.compile(r"[A-Z][A-HJ-Y]?\d[A-Z\d]?\d[A-Z]{2}|GIR0AA")
 # A for a letter and 0 for a digit: the forms that a postcode can have.
 _FORMS = frozenset({"A00AA", "A000AA", "AA00AA", "AA000AA", "A0A0AA", "AA0A0AA"})
 _FORM = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", "A" * 26 + "0" * 10)
-_NO_PLACE = re.compile(r"\b(?:no fixed (?:abode|address)|nfa|not known|unknown|homeless|none|n/a|withheld)\b")
+_NO_PLACE = re.compile(
+    r"\b(?:no fixed (?:abode|address)|nfa|not known|unknown|homeless|none|withheld)\b|^n a$"
+)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 _NO_MAILBOX = frozenset(
     ("no", "none", "noemail", "nomail", "noreply", "na", "nil", "unknown", "notknown", "test", "donotreply")
 )
 _PHONE = re.compile(r"\+\d{8,15}")
-_PLACEHOLDER_DIGITS = re.compile(r".*(\d)\1{6}")
+_PLACEHOLDER_DIGITS = re.compile(r".*(?:(\d)\1{6}|1234567890?|987654321)")
 _MANY = 8  # values of one field that are looked at
 
 

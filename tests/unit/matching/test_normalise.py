@@ -42,6 +42,13 @@ from services.intake.matching.record import postcode
         ("Not Entered", ()),
         ("DUPLICATE_Smith", ("smith",)),
         ("NO_SHOW_Jones", ("jones",)),
+        ("DUPLICATE_DUPLICATE_Smith", ("smith",)),
+        ("NOT_KNOWN_NOT_KNOWN", ()),
+        ("Unknown Male", ()),
+        ("Jean Male", ("jean", "male")),
+        ("Victim 1", ()),
+        ("Victoria", ("victoria",)),
+        ("See notes", ()),
         ("unknown", ()),
         ("N/K", ()),
         ("🙂", ()),
@@ -102,6 +109,26 @@ def test_slips_of_the_keyboard(one: str, other: str, slips: int) -> None:
 )
 def test_identifiers(kind: str, typed: str, meant: str) -> None:
     assert canonical(kind, typed) == meant
+
+
+@pytest.mark.parametrize(
+    ("field", "junk"),
+    [
+        ("date_of_birth", "0000-00-00"),
+        ("phones", ["01234567890"]),
+        ("phones", ["07987654321"]),
+        ("addresses", [{"lines": ["N/A"]}]),
+        ("identifiers", {"pnc": "00/0000000Z"}),
+        ("identifiers", {"crn": "X000000"}),
+        ("identifiers", {"noms": "A0000AA"}),
+        ("identifiers", {"own-kent": "Unknown"}),
+        ("identifiers", {"own-kent": "n/a"}),
+    ],
+)
+def test_what_is_typed_where_nothing_is_known_makes_nobody_one_human(field: str, junk: object) -> None:
+    """Each of them made one human of two people called David Smith, or gave them one birth date, or one number."""
+    record = normalise({"forenames": "David", "surname": "Smith", field: junk})  # type: ignore[misc]
+    assert record == normalise({"forenames": "David", "surname": "Smith"})
 
 
 def test_one_person_as_agencies_write_her() -> None:
