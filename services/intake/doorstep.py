@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from services.intake.crypto import Keyring
 from services.intake.facts import warnings
 from services.intake.referral import Referral
-from services.intake.remedies import Fault, faults
+from services.intake.remedies import NOT_JSON, Fault, faults
 from services.intake.store.arrivals import Arrival, PartyRow, Stored, arrive
 from shared.runtime.errors import Unavailable
 from shared.runtime.identifiers import new_id
@@ -103,9 +103,11 @@ class Doorstep:
         """Validate and seal. Raises BadReferral."""
         try:
             referral = Referral.model_validate_json(raw, strict=False if lax else None)
+            sent: dict[str, Any] = msgspec.json.decode(raw)
         except ValidationError as error:
             raise BadReferral(faults(error)) from None
-        sent: dict[str, Any] = msgspec.json.decode(raw)
+        except msgspec.DecodeError:  # what only one of the two takes for JSON, such as NaN
+            raise BadReferral([NOT_JSON]) from None
         content = self.keyring.tag("content", msgspec.json.encode(sent, order="sorted"))
         tag = self.keyring.tag("reference", f"{agency}\n{referral.reference}")
         return self._seal(agency, tag, content, sent, referral, today), referral

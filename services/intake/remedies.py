@@ -65,6 +65,9 @@ _SENTENCES: Final[Mapping[str, tuple[str, str | Callable[[Mapping[str, Any]], st
 }
 
 
+NOT_JSON: Final = Fault("(the whole document)", *map(str, _SENTENCES["json_invalid"]))
+
+
 def _path(parts: tuple[int | str, ...]) -> str:
     shown = []
     for part in parts:

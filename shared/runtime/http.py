@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request
+from fastapi import HTTPException as Refusal
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from opentelemetry.trace import SpanKind
@@ -55,8 +56,12 @@ SECURITY_HEADERS = [
 _QUIET = {"/livez", "/readyz", "/metrics"}
 
 
-class TooLarge(Exception):
-    """More bytes arrived than the route takes."""
+class TooLarge(Refusal):
+    """More bytes arrived than the route takes. Of a kind that FastAPI lets through where it reads the body itself."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413)
+        self.limit = limit
 
 
 class Edge:
@@ -84,7 +89,7 @@ class Edge:
             message = await receive()
             read += len(message.get("body", b""))
             if limit is not None and read > limit:
-                raise TooLarge
+                raise TooLarge(limit)
             return message
 
         async def dressed(message: Message) -> None:
@@ -122,11 +127,17 @@ class Edge:
                     SpanKind.SERVER,
                 ):
                     await self._app(scope, counted, dressed)
-        except TooLarge:
-            await _too_large(self._limit).response()(scope, receive, dressed)
+        except TooLarge as error:
+            await _too_large(error.limit).response()(scope, receive, dressed)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             METRICS.requests.record(time.perf_counter() - began, {"route": route, "status": str(status)})
+
+
+async def on_too_large(_: Request, error: Exception) -> Response:
+    """Answer a body whose size was not declared, once it is too large."""
+    assert isinstance(error, TooLarge)  # noqa: S101 - registered for this class only
+    return _too_large(error.limit).response()
 
 
 async def on_away(request: Request, error: Exception) -> Response:
@@ -236,6 +247,7 @@ def application(
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(ValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(TooLarge, on_too_large)
     app.add_exception_handler(Unavailable, on_unavailable)
     for kind in INFRASTRUCTURE:
         app.add_exception_handler(kind, on_away)

@@ -96,6 +96,8 @@ _REMEDIES = {
     "json_invalid": "Send valid JSON in UTF-8.",
 }
 
+_UNREADABLE = FieldError("body", "cannot be read", "Send one JSON document in UTF-8, not deeply nested.")
+
 
 def field_path(location: Sequence[str | int]) -> str:
     """Return `parties[0].phones[1]` for ("body", "parties", 0, "phones", 1)."""
@@ -119,9 +121,9 @@ def field_errors(errors: Sequence[Mapping[str, Any]]) -> list[FieldError]:
             remedy = _REMEDIES.get(kind, "")
         if not remedy and "expected" in context:
             remedy = f"Use one of: {context['expected']}."
-        found.append(
-            FieldError(field_path(error["loc"]), what, remedy or "Send a value of the documented form.")
-        )
+        # Of JSON that cannot be read the last part is a position in it, not a place in a list.
+        where = error["loc"][:1] if kind == "json_invalid" else error["loc"]
+        found.append(FieldError(field_path(where), what, remedy or "Send a value of the documented form."))
     return found
 
 
@@ -153,7 +155,11 @@ async def on_http(_: Request, error: Exception) -> Response:
         415: "media-type",
     }
     kind = kinds.get(error.status_code, "http")
-    return Problem(error.status_code, kind, str(error.detail), headers=error.headers).response()
+    # A 400 of the framework's is a body that it could not read: bytes that are not UTF-8, or nested too deeply.
+    errors = [_UNREADABLE] if error.status_code == 400 else []  # noqa: PLR2004 - HTTP
+    return Problem(
+        error.status_code, kind, str(error.detail), errors=errors, headers=error.headers
+    ).response()
 
 
 async def on_fault(_: Request, __: Exception) -> Response:

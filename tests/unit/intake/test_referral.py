@@ -3,6 +3,7 @@
 import json
 from datetime import date
 from typing import Any
+from unittest.mock import AsyncMock
 
 import msgspec
 import pytest
@@ -10,6 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from services.intake import importing
+from services.intake.crypto import Keyring
+from services.intake.doorstep import BadReferral, Doorstep
 from services.intake.facts import warnings
 from services.intake.referral import Referral
 from services.intake.remedies import Fault, faults
@@ -215,3 +219,17 @@ def test_whatever_stands_in_a_field_is_accepted_or_refused_with_a_remedy(field: 
 def test_whatever_stands_in_a_party_is_accepted_or_refused_with_a_remedy(field: str, value: object) -> None:
     document = referral(parties=[{**party(), field: value}])
     assert all(fault.remedy for fault in faults_of(document))
+
+
+def test_what_only_one_of_two_readers_takes_for_json_is_a_bad_referral() -> None:
+    """A field given twice: the first value is read past, and is no JSON."""
+    twice = b'{"version": NaN, ' + json.dumps(referral()).encode()[1:]
+    door = Doorstep(Keyring([bytes(32)]), AsyncMock(), lambda: None)
+    with pytest.raises(BadReferral) as refused:
+        door.prepare("police", twice, TODAY)
+    assert [fault.what for fault in refused.value.faults] == ["not JSON in UTF-8"]
+    entry = {"register": "old", "record": "7", "agency": "beacon", "person": {"name": {"full": "Ann Wells"}}}
+    with pytest.raises(BadReferral):
+        importing.document(
+            b'{"record": NaN, ' + json.dumps(entry | {"incident": {"offence_class": "burglary"}}).encode()[1:]
+        )
