@@ -22,11 +22,14 @@ log = logging.getLogger(__name__)
 # How long a timer that another process has set may be late. What this process sets wakes it.
 POLL_SECONDS = 1.0
 LIMIT = 100
-# What is due, and what becomes due before the next look.
+# What is due, and what becomes due before the next look. LATERAL, so that the index is read up to there and no further: as a
+# join it came to be a walk through every timer that waits (one for each open case), once a second.
 _DUE = """
-SELECT t.name, t.key, t.due_at, t.data, t.attempts, extract(epoch FROM t.due_at - c.now)::float8 AS seconds
-FROM (SELECT clock_timestamp() + shift AS now FROM clock) AS c JOIN timer AS t ON t.due_at <= c.now + $3::interval
-WHERE t.name = ANY($1::text[]) ORDER BY t.due_at LIMIT $2
+SELECT t.*, extract(epoch FROM t.due_at - c.now)::float8 AS seconds
+FROM (SELECT clock_timestamp() + shift AS now FROM clock) AS c CROSS JOIN LATERAL (
+  SELECT name, key, due_at, data, attempts FROM timer
+  WHERE due_at <= c.now + $3::interval AND name = ANY($1::text[]) ORDER BY due_at LIMIT $2) AS t
+ORDER BY t.due_at
 """
 _TAKE = """
 DELETE FROM timer WHERE name = $1 AND key = $2 AND due_at = $3 RETURNING 1
