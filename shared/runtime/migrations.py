@@ -65,6 +65,15 @@ RUNTIME_TABLES = (
     "INSERT INTO clock DEFAULT VALUES",
 )
 
+# Of columns that have no target of their own yet, in tables that are ours. Blocks nobody who reads or writes.
+_SMALL_SAMPLES = """DO $$ DECLARE c record; BEGIN
+  FOR c IN SELECT a.attrelid::regclass AS of_table, a.attname AS name
+    FROM pg_attribute AS a JOIN pg_class AS t ON t.oid = a.attrelid
+    WHERE t.relnamespace = current_schema()::regnamespace AND t.relkind = 'r' AND pg_has_role(t.relowner, 'USAGE')
+      AND a.attnum > 0 AND NOT a.attisdropped AND coalesce(a.attstattarget, -1) < 0
+  LOOP EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS 10', c.of_table, c.name); END LOOP;
+END $$"""
+
 
 class Operations(Protocol):
     """What is used of Alembic's `op`."""
@@ -77,6 +86,15 @@ def runtime_tables(op: Operations) -> None:
     """Create the runtime's tables: the first thing that each service's first migration does."""
     for statement in RUNTIME_TABLES:
         op.execute(statement)
+
+
+def small_samples(op: Operations) -> None:
+    """Let the statistics of every table there is be made from 3,000 rows and not 30,000: after the last new table.
+
+    Plans hardly depend on them (`shared/runtime/database.py`), yet PostgreSQL samples every table again after each tenth of
+    growth: of what autovacuum cost under load, 86 % were such samples, most of them of wide states and events.
+    """
+    op.execute(_SMALL_SAMPLES)
 
 
 def migrate(folder: Path, database_url: str) -> None:
