@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from services.intake import matching
 from services.intake.crypto import Keyring
-from services.intake.matching import KINDS, Candidate, Record, kind_of, worth_comparing
+from services.intake.matching import KINDS, Candidate, Decision, Record, Rule, kind_of, worth_comparing
+from services.intake.matching.rules import sentence
 from services.intake.recognising.load import Someone, open_record
 from services.intake.store import matching as store
 from shared.runtime.identifiers import new_id
@@ -100,15 +102,21 @@ class Crowd:
             for key in hot:
                 self._hot.note(key, one.keys[key])
         links: dict[str, list[str]] = {}
-        for row in await store.records(work, sorted(wanted)):
-            self._records.setdefault(row["person"], []).append(
-                self._cache.open(row["id"], row["key"], row["record"])
-            )
-            self.record_tags.add((row["person"], row["record_tag"]))
-            if row["links"] and row["links"] != "[]":
-                links[row["person"]] = _decode_links(row["links"])
+        read: set[str] = set()
+        while wanted:
+            for row in await store.records(work, sorted(wanted)):
+                self._records.setdefault(row["person"], []).append(
+                    self._cache.open(row["id"], row["key"], row["record"])
+                )
+                self.record_tags.add((row["person"], row["record_tag"]))
+                if row["links"] and row["links"] != "[]":
+                    links[row["person"]] = _decode_links(row["links"])
+            read |= wanted
+            # Whoever is linked to these is the same human, key in common or not: what contradicts them, contradicts all.
+            wanted = {other for others in links.values() for other in others} - read
         self._group = groups(links)
-        self._apart = await store.told_apart(work, [one.previous for one in people if one.previous])
+        before = {member for one in people if one.previous for member in self.members(one.previous)}
+        self._apart = await store.told_apart(work, sorted(before))
         met = await store.suppressed(work, suppressions)
         for one in people:
             one.suppressed = bool(met & one.suppression)
@@ -136,6 +144,8 @@ class Crowd:
         if self.referrals is not None and not own:
             self.referrals += 1
         joined = one.decision.people[0] if one.decision.answer == "join" else None
+        if own and joined is not None and (rules := self._contradictions(own, self.members(joined))):
+            one.decision, joined = _held(one.decision, rules), None
         if own:
             # A later version of the same referral: its party stays who it was, and may turn out to be somebody else too.
             one.person, one.known, one.link_to = one.previous or "", True, joined
@@ -155,14 +165,26 @@ class Crowd:
         # Under most people's keys nobody has come since the batch was read.
         as_read = one.met if self._grown.isdisjoint(one.keys.values()) else None
         people, hot = as_read or worth_comparing(self._met(one))
+        mine = own or ({one.previous} if one.previous else set())
         found = []
-        for person in people:
-            if person in own:
-                continue
-            lead = self._group.get(person, person)
-            apart = self._apart.get((one.previous, person)) if one.previous else None
-            found += [Candidate(lead, record, apart) for record in self._records.get(person, ())]
+        for lead in dict.fromkeys(self._group.get(person, person) for person in people if person not in own):
+            group = sorted(self.members(lead)) if lead in self._group else [lead]
+            # Whom a human told apart from one of them is told apart from all of them.
+            pairs = ((member, other) for member in mine for other in group)
+            bits = max((self._apart[pair] for pair in pairs if pair in self._apart), default=None)
+            found += [
+                Candidate(lead, record, bits) for member in group for record in self._records.get(member, ())
+            ]
         return found, hot
+
+    def _contradictions(self, own: Iterable[str], theirs: Iterable[str]) -> list[Rule]:
+        """What speaks against one human of two groups that are about to be linked: record against record."""
+        mine, others = (
+            list(dict.fromkeys(record for member in group for record in self._records.get(member, ())))
+            for group in (own, theirs)
+        )
+        found = {rule for one in mine for other in others for rule in matching.contradictions([one, other])}
+        return sorted(found)
 
 
 # More people than any kind of key is followed to.
@@ -179,6 +201,16 @@ def _replaced(one: Someone) -> bool:
         "different_woman",
     }
     return other_name or bool(matching.contradictions([one.previous_record, one.record]))
+
+
+def _held(decision: Decision, rules: Sequence[Rule]) -> Decision:
+    """The decision to join, held: the two agree, but what is known of their groups does not."""
+    return replace(
+        decision,
+        answer="hold",
+        reasons=tuple(rule.code for rule in rules),
+        sentence=sentence("hold", rules, decision.evidence, ""),
+    )
 
 
 def _decode_links(text: str) -> list[str]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
@@ -72,3 +73,65 @@ def _as_of(url: str, revision: str) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["url"] = make_url(url).set(drivername="postgresql+asyncpg")
     command.upgrade(config, revision)
+
+
+HUB = bearer("hub", "hub", "referrals.read", worker="h1")
+MOVED: dict[str, Any] = {
+    "addresses": [{"lines": ["9 Quay Street"], "postcode": "TS1 3QA"}],
+    "phones": [{"number": "07700 900987"}],
+    "emails": [{"address": "mary@example.net"}],
+}
+
+
+async def _decide(
+    client: httpx.AsyncClient, person: str, answer: str, chosen: str | None = None
+) -> dict[str, Any]:
+    """Answer the open review about a person."""
+    waiting = (await client.get("/v1/match-reviews", headers=HUB)).json()["reviews"]
+    review: dict[str, Any] = next(one for one in waiting if one["person"] == person)
+    body = {"answer": answer, "reason": "spoke_to_both"} | ({"with": chosen} if chosen else {})
+    path = f"/v1/match-reviews/{review['id']}/decision"
+    decided = await client.post(path, json=body, headers={**HUB, "If-Match": f'"{review["version"]}"'})
+    assert decided.status_code == 200, decided.text
+    return review
+
+
+async def _reasons(client: httpx.AsyncClient, person: str) -> list[list[str]]:
+    """Return why the person is in doubt, for each open review."""
+    waiting = (await client.get("/v1/match-reviews", headers=HUB)).json()["reviews"]
+    return [one["reasons"] for one in waiting if one["person"] == person]
+
+
+async def test_a_later_version_does_not_make_one_group_of_two_that_contradict_each_other(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers
+) -> None:
+    """A = B by what both agencies say; the new version of B is C in all that it says, but A and C have two PNC numbers."""
+    numbered = party(identifiers={"pnc": "79/163001B"})
+    first = await harmed(intake, await posted(intake, client, police, referral(parties=[numbered])))
+    second = await harmed(intake, await posted(intake, client, care, referral("V-1", parties=[party()])))
+    assert first[0] == second[0]
+    other = party(date_of_birth=None, identifiers={"pnc": "02/73319Z"}, **MOVED)
+    third = await harmed(intake, await posted(intake, client, police, referral("R-2", parties=[other])))
+    assert third[0] != first[0]
+    moved = referral("V-1", version=2, parties=[party(**MOVED)])
+    assert (await harmed(intake, await posted(intake, client, care, moved)))[0] == first[0]
+    assert await intake.pool.fetchval(_NOTED) is None, "nobody was linked"
+    assert await _reasons(client, first[0]) == [["identifiers_differ"]]
+
+
+async def test_whom_a_person_told_apart_is_not_joined_over_somebody_linked_with_them(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers
+) -> None:
+    first = await harmed(intake, await posted(intake, client, police, referral()))
+    bare = party(addresses=[], phones=[], emails=[])
+    second = await harmed(intake, await posted(intake, client, care, referral("V-1", parties=[bare])))
+    await _decide(client, second[0], "different")
+    third = await harmed(
+        intake, await posted(intake, client, care, referral("V-2", parties=[party(**MOVED)]))
+    )
+    await _decide(client, third[0], "same", second[0])
+    linked = await intake.pool.fetchval(_NOTED)
+    assert linked == sorted([second[0], third[0]])
+    await posted(intake, client, police, referral(version=2, parties=[party(**MOVED)]))
+    assert await intake.pool.fetchval(_NOTED) == linked, "the machine linked what a person had told apart"
+    assert await _reasons(client, first[0]) == [["told_apart_before"]]
