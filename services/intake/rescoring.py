@@ -20,7 +20,7 @@ from services.intake import matching
 from services.intake.core import Intake
 from services.intake.matching import KINDS, Candidate, Decision, Model, Record, kind_of
 from services.intake.recognising.load import open_record
-from services.intake.recognising.people import groups
+from services.intake.recognising.people import contradictions, groups, held_for
 
 Kind = Literal["joined", "in_doubt", "cleared_same", "cleared_different", "parted"]
 KINDS_OF_CHANGE: Final[Mapping[Kind, str]] = {
@@ -45,7 +45,8 @@ WHERE record IS NOT NULL AND key IS NOT NULL AND (person, id) > ($1, $2::uuid) O
 class Snapshot:
     """Everybody as stored, with `records` records in all, as the matcher counts them.
 
-    `open`: person -> review that waits for a decision; `apart`: what people told apart, in bits; `held`: by an agency.
+    `group`: who stands for whom that is linked; `apart`: what people told apart, in bits, by those who stand for them;
+    `open`: person -> review that waits for a decision; `held`: by an agency.
     """
 
     people: dict[str, list[Record]] = field(default_factory=dict)
@@ -54,6 +55,15 @@ class Snapshot:
     open: dict[str, str] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
     records: int = 0
+
+    def lead(self, person: str) -> str:
+        """Who stands for this human."""
+        return self.group.get(person, person)
+
+    def of(self, lead: str) -> list[Record]:
+        """What is known of this human."""
+        linked = [member for member, other in self.group.items() if other == lead]
+        return [record for member in linked or [lead] for record in self.people.get(member, ())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +99,8 @@ async def read(service: Intake, tell: Tell) -> Snapshot:
     )
     found.group = groups({row["key"]: msgspec.json.decode(row["links"], type=list[str]) for row in linked})
     for row in await pool.fetch("SELECT person, other, bits FROM told_apart"):
-        found.apart[row["person"], row["other"]] = row["bits"]
+        pair = found.lead(row["person"]), found.lead(row["other"])
+        found.apart[pair] = max(row["bits"], found.apart.get(pair, row["bits"]))
     waiting = "SELECT person, id::text AS id FROM match_review WHERE kind = 'identity' AND answer IS NULL"
     found.open = {row["person"]: row["id"] for row in await pool.fetch(waiting)}
     asked = """SELECT DISTINCT person FROM hold
@@ -127,6 +138,9 @@ def changes(snapshot: Snapshot, model: Model, tell: Tell) -> Iterator[Change]:
             ),
             key=lambda decision: _BEST[decision.answer],
         )
+        if best.answer == "join":
+            mine, theirs = (snapshot.of(snapshot.lead(one)) for one in (person, best.people[0]))
+            best = held_for(best, contradictions(mine, theirs))
         kind = _kind(snapshot, person, best)
         if kind is not None:
             yield Change(kind, person, best)
@@ -140,12 +154,12 @@ def changes(snapshot: Snapshot, model: Model, tell: Tell) -> Iterator[Change]:
 def _decide(
     snapshot: Snapshot, index: _Index, person: str, record: Record, keys: Sequence[str], model: Model
 ) -> Decision:
-    lead = snapshot.group.get(person, person)
+    lead = snapshot.lead(person)
     near, hot = index.near(keys)
     candidates = [
-        Candidate(snapshot.group.get(other, other), known, snapshot.apart.get((person, other)))
+        Candidate(snapshot.lead(other), known, snapshot.apart.get((lead, snapshot.lead(other))))
         for other in near
-        if snapshot.group.get(other, other) != lead
+        if snapshot.lead(other) != lead
         for known in snapshot.people[other]
     ]
     return matching.decide(

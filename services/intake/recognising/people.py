@@ -144,8 +144,10 @@ class Crowd:
         if self.referrals is not None and not own:
             self.referrals += 1
         joined = one.decision.people[0] if one.decision.answer == "join" else None
-        if own and joined is not None and (rules := self._contradictions(own, self.members(joined))):
-            one.decision, joined = _held(one.decision, rules), None
+        if own and joined is not None:
+            mine, theirs = (self._known(group) for group in (own, self.members(joined)))
+            one.decision = held_for(one.decision, contradictions(mine, theirs))
+            joined = joined if one.decision.answer == "join" else None
         if own:
             # A later version of the same referral: its party stays who it was, and may turn out to be somebody else too.
             one.person, one.known, one.link_to = one.previous or "", True, joined
@@ -172,19 +174,11 @@ class Crowd:
             # Whom a human told apart from one of them is told apart from all of them.
             pairs = ((member, other) for member in mine for other in group)
             bits = max((self._apart[pair] for pair in pairs if pair in self._apart), default=None)
-            found += [
-                Candidate(lead, record, bits) for member in group for record in self._records.get(member, ())
-            ]
+            found += [Candidate(lead, record, bits) for record in self._known(group)]
         return found, hot
 
-    def _contradictions(self, own: Iterable[str], theirs: Iterable[str]) -> list[Rule]:
-        """What speaks against one human of two groups that are about to be linked: record against record."""
-        mine, others = (
-            list(dict.fromkeys(record for member in group for record in self._records.get(member, ())))
-            for group in (own, theirs)
-        )
-        found = {rule for one in mine for other in others for rule in matching.contradictions([one, other])}
-        return sorted(found)
+    def _known(self, group: Iterable[str]) -> list[Record]:
+        return [record for member in group for record in self._records.get(member, ())]
 
 
 # More people than any kind of key is followed to.
@@ -203,8 +197,17 @@ def _replaced(one: Someone) -> bool:
     return other_name or bool(matching.contradictions([one.previous_record, one.record]))
 
 
-def _held(decision: Decision, rules: Sequence[Rule]) -> Decision:
-    """The decision to join, held: the two agree, but what is known of their groups does not."""
+def contradictions(mine: Iterable[Record], theirs: Iterable[Record]) -> list[Rule]:
+    """What speaks against one human of two groups that are about to be one: record against record."""
+    others = dict.fromkeys(theirs)
+    pairs = ((one, other) for one in dict.fromkeys(mine) for other in others)
+    return sorted({rule for pair in pairs for rule in matching.contradictions(pair)})
+
+
+def held_for(decision: Decision, rules: Sequence[Rule]) -> Decision:
+    """The decision to join, held for a person where there are such rules: two records agree, their groups do not."""
+    if not rules:
+        return decision
     return replace(
         decision,
         answer="hold",
