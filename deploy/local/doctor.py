@@ -208,12 +208,23 @@ async def _service(http: httpx.AsyncClient, place: Place, name: str) -> list[Fin
         return [Finding("off", name, "stopped")]
     base = services.url(place, name)
     ready, state = await readiness(http, base)
-    findings = [Finding("good" if ready else "bad", name, state, "" if ready else f"`onefriend logs {name}`")]
+    findings = [
+        Finding("good" if ready else "bad", name, state, "" if ready else _remedy(place, name, state))
+    ]
     try:
         metrics = (await http.get(f"{base}/metrics")).text
     except httpx.HTTPError:
         return findings
     return [*findings, *judged(name, measured(metrics), base)]
+
+
+def _remedy(place: Place, name: str, state: str) -> str:
+    """What to do about a service that runs and is not ready. One that hangs does not die, so nobody starts it again."""
+    look = f"`onefriend logs {name}`"
+    if state != "starting":
+        return look
+    found = ", ".join(str(process.pid) for process in services.running(place, name))
+    return f"{look}; if it stays so it hangs: end it (kill -9 {found}), and it is started again"
 
 
 def measured(metrics: str) -> dict[str, float]:
@@ -234,7 +245,10 @@ def judged(name: str, gauges: dict[str, float], base: str) -> Iterator[Finding]:
         yield Finding("warning", f"{name}: events not yet told", str(unsent), remedy)
     lag = int(gauges.get("onefriend_consumer_lag", 0))
     if lag > MUCH_LAG:
-        remedy = f"it catches up by itself; if this grows, start another process: python -m services.{name} consumer"
+        remedy = (
+            "it catches up by itself; if this grows, start another process with the same environment: "
+            f"python -m services.{name} --only consumer"
+        )
         yield Finding("warning", f"{name}: events not yet applied", str(lag), remedy)
     parked = int(gauges.get("onefriend_parked_keys", 0))
     if parked:

@@ -28,7 +28,7 @@ _GAUGES = {
 }
 _MEASURES = """SELECT
   (SELECT count(*) FROM outbox) AS unsent,
-  (SELECT extract(epoch FROM clock_timestamp() - j.recorded_at) FROM journal AS j
+  (SELECT extract(epoch FROM clock_timestamp() + clock.shift - j.recorded_at) FROM journal AS j, clock
    WHERE j.position = (SELECT min(position) FROM outbox)) AS age,
   (SELECT count(DISTINCT (topic, key)) FROM quarantine WHERE resolved IS NULL AND key IS NOT NULL) AS parked,
   (SELECT count(*) FROM quarantine WHERE resolved IS NULL AND key IS NULL) AS unreadable,

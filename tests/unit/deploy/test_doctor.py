@@ -1,8 +1,14 @@
 """What the numbers of a service mean."""
 
+import os
+from pathlib import Path
+
+import psutil
 import pytest
 
-from deploy.local.doctor import judged, measured
+from deploy.local import services
+from deploy.local.doctor import _remedy, judged, measured
+from deploy.local.place import Place
 
 BASE = "http://127.0.0.1:8101"
 METRICS = """\
@@ -29,7 +35,7 @@ def test_a_service_in_flow_is_good() -> None:
     ("gauge", "value", "verdict", "remedy"),
     [
         ("onefriend_outbox_unsent", 5000, "warning", "broker"),
-        ("onefriend_consumer_lag", 5000, "warning", "services.intake consumer"),
+        ("onefriend_consumer_lag", 5000, "warning", "services.intake --only consumer"),
         ("onefriend_parked_keys", 1, "bad", f"POST {BASE}/v1/quarantine/ID/redrive?dry_run=true"),
         ("onefriend_unreadable_records", 1, "warning", f"POST {BASE}/v1/quarantine/ID/acknowledge"),
     ],
@@ -38,3 +44,13 @@ def test_each_trouble_has_its_remedy(gauge: str, value: float, verdict: str, rem
     (finding,) = judged("intake", {gauge: value}, BASE)
     assert finding.verdict == verdict
     assert remedy in finding.remedy
+
+
+def test_a_service_that_runs_and_does_not_answer_may_have_to_be_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor starts again what dies, and what hangs does not."""
+    monkeypatch.setattr(services, "running", lambda *_: [psutil.Process()])
+    place = Place(tmp_path, tmp_path)
+    assert f"kill -9 {os.getpid()}" in _remedy(place, "intake", "starting")
+    assert "kill" not in _remedy(place, "intake", "waiting for database")
