@@ -53,8 +53,7 @@ def axe() -> Path:
     with place.lock("browser"):
         if not folder.exists():
             draft = _draft(folder)
-            with tarfile.open(fetch(AXE, draft)) as archive:
-                archive.extractall(draft, filter="data")
+            _unpacked(fetch(AXE, draft), draft)
             draft.rename(folder)
     return folder / "package" / "axe.min.js"
 
@@ -80,17 +79,23 @@ def _draft(folder: Path) -> Path:
     return draft
 
 
-def _unpack(folder: Path, package: Path) -> None:
+def _unpacked(package: Path, folder: Path) -> None:
     with tarfile.open(package) as archive:
-        archive.extractall(folder, filter="data")
+        if hasattr(tarfile, "data_filter"):
+            archive.extractall(folder, filter="data")
+        else:  # Python before 3.11.4 (Debian 12 has 3.11.2); what it is, its SHA-512 has said
+            archive.extractall(folder)  # noqa: S202
+
+
+def _unpack(folder: Path, package: Path) -> None:
+    _unpacked(package, folder)
     package.unlink()
     node = compute_driver_executable()[0]
     for packed in sorted((folder / "package" / "bin").glob("*.br")):
         unpacked = folder / packed.stem
         subprocess.run([node, "-e", _UNPACK, packed, unpacked], check=True)
         if unpacked.suffix == ".tar":
-            with tarfile.open(unpacked) as archive:
-                archive.extractall(folder, filter="data")
+            _unpacked(unpacked, folder)
             unpacked.unlink()
     (folder / "chromium").chmod(0o755)
     shutil.rmtree(folder / "package")

@@ -1,6 +1,7 @@
 """A backup is one instant of all databases, taken while they are written to."""
 
 import asyncio
+import io
 import shutil
 import tarfile
 from pathlib import Path
@@ -138,6 +139,29 @@ def test_keys_can_be_in_other_hands(own_stack: Stack, databases: dict[str, str],
     with pytest.raises(BackupFailed, match="--keys"):
         backup.restore(own_stack.place, own_stack, archive, None, _tell)
     backup.restore(own_stack.place, own_stack, archive, keys, _tell)
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.SYMTYPE])
+@pytest.mark.parametrize("name", ["../outside", "/outside", "inside"])
+def test_an_archive_is_unpacked_into_its_folder_and_nowhere_else(
+    tmp_path: Path, name: str, kind: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Python 3.11.2 does it, which knows no filters."""
+    monkeypatch.delattr(tarfile.TarFile, "extractall")
+    archive, folder = tmp_path / "a.tar", tmp_path / "folder"
+    folder.mkdir()
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.type, entry.linkname = len(b"content") * (kind == tarfile.REGTYPE), kind, "/etc/passwd"
+    with tarfile.open(archive, "w") as tar:
+        tar.addfile(entry, io.BytesIO(b"content"))
+    if (name, kind) == ("inside", tarfile.REGTYPE):
+        backup._extract(archive, folder)
+        assert (folder / "inside").read_bytes() == b"content"
+        return
+    with pytest.raises(BackupFailed, match="nothing that a backup has"):
+        backup._extract(archive, folder)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.tar", "folder"}
+    assert list(folder.iterdir()) == []
 
 
 async def test_a_damaged_archive_changes_nothing(
