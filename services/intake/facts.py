@@ -123,6 +123,19 @@ def _whole(name: Name) -> str:
     return name.full or " ".join(part for part in (name.forenames, name.surname) if part)
 
 
+def lacking(human: Human, agency: str, where: str) -> tuple[str, ...]:
+    """Return the paths of what this party does not say and what would tell who it is; the party's own if all is said."""
+    record = matching.normalise(comparable(human, agency))
+    known = {
+        "date_of_birth": record.date_of_birth,
+        "addresses[0].postcode": record.postcodes,
+        "phones[0].number": record.phones,
+        "emails[0].address": record.emails,
+        "identifiers": record.identifiers,
+    }
+    return tuple(f"{where}.{field}" for field, said in known.items() if not said) or (where,)
+
+
 def comparable(human: Human, agency: str) -> matching.Person:
     """Return what the matcher compares. An agency's own number for the person counts within that agency only."""
     person: matching.Person = {

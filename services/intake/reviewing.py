@@ -17,7 +17,7 @@ from services.intake import domain, matching, unjoining
 from services.intake.core import CASE_FILE, PERSON, Intake
 from services.intake.crypto import Unreadable
 from services.intake.doorstep import version_owner
-from services.intake.facts import comparable
+from services.intake.facts import comparable, lacking
 from services.intake.matching import Incident, identifiers
 from services.intake.store import holds as hold_store
 from services.intake.store import matching as candidates
@@ -121,7 +121,7 @@ async def _decide_identity(
     files = sorted({*cases, *([held_case] if held_case else [])})
     await lock(work, row, *((PERSON, one) for one in group), *((CASE_FILE, case) for case in files))
     if decided.answer == "cannot_tell":
-        await _ask_agency(work, row, held_case)
+        await _ask_agency(work, row, held_case, await _unsaid(work, service, row))
         return None
     if other is not None:
         await _no_contradiction(work, service, person, other)
@@ -186,20 +186,29 @@ async def tell_apart(work: Work, person: str, others: Sequence[str], bits: float
     )
 
 
-async def _ask_agency(work: Work, row: Any, case: str | None) -> None:  # noqa: ANN401 - a record
+async def _ask_agency(work: Work, row: Any, case: str | None, missing: tuple[str, ...]) -> None:  # noqa: ANN401 - a record
     """Nobody can tell: the agency that sent the record is asked for more. The hold stands."""
     if case is None:
         return
-    hold, missing = f"{row['hold']}:asked", (row["ask"] or "date_of_birth",)
-    events = domain.hold_referral(
-        work.state(CASE_FILE, case), row["referral"], hold, "identity_incomplete", missing=missing
-    )
+    hold = f"{row['hold']}:asked"
+    reason = "identity_incomplete" if row["kind"] == "identity" else "incident_doubtful"
+    events = domain.hold_referral(work.state(CASE_FILE, case), row["referral"], hold, reason, missing=missing)
     if events:
         work.record(CASE_FILE, case, *events)
-        asked = hold_store.HoldRow(
-            hold, None, case, row["referral"], "identity_incomplete", None, work.now, 1, None
-        )
-        await hold_store.insert(work, asked)
+        asked = hold_store.HoldRow(hold, None, case, row["referral"], reason, None, work.now, 1, None)
+        await hold_store.insert_or_set_again(work, asked)
+
+
+async def _unsaid(work: Work, service: Intake, row: Any) -> tuple[str, ...]:  # noqa: ANN401 - a record
+    """Return what the referral does not say of this person. Where in it they stand is in the name of the hold."""
+    position = row["hold"].split(":")[1]
+    where = f"parties[{position.rstrip('c')}]" + (".contact_person" if position.endswith("c") else "")
+    sent = [
+        lacking(human, held.agency, where)
+        for held, human in await store.humans_of(work, service.keyring, [row["person"]])
+        if held.referral == row["referral"]
+    ]
+    return sent[-1] if sent else (where,)
 
 
 async def lift_asked(work: Work, row: Any, case: str | None, reason: str) -> None:  # noqa: ANN401 - a record
@@ -260,7 +269,9 @@ async def _decide_incident(work: Work, row: Any, decided: Decided) -> str | None
     other = _choice(row["candidate_cases"], decided.chosen, decided.answer)
     await lock(work, row, (CASE_FILE, case), *([(CASE_FILE, other)] if other else []))
     if decided.answer == "cannot_tell":
+        await _ask_agency(work, row, case, ("incident",))
         return None
+    await lift_asked(work, row, case, f"decided_{decided.answer}")
     reason = f"decided_{decided.answer}"
     work.record(CASE_FILE, case, *domain.lift_referral(work.state(CASE_FILE, case), row["hold"], reason))
     await hold_store.lift(work, row["hold"], reason)

@@ -117,7 +117,7 @@ async def _identity(work: Work, row: Any, reason: str) -> str | None:  # noqa: A
     return None
 
 
-async def _incident(work: Work, row: Any, reason: str) -> str | None:  # noqa: ANN401, ARG001 - a record; as its sibling
+async def _incident(work: Work, row: Any, reason: str) -> str | None:  # noqa: ANN401 - a record
     case, other = row["case_id"], row["decided_with"]
     came = await work.fetch(_OF_REFERRAL, row["referral"], other) if row["answer"] == "same" and other else []
     target = new_id() if came else case
@@ -129,6 +129,7 @@ async def _incident(work: Work, row: Any, reason: str) -> str | None:  # noqa: A
     await lock(work, row, *refs[0], *refs[1])
     for one in came:
         await _to_case(work, one, target)
+    await lift_asked(work, row, target, reason)
     state = work.state(CASE_FILE, target)
     held = domain.hold_referral(state, row["referral"], row["hold"], _HOLD_REASON["incident"])
     work.record(CASE_FILE, target, *held)

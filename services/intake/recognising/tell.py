@@ -199,6 +199,7 @@ class Teller:
         self._case_hold(pending, place, domain.lost_hold(referral, place.case), domain.LOST, ())
         ask = self._asked(harmed)
         self._case_hold(pending, place, f"{base}:identity", "identity_incomplete", ask)
+        self._case_hold(pending, place, f"{base}:incident:asked", "incident_doubtful", ())
         if place.doubt:
             hold = f"{base}:incident"
             self._case_hold(pending, place, hold, "incident_doubtful", (), wanted=True)
@@ -259,6 +260,8 @@ class Teller:
             "approached_before": facts.approached_before(pending.referral, one.human),
             "contact_person_unsafe": one.contact and one.person in responsible,
         }
+        # A reviewer could not tell and had the agency asked: this is its answer.
+        self._case_hold(pending, place, f"{base}:identity_doubtful:asked", "identity_incomplete", ())
         for reason, holds in wanted.items():
             self._person_hold(pending, place, one, f"{base}:{reason}", reason, holds=holds)
         if doubtful:

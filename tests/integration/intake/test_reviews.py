@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -125,6 +126,53 @@ async def test_cannot_tell_asks_the_agency_and_what_it_answers_ends_the_asking(
     await doubt.act("anna", "decision", answer="different")
     status = (await client.get(f"/v1/referrals/{doubt.referral}", headers=sender(CARE))).json()
     assert status["holds"] == [], "decided all the same: nothing is asked any more"
+
+
+async def _asked(intake: Intake) -> list[list[str]]:
+    """What agencies were asked for, after a reviewer could not tell."""
+    rows = await intake.pool.fetch(
+        """SELECT data -> 'missing' AS missing FROM journal
+           WHERE type LIKE 'referral.held.%' AND data ->> 'hold' LIKE '%:asked' ORDER BY position"""
+    )
+    return [json.loads(row["missing"]) for row in rows]
+
+
+async def test_the_agency_is_asked_for_what_it_has_not_said_as_often_as_nobody_can_tell(
+    intake: Intake, client: httpx.AsyncClient
+) -> None:
+    """It had been asked for a date of birth, which it had sent."""
+    doubt = await Doubt(client).post(intake)
+    for _ in range(2):
+        assert (await doubt.act("anna", "decision", answer="cannot_tell")).status_code == 200
+        assert (await doubt.act("anna", "undo")).status_code == 200
+    unsaid = ["addresses[0].postcode", "phones[0].number", "emails[0].address", "identifiers"]
+    assert await _asked(intake) == [[f"parties[0].{field}" for field in unsaid]] * 2
+
+
+async def test_what_the_agency_answers_ends_the_asking(intake: Intake, client: httpx.AsyncClient) -> None:
+    doubt = await Doubt(client).post(intake)
+    await doubt.act("anna", "decision", answer="cannot_tell")
+    await posted(intake, client, sender(CARE), referral("V-1", version=2, parties=[party()]))
+    assert (await doubt.person(doubt.newer))["links"] == [doubt.older]
+    status = (await client.get(f"/v1/referrals/{doubt.referral}", headers=sender(CARE))).json()
+    assert status["holds"] == []
+
+
+async def test_of_an_incident_that_nobody_can_tell_the_agency_is_asked_too(
+    intake: Intake, client: httpx.AsyncClient
+) -> None:
+    doubt = Doubt(client)
+    await posted(intake, client, sender(POLICE), referral())
+    other = {**INCIDENT, "reference": "41/1235/26"}
+    doubt.referral = await posted(intake, client, sender(CARE), referral("V-1", incident=other))
+    doubt.review = (await doubt.page("anna", kind="incident"))[0]["id"]
+    for decided in ("different", "same"):
+        assert (await doubt.act("anna", "decision", answer="cannot_tell")).status_code == 200
+        assert (await doubt.act("anna", "decision", answer=decided)).status_code == 200
+        status = (await client.get(f"/v1/referrals/{doubt.referral}", headers=sender(CARE))).json()
+        assert status["holds"] == []
+        assert (await doubt.act("anna", "undo")).status_code == 200
+    assert await _asked(intake) == [["incident"]] * 2
 
 
 async def test_a_later_version_that_settles_it_leaves_nothing_in_the_queue(
