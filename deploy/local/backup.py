@@ -234,6 +234,12 @@ def restore(place: Place, stack: Stack, archive: Path, keys: Path | None, tell: 
             _extract(keys, inside)
         if not (inside / MASTER_KEY).exists():
             raise BackupFailed("there is no master key in it: the personal data could not be read by anybody")
+        # The topics are not replaced: a service would put back what they have, and two histories would be one.
+        if place.recorded(KEY_RECORD) not in {None, key_fingerprint(inside / MASTER_KEY)}:
+            raise BackupFailed(
+                "it was made elsewhere, with another master key, and this place has topics of its own, which would be "
+                "mixed with it: `onefriend reset` first, which deletes them (of a named broker: name another)"
+            )
         for name in manifest["databases"]:
             tell("restore", name)
             asyncio.run(_restore_database(place, stack, name, inside / f"{name}.dump"))

@@ -141,6 +141,26 @@ def test_keys_can_be_in_other_hands(own_stack: Stack, databases: dict[str, str],
     backup.restore(own_stack.place, own_stack, archive, keys, _tell)
 
 
+async def test_an_archive_of_another_place_waits_until_there_is_nothing_here_to_be_mixed_with_it(
+    own_stack: Stack, databases: dict[str, str], tmp_path: Path
+) -> None:
+    await _prepare(databases)
+    place, archive = own_stack.place, tmp_path / "a.tar"
+    await asyncio.to_thread(backup.back_up, place, own_stack, archive, None, _tell)
+    own = place.recorded(services.KEY_RECORD)
+    place.record(services.KEY_RECORD, "of the key that was made by the first `up` here")
+    connection = await asyncpg.connect(databases["intake"])
+    await connection.execute("INSERT INTO told VALUES (7)")
+    await connection.close()
+    with pytest.raises(BackupFailed, match="onefriend reset"):
+        await asyncio.to_thread(backup.restore, place, own_stack, archive, None, _tell)
+    assert await _highest(databases["intake"]) == 7
+    assert own is not None
+    place.record(services.KEY_RECORD, own)
+    await asyncio.to_thread(backup.restore, place, own_stack, archive, None, _tell)
+    assert await _highest(databases["intake"]) == 0
+
+
 @pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.SYMTYPE])
 @pytest.mark.parametrize("name", ["../outside", "/outside", "inside"])
 def test_an_archive_is_unpacked_into_its_folder_and_nowhere_else(
