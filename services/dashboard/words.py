@@ -35,7 +35,7 @@ LEVELS: Final[Mapping[str, str]] = {
     "day_and_month_swapped": "day and month swapped",
     "impossible_digit": "one digit, impossible date",
     "one_digit": "one digit differs",
-    "another_digit": "one digit like another",
+    "another_digit": "one digit differs, but not by a usual slip",
     "two_slips_first_of_january": "two slips, 1 January",
     "one_digit_first_of_january": "one digit differs, 1 January",
     "two_digits": "two digits differ",

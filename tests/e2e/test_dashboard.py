@@ -275,6 +275,26 @@ async def test_a_form_from_elsewhere_decides_nothing(desk: Desk) -> None:
         assert late.headers["location"].endswith("?said=moved")
 
 
+async def test_what_cannot_be_answered_so_is_said_beside_the_two_records(desk: Desk) -> None:
+    """Two numbers of which a person has one for life: the page was an error, without the records and the other answers."""
+    known, newer = desk.onefriend.stranger(), ""
+    for agency, number in ((POLICE, "79/163001B"), (CARE, "02/73319Z")):
+        document = referral(HERTFORDSHIRE, {**known, "identifiers": {"pnc": number}})
+        newer = await desk._harmed((await desk.onefriend.post_referral(agency, document))["referral"])
+    await until(lambda: desk.in_doubt(newer), seconds=30)
+    path = f"{desk.url}/reviews/{await desk.review_of(newer)}"
+    async with httpx.AsyncClient(timeout=60) as http:
+        await sign_in(desk, http, "anna")
+        page = (await http.get(path)).text
+        fields = {"version": "1", "answer": "same", "reason": "details_agree", "csrf": token_in(page)}
+        answer = await http.post(f"{path}/decision", data=fields)
+    assert answer.status_code == 409
+    assert "answer different" in answer.text
+    for kept in (known["name"]["surname"], 'value="different"', 'value="details_agree" selected'):
+        assert kept in answer.text
+    assert 'data-key="s" checked' in answer.text
+
+
 async def test_a_code_opens_one_session_and_only_with_the_right_verifier(desk: Desk) -> None:
     async with httpx.AsyncClient(timeout=60) as http:
         begun = await http.get(f"{desk.url}/sign-in")
@@ -375,6 +395,8 @@ async def test_nothing_overflows_on_a_small_screen(eyes: Desk) -> None:
         await page.goto(eyes.url + path)
         width = await page.evaluate("document.documentElement.scrollWidth")
         assert width <= 320, f"{path} is {width} wide"
+        inside = "Math.max(0, ...[...document.querySelectorAll('.onefriend-pair')].map(e => e.scrollWidth))"
+        assert await page.evaluate(inside) <= 320, "both records and what came of comparing them are in sight"
         await shoot(page, "small-" + path.split("/")[1][:9] + str(len(path)))
 
 

@@ -23,6 +23,7 @@ Cursor = Annotated[str, Query(max_length=400)]
 _PAGE: Final = 50
 _ANSWERS: Final = ("same", "different", "cannot_tell")
 _LATELY: Final = 412  # somebody else changed it first
+_CONFLICT: Final = 409
 
 
 @router.get("/")
@@ -115,6 +116,7 @@ async def _show(
     *,
     done: Done | None = None,
     wrong: dict[str, str] | None = None,
+    chosen: FormData | None = None,
     status: int = 200,
 ) -> HTMLResponse:
     second = bool(body["blind"])
@@ -125,7 +127,7 @@ async def _show(
         request, "review.html", status, review=body, pairs=_pairs(body), done=done, wrong=wrong or {}, second=second,
         before=order[at - 1] if at > 0 else None, after=order[at + 1] if 0 <= at < len(order) - 1 else None,
         answers=words.INCIDENT_ANSWERS if body["kind"] == "incident" else words.ANSWERS,
-        given=words.GIVEN, position=at + 1, total=len(order),
+        given=words.GIVEN, position=at + 1, total=len(order), chosen=chosen or {},
     )  # fmt: skip
 
 
@@ -166,7 +168,7 @@ async def decide(
     wrong = _wrong(form)
     if wrong:
         body = await service.intake.review(worker.token, review)
-        return await _show(request, service, worker, body, wrong=wrong, status=422)
+        return await _show(request, service, worker, body, wrong=wrong, chosen=form, status=422)
     decision = {"answer": form["answer"], "reason": form["reason"]}
     if form.get("with") and form["answer"] == "same":
         decision["with"] = form["with"]
@@ -182,7 +184,12 @@ async def decide(
     except Refused as refused:
         if refused.status == _LATELY:
             return seen(f"/reviews/{review}?said=moved")
-        raise
+        if refused.status != _CONFLICT:
+            raise
+        # What cannot be answered so is said beside what can be: the two records, and the other answers.
+        body = await service.intake.review(worker.token, review)
+        why = {"answer": f"{refused.title} {refused.detail}".strip()}
+        return await _show(request, service, worker, body, wrong=why, chosen=form, status=refused.status)
     where = f"/reviews/{onward}" if len(onward) == len(review) else "/reviews"
     more = "&state=second" if second and where == "/reviews" else ""
     return seen(f"{where}?{done.query}{more}")
