@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local import jars, services
 from deploy.local.place import Place, is_free
-from deploy.local.stack import SERVICES, Stack
+from deploy.local.stack import NAMED_POSTGRES, SERVICES, Stack
 from deploy.local.supervisor import readiness, supervisor_of
 from deploy.local.topics import TOPICS, can_produce, missing_topics
 
@@ -115,12 +115,13 @@ async def _postgres(stack: Stack) -> Finding:
     try:
         connection = await asyncpg.connect(url, timeout=5)
     except asyncpg.InvalidPasswordError:
-        remedy = "secrets.json is not the one that this database was made with: bring it back, or `onefriend reset`"
+        remedy = NAMED_POSTGRES
+        if stack.postgres:
+            remedy = "secrets.json is not the one that this database was made with: bring it back, or `onefriend reset`"
         return Finding("bad", "PostgreSQL", "refuses our password", remedy)
-    except (OSError, asyncpg.PostgresError) as error:
-        return Finding(
-            "bad", "PostgreSQL", f"does not answer: {error}", "`onefriend logs postgres`, then `onefriend up`"
-        )
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        remedy = "`onefriend logs postgres`, then `onefriend up`" if stack.postgres else NAMED_POSTGRES
+        return Finding("bad", "PostgreSQL", f"does not answer: {error}", remedy)
     try:
         version = await connection.fetchval("SHOW server_version")
         oldest = await connection.fetchval(

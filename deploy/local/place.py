@@ -21,6 +21,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.local.processes import DidNotStart
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 # What people see keeps its number wherever it is free; what only programs talk to is drawn below the range
@@ -82,12 +84,24 @@ class Place:
         return Place(self.home / name, self.shared).made()
 
     def made(self) -> "Place":
-        """Create the folder. Others may pass through it (the database's user must) but not list it."""
-        with suppress(FileExistsError):
-            self.home.mkdir(parents=True)
-            self.home.chmod(0o711)  # whatever the umask; a folder that was there keeps what its owner chose
-        for name in ("locks", "logs"):
-            (self.home / name).mkdir(exist_ok=True)
+        """Create the folder. Others may pass through it (the database's user must) but not list it.
+
+        Raises:
+            DidNotStart: if nothing can be written there.
+        """
+        try:
+            with suppress(FileExistsError):
+                self.home.mkdir(parents=True)
+                self.home.chmod(
+                    0o711
+                )  # whatever the umask; a folder that was there keeps what its owner chose
+            for name in ("locks", "logs"):
+                (self.home / name).mkdir(exist_ok=True)
+        except OSError as error:
+            raise DidNotStart(
+                f"{self.home} cannot be written to ({error.strerror}): name another folder by ONEFRIEND_HOME, or "
+                "have this one given to you"
+            ) from None
         return self
 
     def log(self, name: str) -> Path:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+import asyncpg
 import psutil
 from confluent_kafka import KafkaException
 
@@ -24,6 +25,8 @@ from deploy.local.processes import DidNotStart, Tell, memory
 from deploy.local.topics import ensure_topics
 
 SERVICES = ("intake", "consent", "allocation", "notifications", "dashboard")
+
+NAMED_POSTGRES = "ONEFRIEND_POSTGRES: check address, role, password, sslmode; it must be allowed to make roles and databases"
 
 
 def _quiet(_part: str, _doing: str) -> None:
@@ -127,9 +130,16 @@ class Stack:
 
         Returns:
             URL by service.
+
+        Raises:
+            DidNotStart: with the reason and the remedy.
         """
         passwords = {service: self.place.secret(f"database/{service}") for service in services}
-        ensure_databases(self.admin_url, passwords)
+        try:
+            ensure_databases(self.admin_url, passwords)
+        except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            look = NAMED_POSTGRES if self._named_postgres else "`onefriend logs postgres`"
+            raise DidNotStart(f"the database did not make what the services need ({error}). {look}") from None
         return {
             service: on_same_server(self.admin_url, service, service, password)
             for service, password in passwords.items()

@@ -23,6 +23,9 @@ from shared.runtime.errors import Unavailable
 log = logging.getLogger(__name__)
 
 TRIES = 25
+_OPTIONS = ("security", "mechanism", "user", "password", "ca")
+_SECURITY = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+_MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
 T = TypeVar("T")
 
 
@@ -46,12 +49,12 @@ class Broker:
         if "://" not in text:
             return cls(text, {}, prefix, partitions, replication)
         parts = urlsplit(text)
-        if parts.scheme != "kafka" or not parts.netloc:
+        if parts.scheme != "kafka" or not parts.netloc or "@" in parts.netloc:
             message = (
                 "ONEFRIEND_KAFKA: write host:port, or kafka://host:port?security=SASL_SSL&user=…&password=…"
             )
             raise ValueError(message)
-        return cls(parts.netloc, dict(parse_qsl(parts.query)), prefix, partitions, replication)
+        return cls(parts.netloc, _options(parts.query), prefix, partitions, replication)
 
     def topic(self, name: str) -> str:
         """Return the broker's name of one of our topics."""
@@ -71,9 +74,9 @@ class Broker:
             arguments["ssl_context"] = create_ssl_context(cafile=self.options.get("ca"))
         if "SASL" in security:
             arguments |= {
-                "sasl_mechanism": self.options.get("mechanism", "SCRAM-SHA-512"),
-                "sasl_plain_username": self.options.get("user"),
-                "sasl_plain_password": self.options.get("password"),
+                "sasl_mechanism": self.options["mechanism"],
+                "sasl_plain_username": self.options["user"],
+                "sasl_plain_password": self.options["password"],
             }
         return arguments
 
@@ -91,6 +94,26 @@ class Broker:
         # Nor may it wait ten seconds before it looks whether the broker is back: everybody else waits for its answer.
         patience = {"reconnect.backoff.ms": 100, "reconnect.backoff.max.ms": 1_000}
         return {"bootstrap.servers": self.servers, "log_level": "0", **patience, **settings}
+
+
+def _options(query: str) -> dict[str, str]:
+    """Return the settings of a broker. Raises ValueError for what would be passed over in silence, or be half a setting."""
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    if given.keys() - _OPTIONS:
+        # Which one is not said: it may be the rest of a password.
+        raise ValueError(
+            f"ONEFRIEND_KAFKA: its settings are {', '.join(_OPTIONS)}, and another is given; "
+            "in a password write & as %26 and + as %2B"
+        )
+    security = given.setdefault("security", _SECURITY[0])
+    mechanism = given.setdefault("mechanism", _MECHANISMS[0]) if "SASL" in security else None
+    if security not in _SECURITY or mechanism not in {None, *_MECHANISMS}:
+        raise ValueError(
+            f"ONEFRIEND_KAFKA: security is one of {', '.join(_SECURITY)}, mechanism one of {', '.join(_MECHANISMS)}"
+        )
+    if bool(mechanism) != bool(given.get("user") and given.get("password")):
+        raise ValueError("ONEFRIEND_KAFKA: user and password belong to security=SASL_SSL or SASL_PLAINTEXT")
+    return given
 
 
 class Topics:

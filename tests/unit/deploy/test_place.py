@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.place import DRAWN_RANGE, PREFERRED_PORTS, Busy, Place
+from deploy.local.processes import DidNotStart
 
 
 @pytest.fixture
@@ -77,3 +78,10 @@ def test_shared_locks_do_not_exclude_each_other_but_the_last_can_tell(place: Pla
             pass
     with place.lock("users", wait=False):
         pass
+
+
+def test_a_folder_that_cannot_be_written_to_is_named_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for home in (tmp_path / "file", tmp_path / "file" / "inside"):
+        with pytest.raises(DidNotStart, match="ONEFRIEND_HOME"):
+            Place(home, home).made()
