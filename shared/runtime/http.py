@@ -7,6 +7,7 @@ import binascii
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cached_property, partial
 from types import SimpleNamespace
 from typing import Any
@@ -327,16 +328,28 @@ def encode_cursor(*parts: str | int) -> str:
 
 
 def decode_cursor(cursor: str | None, *types: type) -> list[Any] | None:
-    """Return the parts of a cursor, None without one. Raises Problem 422 if it is not one of ours."""
+    """Return the parts of a cursor, None without one; a time was encoded as text. Raises Problem 422."""
     if not cursor:
         return None
     try:
         parts = msgspec.json.decode(
             base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=list[Any]
         )
-        fits = [type(part) for part in parts] == list(types)
-    except (ValueError, binascii.Error, msgspec.DecodeError):
-        fits, parts = False, []
-    if not fits:
-        raise invalid([FieldError("cursor", "not a cursor of this list", "Leave it out to begin anew.")])
-    return parts
+        return [_part(part, kind) for part, kind in zip(parts, types, strict=True)]
+    except (ValueError, OverflowError, binascii.Error, msgspec.DecodeError):
+        remedy = "Leave it out to begin anew."
+        raise invalid([FieldError("cursor", "not a cursor of this list", remedy)]) from None
+
+
+def _part(part: object, kind: type) -> Any:  # noqa: ANN401 - of this kind
+    """Return a part of a cursor. Raises ValueError, OverflowError for what the database would not take."""
+    if kind is datetime and isinstance(part, str):
+        at = datetime.fromisoformat(part)
+        if at.tzinfo is None:
+            raise ValueError(part)
+        return at.astimezone(UTC)
+    if type(part) is not kind or (isinstance(part, str) and "\0" in part):
+        raise ValueError(part)
+    if isinstance(part, int):
+        part.to_bytes(8, signed=True)
+    return part

@@ -286,23 +286,12 @@ async def list_deliveries(
     caller: Caller = scope("operator"),  # noqa: ARG001 - the declaration is the check
 ) -> Response:
     """Return deliveries of all agencies, the last changed first."""
-    after = decode_cursor(cursor, str, str, int)
-    if after is not None:
-        after[0] = _time(after[0])
+    after = decode_cursor(cursor, datetime, str, int)
     found = await rows.deliveries(service.pool, state, subscription, after, limit)
     listed = [dict(row) | {"id": f"{row['subscription_id']}.{row['number']}"} for row in found]
     last = found[-1] if len(found) == limit else None
     more = last and encode_cursor(last["updated_at"].isoformat(), last["subscription_id"], last["number"])
     return Response(msgspec.json.encode({"deliveries": listed, "next": more}), media_type="application/json")
-
-
-def _time(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise invalid(
-            [FieldError("cursor", "not a cursor of this list", "Leave it out to begin anew.")]
-        ) from None
 
 
 @router.post("/deliveries/{delivery}/redrive", status_code=202)
