@@ -357,7 +357,7 @@ async def take_correction(
     return await work.fetchrow(
         """UPDATE correction SET confirmed_agency = $2, confirmed_worker = $3, confirmed_at = $4
         WHERE id = $1 AND confirmed_at IS NULL AND (proposed_agency, proposed_worker) <> ($2, $3)
-        RETURNING cases, evidence""",
+        RETURNING cases, evidence, proposed_at""",
         number,
         *by,
         at,

@@ -17,7 +17,7 @@ from services.consent.handlers import CASE, PERSON, everyone, situation
 from services.consent.settings import Settings
 from shared.runtime.auth import Caller
 from shared.runtime.idempotency import idempotency_key
-from shared.runtime.problems import Problem, not_found, unavailable
+from shared.runtime.problems import FieldError, Problem, invalid, not_found, unavailable
 from shared.runtime.service import Service, current_service
 from shared.runtime.stream import Ref, Stream
 from shared.runtime.work import Work
@@ -37,11 +37,14 @@ _TITLES = {
     "attempted": "Contact has been attempted: ask for a hand-over, which carries the attempts over.",
     "attempts_spent": "All attempts that policy allows have been made.",
     "behind": "Not everything that intake knows has arrived here yet. Ask again.",
+    "carried_over": "The person has said no. Do not contact them.",
     "case_closed": "The case is closed.",
     "channel_unsafe": "This channel is not known to be safe for this person.",
+    "closed": "The person has said no. Only if they ask themselves is it opened again: record a reopening.",
     "contact_person_conflict": "The contact person is on the other side of this case.",
     "counterpart_withdrawn": "Nobody on the other side takes part in this case any longer.",
     "declined": "The person has declined.",
+    "erased": "What was held about this person has been erased. Do not contact them.",
     "expired": "The permit has expired. Ask for another.",
     "fence": "The fence is not this permit's.",
     "hours_unsafe": "This is not an hour at which the person can safely be contacted.",
@@ -49,6 +52,7 @@ _TITLES = {
     "needs_contact_person": "This person is spoken to through a contact person: the referral has to name one.",
     "needs_date": "Not now needs the date that the person gave, and one to come.",
     "no_agreement": "There is no agreement on record that allows this.",
+    "not_live": "There is nothing of this kind to end: it is over already, or never was.",
     "no_lead": "No agency leads for this person.",
     "not_before": "The person asked not to be contacted before a certain date.",
     "not_cleared": "The checks that policy asks for are not answered yet.",
@@ -59,8 +63,12 @@ _TITLES = {
     "on_hold": "Contact is on hold.",
     "parked": "What is known about somebody concerned may be out of date. Do not contact them yet.",
     "paused": "The case is paused.",
+    "prior_no": "The person has said no to whoever referred them. Do not contact them.",
+    "prior_not_now_undated": "The person said not now, and named no date: wait until they come of their own accord.",
     "permit_live": "A permit for this person has been granted and is not used yet.",
+    "reached": "The person has been reached: ask for a hand-over to an agency that they have agreed to.",
     "restored": "Records are being checked after a restore. Nobody may be contacted until that is done.",
+    "same_lead": "This agency, with this worker, leads already.",
     "too_early": "The contact can still be made: until not_before only its holder can record what became of it. Ask them.",
     "too_late": "Only the holder can say that nothing was begun, and only in time.",
     "unknown": "The person is not known well enough yet.",
@@ -223,6 +231,17 @@ def must_be_related(d: Decision, agency: str | None, keys: Iterable[str], contex
     ids = d.groups(keys)
     if agency is not None and not contact.is_related(d, agency, ids, context):
         raise not_found("person")
+
+
+def must_be_cases_of(d: Decision, person: str, cases: Iterable[str]) -> None:
+    """Raise 422 for a case in which this person is not known: what was said of a mistyped one would bind in none."""
+    known = {part.id for key in d.group(person) for part in d.person(key).parts}
+    unknown = [case for case in cases if case not in known]
+    if unknown:
+        remedy = "Name a case of this person. One that has just begun may take a moment to arrive here: send it again."
+        raise invalid(
+            [FieldError("case", f"{case} is not known as a case of this person", remedy) for case in unknown]
+        )
 
 
 def body_of(row: store.PermitRow) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from services.consent.api.answers import (
     holder_of,
     iso,
     lock_circle,
+    must_be_cases_of,
     must_be_related,
     only,
     plain_context,
@@ -56,7 +57,9 @@ async def inbound(
 async def _inbound(work: Work, command: Inbound) -> Answer:
     await lock_circle(work, [command.person])
     context = await plain_context(work)
-    must_be_related(Decision(situation(work)), command.agency, [command.person], context)
+    d = Decision(situation(work))
+    must_be_related(d, command.agency, [command.person], context)
+    must_be_cases_of(d, command.person, [command.case])
     carry_out(work, refused(outcomes.inbound(situation(work), command, context)))
     return Answer(201, {"person": command.person, "case": command.case, "answer": command.answer})
 
@@ -81,8 +84,10 @@ async def agree(
 async def _agree(work: Work, command: Agree, hub: bool) -> Answer:  # noqa: FBT001 - passed by position
     await work.lock((PERSON, command.person))
     context = await plain_context(work)
+    d = Decision(situation(work))
     if not hub:
-        must_be_related(Decision(situation(work)), command.agency, [command.person], context)
+        must_be_related(d, command.agency, [command.person], context)
+    must_be_cases_of(d, command.person, [command.case] if command.case else [])
     carry_out(work, refused(outcomes.agree(situation(work), command, context, hub=hub)))
     return Answer(201, {"person": command.person, "case": command.case})
 
@@ -107,8 +112,10 @@ async def reopen(
 async def _reopen(work: Work, command: Reopen, hub: bool) -> Answer:  # noqa: FBT001 - passed by position
     await work.lock((PERSON, command.person))
     context = await plain_context(work)
+    d = Decision(situation(work))
     if not hub:
-        must_be_related(Decision(situation(work)), command.agency, [command.person], context)
+        must_be_related(d, command.agency, [command.person], context)
+    must_be_cases_of(d, command.person, command.cases)
     carry_out(work, refused(choices.reopen(situation(work), command)))
     return Answer(201, {"person": command.person, "cases": list(command.cases)})
 

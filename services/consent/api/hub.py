@@ -16,6 +16,7 @@ from services.consent.api.answers import (
     body_of,
     iso,
     lock_circle,
+    must_be_cases_of,
     plain_context,
     refused,
 )
@@ -35,10 +36,16 @@ from shared.runtime.work import Work
 
 router = APIRouter(prefix="/v1", tags=["hub"])
 LIMIT = 100
+BEGINNING = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _LEDGER = """
 SELECT key, sequence, type, data, agency, worker, recorded_at FROM journal
 WHERE topic = 'consent' AND key = ANY($1::text[]) AND (recorded_at, key, sequence) > ($2, $3, $4)
 ORDER BY recorded_at, key, sequence LIMIT $5
+"""
+# What the two people looked at was what had been said when the first of them proposed it.
+_SAID_SINCE = """
+SELECT EXISTS (SELECT FROM journal WHERE topic = 'consent' AND key = ANY($1::text[]) AND recorded_at > $2
+  AND (type LIKE 'consent.withdrawn.%' OR type LIKE 'standing.tightened.%' AND data ->> 'standing' = 'closed'))
 """
 
 
@@ -87,11 +94,11 @@ async def read_ledger(
 
 
 async def _ledger(work: Work, person: str, cursor: str | None) -> dict[str, Any]:
-    after = decode_cursor(cursor, str, str, int) or ["1970-01-01T00:00:00+00:00", "", 0]
+    after = decode_cursor(cursor, datetime, str, int) or [BEGINNING, "", 0]
     await work.lock((PERSON, person))
     ids = Decision(situation(work)).group(person)
-    rows = await work.fetch(_LEDGER, list(ids), datetime.fromisoformat(after[0]), after[1], after[2], LIMIT)
-    if not rows and cursor is None:
+    rows = await work.fetch(_LEDGER, list(ids), *after, LIMIT)
+    if all(work.state(PERSON, key) == PersonState() for key in ids):
         raise not_found("person")
     entries = [
         {
@@ -120,9 +127,10 @@ async def list_unresolved(
     caller: Caller = scope("hub"),
 ) -> dict[str, Any]:
     """Return attempts of which a person has to find out what became: overdue, unknown, unsafe. The longest due first."""
-    after = decode_cursor(cursor, str, str)
-    begin = (datetime.fromisoformat(after[0]), after[1]) if after else None
-    rows = await service.transact(store.unresolved, begin, LIMIT, actor=caller.actor)
+    after = decode_cursor(cursor, datetime, str)
+    rows = await service.transact(
+        store.unresolved, (after[0], after[1]) if after else None, LIMIT, actor=caller.actor
+    )
     last = rows[-1] if len(rows) == LIMIT else None
     return {
         "attempts": [body_of(r) | {"outcome": r.outcome, "outcome_due": iso(r.outcome_due)} for r in rows],
@@ -217,6 +225,7 @@ async def _propose(work: Work, number: str, body: Correction, by: tuple[str, str
     await work.lock((PERSON, body.person))
     if work.state(PERSON, body.person) == PersonState():
         raise not_found("person")
+    must_be_cases_of(Decision(situation(work)), body.person, body.cases)
     row = (number, body.person, sorted(set(body.cases)), body.evidence, *by, work.now)
     work.write(store.save_corrections, row)
     return Answer(201, {"correction": number, "state": "awaiting_second_person"})
@@ -247,6 +256,12 @@ async def _confirm(work: Work, number: str, by: tuple[str, str]) -> Answer:
     if found is None:
         title = "It needs a second person, and can be confirmed once."
         raise Problem(409, "second-person", title)
+    since = found["proposed_at"]
+    if await work.fetchval(_SAID_SINCE, list(Decision(situation(work)).group(person)), since):
+        title = (
+            "A no has been recorded since this was proposed. If it was entered in error too, propose it anew."
+        )
+        raise Problem(409, "said-since", title)
     command = Reopen(person, tuple(found["cases"]), found["evidence"], "entered_in_error", by[0])
     carry_out(work, refused(choices.reopen(situation(work), command)))
     return Answer(200, {"correction": number, "state": "in_force"})

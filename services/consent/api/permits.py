@@ -26,10 +26,11 @@ from services.consent.api.answers import (
 )
 from services.consent.api.shapes import ContactCheck, PathId, PermitRequest, Redemption, Report
 from services.consent.domain import contact, outcomes, permits
-from services.consent.domain.decision import Decision, Refusal
+from services.consent.domain.decision import Decision, Refusal, Situation
 from services.consent.domain.facts import Ask, Attempted, Redeem
 from services.consent.domain.facts import Report as ReportCommand
 from services.consent.domain.standing import current, no
+from services.consent.domain.state import find
 from services.consent.handlers import PERSON, carry_out, situation
 from shared.contracts.consent import PermitGranted, PermitRedeemed
 from shared.runtime.auth import Caller, scope
@@ -42,6 +43,9 @@ from shared.runtime.work import Work
 router = APIRouter(prefix="/v1", tags=["contact"])
 # What a person has said is taken in even after another outcome was recorded.
 NO = frozenset({"declined", "withdrew"})
+_STANDS = (
+    "Another outcome has been recorded, and it stands. What the person has said since is inbound contact."
+)
 
 
 @router.post("/contact-checks")
@@ -241,11 +245,11 @@ async def _report(
     recorded = "not_made" if row.how == "not_made" else row.outcome
     unheard = outcomes.unheard(situation(work), row.person, permit) is not None
     late = row.status == "ended" and recorded is not None and not unheard
-    if late and recorded == body.outcome:
+    put_right = late and _puts_right(situation(work), row, recorded, body)
+    if late and recorded == body.outcome and not put_right:
         return {"permit": permit, "outcome": body.outcome}
-    if late and (body.outcome not in NO or recorded in NO):
-        title = "Another outcome has been recorded. A person at the hub can put it right."
-        raise Problem(409, "already-recorded", title, outcome=recorded)
+    if late and not put_right and (body.outcome not in NO or recorded in NO):
+        raise Problem(409, "already-recorded", _STANDS, outcome=recorded)
     if not (late or unheard or row.status == "redeemed"):
         title = "This permit was never redeemed, so there is no attempt to report."
         raise Problem(409, "not-redeemed", title)
@@ -267,3 +271,23 @@ async def _report(
     else:
         carry_out(work, refused(outcomes.report(situation(work), command, context)))
     return {"permit": permit, "outcome": body.outcome}
+
+
+def _puts_right(at: Situation, row: store.PermitRow, recorded: str | None, body: Report) -> bool:
+    """Say whether this outcome puts right what the holder told of the attempt before.
+
+    A no is never too late, nor too wide. And a date may have been mistyped, as long as nothing has been said since.
+    """
+    d = Decision(at)
+    if body.outcome == "withdrew" and recorded in NO:
+        everything = all(d.person(key).closed for key in d.group(row.person))
+        return recorded == "declined" or (body.scope == "everything" and not everything)
+    if recorded != "not_now" or body.outcome != "not_now":
+        return False
+    state = d.person(row.person)
+    if state.not_before in {None, body.not_before}:
+        return False
+    approach = next((a for a in state.approaches if find(a.attempts, row.id)), None)
+    if approach is None or approach.answered_at != row.ended_at:
+        raise Problem(409, "already-recorded", _STANDS, outcome=recorded)
+    return True

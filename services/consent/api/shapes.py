@@ -110,6 +110,9 @@ class Report(Shape):
 
     @model_validator(mode="after")
     def _dated(self) -> Self:
+        if self.scope == "everything" and self.outcome != "withdrew":
+            message = "scope and outcome disagree Remedy: Who says no to everything has withdrawn: send outcome withdrew."
+            raise ValueError(message)
         return _with_date(self, self.outcome, self.not_before)
 
 

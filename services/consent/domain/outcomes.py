@@ -83,11 +83,14 @@ def heard(at: Situation, command: Report, attempt: Attempted, context: Context) 
 
 
 def late_no(at: Situation, command: Report, attempt: Attempted, context: Context) -> Decision:
-    """Record a no of which the holder tells after another outcome was recorded, perhaps by the hub.
+    """Record a no of which the holder tells after another outcome was recorded, perhaps by the hub; or the right date.
 
     A no is never too late. It ends the permits that have been granted since.
     """
     d = Decision(at)
+    reason = _wrong_date(command.outcome, command.not_before, context)
+    if reason:
+        return d.refuse(reason)
     if not any(find(a.attempts, command.permit) for a in d.person(command.person).approaches):
         # It had been told as not made, or as found after a restore by nobody: a contact was made after all.
         _record(d, command.person, command.permit, attempt, command.outcome, resolved=True, at=context.now)
