@@ -84,6 +84,7 @@ REASONS: Final[Mapping[str, str]] = {
     "one_contact_two_forenames": "One telephone or e-mail and birth date, but two forenames",
     "two_forenames": "Two forenames, and no number that confirms one human",
     "two_surnames": "Two surnames, and no telephone, e-mail or home in common",
+    "birth_dates_differ": "Two birth dates, and a second forename, or the surname and the sex, that differ",
     "initial_alone": "An initial that nothing of the person’s own confirms",
     "identity_incomplete": "No more than a name",
     "one_field_would_settle": "One missing field would settle it",

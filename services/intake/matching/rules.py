@@ -12,6 +12,7 @@ _SURNAME_AGREES = BY_RARITY["surname"]
 _BORN_ALIKE = frozenset(
     {"same", "same_first_of_january", "day_and_month_swapped", "one_digit", "impossible_digit"}
 )
+_BORN_UNLIKE = frozenset({"two_digits", "same_year", "different"})
 _NEIGHBOURS = frozenset({"same", "one_slip", "same_sector"})
 _NEARBY = _NEIGHBOURS | {"same_district"}
 
@@ -70,6 +71,11 @@ class Rule(Enum):
         "stops",
         "an initial that neither a second one nor a birth date, telephone or e-mail address confirms",
     )
+    BIRTH_DATES = (
+        "birth_dates_differ",
+        "stops",
+        "two birth dates, and a second forename, or the surname and the sex, that differ",
+    )
     PARENT_AND_CHILD = ("parent_and_child", "parts", "one name and home, but birth dates a generation apart")
 
     def __init__(self, code: str, effect: str, words: str) -> None:
@@ -99,6 +105,8 @@ def standing_rules(evidence: Evidence) -> frozenset[Rule]:
     if level["forename"] in {"different", "odd"}:
         found |= {Rule.FORENAMES_DIFFER} if identified and level["forename"] == "different" else set()
         found |= set() if identified else _two_forenames(level)
+    if not identified and level["date_of_birth"] in _BORN_UNLIKE and _like_brothers(level):
+        found.add(Rule.BIRTH_DATES)
     if not identified:
         found |= _half_named(level)
         found |= _alone(level, named=forename_agrees or surname_agrees)
@@ -121,6 +129,13 @@ def _two_forenames(level: dict[str, str]) -> set[Rule]:
         # Twins on one telephone, or one human by two names: only a person can see which. Couples are seldom born on one day.
         return {Rule.TWO_FORENAMES}
     return {Rule.TWINS if level["surname"] in _SURNAME_AGREES and home else Rule.SHARED_CONTACT}
+
+
+def _like_brothers(level: dict[str, str]) -> bool:
+    """Mohammed Imran and Mohammed Rizwan Khan, Gurpreet Singh and Gurpreet Kaur: home and telephone are the family's."""
+    two_surnames = level["surname"] in {"different", "different_woman"}
+    two_sexes = level["sex"] in {"different", "different_despite_forename"}
+    return level["other_forenames"] == "different" or (two_surnames and two_sexes)
 
 
 def _half_named(level: dict[str, str]) -> set[Rule]:
