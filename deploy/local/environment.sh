@@ -7,7 +7,7 @@ list=$1
 
 find_python() {
     for name in python3.14 python3.13 python3.12 python3.11 python3 python; do
-        if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        if "$name" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             echo "$name"
             return
         fi
@@ -16,8 +16,13 @@ find_python() {
     exit 1
 }
 
-# A moved checkout leaves an environment that points at the old place: `-c pass` finds that out.
-if ! .venv/bin/python -c pass 2>/dev/null; then
+# Whether there is an environment to install into, and a uv to do it. Not where a checkout was moved, a Python removed, or
+# the first set-up interrupted before it had fetched uv.
+usable() {
+    .venv/bin/python -c pass 2>/dev/null && { command -v uv >/dev/null 2>&1 || [ -x .venv/bin/uv ]; }
+}
+
+if ! usable; then
     echo "Making .venv (once)."
     rm -rf .venv
     if command -v uv >/dev/null 2>&1; then
