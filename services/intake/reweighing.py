@@ -73,7 +73,7 @@ def read_weights(path: Path) -> Model:
 
 async def make_keys(service: Intake, model: Model) -> int:
     """Let everybody be found by the model's keys; returns how many keys were new. Goes on where it was interrupted."""
-    mark = service.settings.state_folder / "identity" / f"keys-{model.version}"
+    mark = service.settings.state_folder / "identity" / f"keys-{matching.EDITION}-{model.version}"
     mark.parent.mkdir(parents=True, exist_ok=True)
     after = mark.read_text() if mark.exists() else _FROM
     of = await service.pool.fetchval(

@@ -6,7 +6,7 @@ decision = decide(record, candidates, people_in_store=n, hot=keys_whose_bound_wa
 relation = same_incident(incident, other)    # one case, or two of one person
 """
 
-from services.intake.matching.blocking import KINDS, Kind, blocking_keys, kind_of, worth_comparing
+from services.intake.matching.blocking import EDITION, KINDS, Kind, blocking_keys, kind_of, worth_comparing
 from services.intake.matching.evidence import Evidence, compare
 from services.intake.matching.incident import Incident, Relation, same_incident
 from services.intake.matching.levels import Line
@@ -16,6 +16,7 @@ from services.intake.matching.rules import Rule
 from services.intake.matching.score import Candidate, Decision, contradictions, decide, identity_incomplete
 
 __all__ = [
+    "EDITION",
     "KINDS",
     "Address",
     "Candidate",

@@ -1,9 +1,9 @@
 """Which records are compared at all: keys that two records of one human share in spite of errors.
 
-The narrow kinds join two of forename, surname, birth date and home, every two of them, so that any two errors leave one
-kind that still meets. The wide kinds hold one name, or a part of it: in a small store they find what is left of a badly
-damaged record; in a large one they are hot, and cost one bounded look-up. Keys are plain canonical text: intake stores
-and looks up their HMACs, never the text.
+The narrow kinds join two of forename, surname, birth date and home. The weak kinds hold one of them, or a part of two: in a
+small store they find what is left of a badly damaged record; in a large one they find only whom two of them meet, or are
+hot, and cost one bounded look-up. So any two errors leave a narrow kind that still meets, or two weak ones. Keys are plain
+canonical text: intake stores and looks up their HMACs, never the text.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
@@ -23,8 +23,8 @@ class Kind:
 
     Without `doubt` the kind alone could neither join nor hold anybody in a store where it is hot: so many people share it
     that it says nothing, and a narrower kind finds whoever has more in common. `alone`: people under one key beyond which
-    it is followed only to those whom another key meets too. One part of a name that a dozen people share, and nothing
-    else in common, is not worth a comparison: the store would grow and every referral with it.
+    it is followed only to those whom another key meets too. A name, a birth date or a part of one that a dozen people share,
+    and nothing else in common, is not worth a comparison: the store would grow and every referral with it.
     """
 
     bound: int
@@ -33,26 +33,29 @@ class Kind:
 
 
 T = TypeVar("T", bound=Hashable)
-_NARROW, _WIDE = Kind(60, doubt=True, alone=60), Kind(40, doubt=False, alone=40)
-_WEAK = Kind(40, doubt=False, alone=8)
+# Raised when records get keys that they did not have: `reweighing keys` then goes through the whole store once more.
+EDITION = 2
+_NARROW, _WEAK = Kind(60, doubt=True, alone=60), Kind(40, doubt=False, alone=8)
+_CONTACT = Kind(20, doubt=True, alone=20)
 KINDS: dict[str, Kind] = {
-    "forename+birth": _NARROW,
-    "surname+birth": _NARROW,
+    "surname+birth": _NARROW,  # and forename+birth: a forename may stand in the surname's place, so it is there by its sound
     "forename+home": _NARROW,
-    "surname+home": _NARROW,
     "birth+district": _NARROW,
+    # A common name beside a birth date with a slip.
+    "name+year": Kind(40, doubt=False, alone=40),
     "forename+district": _WEAK,
     "surname+district": _WEAK,
-    "name": _WIDE,
-    "home": _WEAK,  # a hostel; whoever has a name in common there is found by the two kinds above
-    "birth": _WIDE,
+    "name": _WEAK,
+    "home": _WEAK,  # a hostel; whoever has a forename in common there is found by the kind above
+    "birth": _WEAK,
     "surname": _WEAK,
     "opening": _WEAK,  # the first half of a surname, for a slip in the second
     "initial+ending": _WEAK,
     "forename+year": _WEAK,
-    "phone": Kind(20, doubt=True, alone=20),
-    "email": Kind(20, doubt=True, alone=20),
-    "identifier": Kind(20, doubt=True, alone=20),
+    "forename+birthday": _WEAK,  # another year
+    "phone": _CONTACT,
+    "email": _CONTACT,
+    "identifier": _CONTACT,
 }
 
 
@@ -67,10 +70,12 @@ def blocking_keys(record: Record, weights: Model | None = None) -> list[str]:
     elif not given:
         given = [root((record.surnames or record.former)[0])]
     family = list(dict.fromkeys(sound(corrected(name)) for name in written))
-    keys = _of_names(record, given, family, written)
+    called = [*given[:1], *given[len(record.forenames[:2]) :]]  # without the second forename
+    keys = _of_names(record, given, called, family, written)
     born, homes = record.date_of_birth, record.postcodes[:4]
     if born:
         keys.append(f"birth:{born}")
+        keys += _of_names_and_birth(born, given, called, family)
     for home in homes:
         keys.append(f"home:{home}")
         if born:
@@ -81,25 +86,34 @@ def blocking_keys(record: Record, weights: Model | None = None) -> list[str]:
     return list(dict.fromkeys(keys))
 
 
-def _of_names(record: Record, given: list[str], family: list[str], written: list[str]) -> list[str]:
-    born = record.date_of_birth
+def _of_names(
+    record: Record, given: list[str], called: list[str], family: list[str], written: list[str]
+) -> list[str]:
     keys = [f"surname:{name}" for name in family]
-    keys += ["name:" + "|".join(sorted((one, other))) for one in given for other in family]
+    keys += [f"name:{_both(one, other)}" for one in given for other in family]
     for name in written[:2]:
         half = (len(name) + 1) // 2
         keys.append(f"opening:{name[:half]}")
         keys += [f"initial+ending:{first[:1]}|{name[-half:]}" for first in record.forenames[:1]]
-    if born:
-        keys += [f"forename+birth:{name}|{born}" for name in given]
-        # The last: fields may be swapped, and a forename stand in the surname's place.
-        keys += [f"surname+birth:{name}|{born}" for name in (*family, *(sound(first) for first in given[:1]))]
-        keys += [f"forename+year:{name}|{born[:4]}" for name in given[:2]]
     for home in record.postcodes[:4]:
-        keys += [f"forename+home:{name}|{home}" for name in given]
-        keys += [f"surname+home:{name}|{home}" for name in family]
+        keys += [f"forename+home:{name}|{home}" for name in called]
         keys += [f"forename+district:{name}|{home[:-3]}" for name in given[:2]]
         keys += [f"surname+district:{name}|{home[:-3]}" for name in family]
     return keys
+
+
+def _of_names_and_birth(born: str, given: list[str], called: list[str], family: list[str]) -> list[str]:
+    year, day = born[:4], born[4:]
+    keys = [f"surname+birth:{name}|{born}" for name in (*family, *(sound(name) for name in called))]
+    keys += [f"forename+year:{name}|{year}" for name in given[:2]]
+    keys += [f"forename+birthday:{name}|{day}" for name in called]
+    keys += [f"name+year:{_both(one, other)}|{year}" for one in called for other in family]
+    return keys
+
+
+def _both(one: str, other: str) -> str:
+    """A forename's root and a surname's sound, as they are stored."""
+    return "|".join(sorted((one, other)))
 
 
 def kind_of(key: str) -> str:

@@ -178,6 +178,17 @@ def _alone(level: dict[str, str], *, named: bool) -> set[Rule]:
 _ANSWERS = {"join": "One human", "hold": "In doubt", "different": "Nobody known"}
 
 
+# Levels whose names say more than a sentence has room for.
+_SAID = {
+    "different_woman": "different",
+    "same_as_forename": "same",
+    "different_despite_forename": "different",
+    "one_name_at_home": "of one name",
+    "one_surname_at_home": "of one surname",
+    "odd": "in no list",
+}
+
+
 def sentence(answer: str, reasons: Sequence[Rule], evidence: Evidence | None, ask: str) -> str:
     """The answer in words, without any value of either record: which fields agree, how, and why that is (not) enough."""
     why = ", and ".join(rule.words for rule in reasons)
@@ -186,7 +197,9 @@ def sentence(answer: str, reasons: Sequence[Rule], evidence: Evidence | None, as
         text += f" The {ask.replace('_', ' ')} is asked of the agency that sent it."
     if evidence and answer != "different":
         seen = [
-            f"{line.field} {line.level}".replace("_", " ") for line in evidence.lines if line.level != ABSENT
+            f"{line.field} {_SAID.get(line.level, line.level)}".replace("_", " ")
+            for line in evidence.lines
+            if line.level != ABSENT
         ]
         text += f" {'; '.join(seen).capitalize()}." if seen else ""
     return text

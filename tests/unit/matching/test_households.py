@@ -32,3 +32,14 @@ def test_brothers_and_sisters_of_one_first_name_are_not_joined_by_their_home(
             decision = decide(normalise({**new, **home}), [candidate], people_in_store=people_in_store)
             assert decision.answer == "hold"
             assert "birth_dates_differ" in decision.reasons
+
+
+def test_the_sentence_is_one_and_says_no_value_of_either_record() -> None:
+    known = {"sex": "f", "date_of_birth": "1984-03-17", "addresses": [{"postcode": "LS6 2AB"}]}
+    one: Person = {"forenames": "Anna", "surname": "Hargreaves", **known}  # type: ignore[typeddict-item]
+    other: Person = {**one, "surname": "Quillfeather"}
+    decision = decide(normalise(other), [Candidate("p0", normalise(one))], people_in_store=2_000)
+    assert decision.sentence == (
+        "One human: the evidence is strong and nobody else is as close. "
+        "Forename same; surname different; date of birth same; sex same; postcode same."
+    )

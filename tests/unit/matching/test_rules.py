@@ -375,7 +375,7 @@ def test_a_hot_key_holds_instead_of_answering_different() -> None:
         "date_of_birth": "1980-01-01",
         "phones": ["+447700900111"],
     }
-    decision = met(smith, hot=("forename+birth:john|19800101",))
+    decision = met(smith, hot=("surname+birth:3546|19800101",))
     assert (decision.answer, decision.reasons) == ("hold", ("hot_key",))
     assert met(smith, hot=("name:254|john",)).answer == "different"
 
