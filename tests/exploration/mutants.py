@@ -80,7 +80,7 @@ MUTANTS = (
     ),
     _one(
         "clean_while_in_flight", "clean means that nothing is in flight", "withdrawing", "N2",
-        CHOICES, "        and permit.redeemed\n        and _concerns", "        and False\n        and _concerns",
+        CHOICES, "and permit.redeemed and _concerns", "and False and _concerns",
     ),
     _one(
         "withdrawal_on_one_ledger", "a withdrawal is written on every ledger of the human", "withdrawing", "N4",

@@ -14,6 +14,7 @@ from services.consent.domain.facts import (
     Resumed,
 )
 from services.consent.domain.leads import reassign
+from services.consent.domain.standing import carry_agreement
 from services.consent.domain.state import find
 from shared.contracts.cases import CaseCleared, CasePartyLeft
 from shared.contracts.consent import LeadEnded, StandingTightened
@@ -65,7 +66,7 @@ def _leave(d: Decision, case: str, person: str) -> None:
 
 
 def closed(at: Situation, case: str, reason: str, into: str | None) -> Decision:
-    """The case is over. Where it goes on as another, a person's no goes on with it."""
+    """The case is over. Where it goes on as another, what a person has said goes on with it: a no, or an agreement."""
     d = Decision(at)
     d.note_case(case, Closed(reason))
     for member in d.case(case).members:
@@ -76,8 +77,9 @@ def closed(at: Situation, case: str, reason: str, into: str | None) -> Decision:
             if part is not None and part.closed and not (there and there.closed):
                 carried = StandingTightened(level="case", standing="closed", reason="carried_over", case=into)
                 d.tell(member.id, carried)
+            carry_agreement(d, member.id, case, into)
         d.revoke(d.group(member.id), "case_closed", case=case)
-        d.note(member.id, CaseOver(case))
+        d.note(member.id, CaseOver(case, into))
         _end_lead(d, member.id)
     return d
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.consent.domain.decision import Decision, Situation, circle
 from services.consent.domain.facts import Reopen, Withdraw
+from services.consent.domain.standing import going_on
 from services.consent.domain.state import Permit
 from shared.contracts.consent import ConsentWithdrawn, StandingReopened, StandingTightened
 
@@ -18,15 +19,14 @@ def withdraw(at: Situation, command: Withdraw) -> Decision:
 def withdraw_into(d: Decision, command: Withdraw) -> None:
     """Do it as a part of another decision."""
     bound = d.groups(command.people)
+    cases = going_on(d, bound, command.cases)
     everything = not command.cases
     around = d.groups({key for one in bound for key in circle(d.person(one))})
     touched = sorted({*bound, *around})
     in_flight = tuple(
         permit.id
         for key in touched
-        if (permit := d.person(key).permit)
-        and permit.redeemed
-        and _concerns(permit, key, bound, command.cases)
+        if (permit := d.person(key).permit) and permit.redeemed and _concerns(permit, key, bound, cases)
     )
     in_flight += tuple(permit for permit in command.unaccounted if permit not in in_flight)
     for key in bound:
@@ -35,14 +35,14 @@ def withdraw_into(d: Decision, command: Withdraw) -> None:
             by=command.by,
             via=command.via,
             withdrawal=command.withdrawal,
-            cases=command.cases,
+            cases=cases,
             in_flight=in_flight,
         )
         d.tell(key, event)
-        _close_for_whom_it_speaks(d, key, command.cases)
+        _close_for_whom_it_speaks(d, key, cases)
     for key in touched:
         permit = d.person(key).permit
-        if permit is not None and _concerns(permit, key, bound, command.cases):
+        if permit is not None and _concerns(permit, key, bound, cases):
             d.revoke((key,), "withdrawn")
 
 
@@ -73,6 +73,7 @@ def reopen(at: Situation, command: Reopen) -> Decision:
     if not closed:
         return d.refuse("not_live")
     # Told of every id: the cases of one that is only linked with who said no were closed by that "no" too.
+    cases = going_on(d, ids, command.cases)
     for key in ids:
-        d.tell(key, StandingReopened(cases=command.cases, evidence=command.evidence, reason=command.reason))
+        d.tell(key, StandingReopened(cases=cases, evidence=command.evidence, reason=command.reason))
     return d

@@ -46,9 +46,10 @@ class CaseAgain:
 
 @dataclass(frozen=True, slots=True)
 class CaseOver:
-    """A case of this id is closed."""
+    """A case of this id is closed. `into`: it goes on as another."""
 
     case: str
+    into: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

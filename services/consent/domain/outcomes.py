@@ -8,7 +8,15 @@ from typing import Literal
 from services.consent.domain.choices import withdraw_into
 from services.consent.domain.decision import Decision, Reason, Situation
 from services.consent.domain.facts import Agree, Attempted, Context, Inbound, Report, Resolve, Withdraw
-from services.consent.domain.standing import current, lead_of, no, standing, today
+from services.consent.domain.standing import (
+    current,
+    goes_on_as,
+    going_on,
+    lead_of,
+    no,
+    standing,
+    today,
+)
 from services.consent.domain.state import Answer, Outcome, find
 from shared.contracts.consent import (
     AgreementRecorded,
@@ -203,11 +211,13 @@ def _follow(d: Decision, command: Report | Resolve, attempt: Attempted, context:
     cases = () if everything else tuple(sorted({case for _, case in concerned(d, given)}))
     withdrawal = Withdraw(command.permit, (command.person,), cases, "person", attempt.agency)
     withdraw_into(d, withdrawal)
-    for key in set(d.group(attempt.party)).difference(d.group(command.person)):
-        # Said for somebody who has come of age since the attempt began: it holds until they ask for something else.
-        part = find(d.person(key).parts, attempt.case)
-        if part is not None and part.closed is None:
-            d.tell(key, StandingTightened(level="case", standing="closed", reason="withdrawn", case=part.id))
+    theirs = d.group(attempt.party)
+    for case in going_on(d, theirs, (attempt.case,)):
+        for key in set(theirs).difference(d.group(command.person)):
+            # Said for somebody who has come of age since the attempt began: it holds until they ask for something else.
+            part = find(d.person(key).parts, case)
+            if part is not None and part.closed is None:
+                d.tell(key, StandingTightened(level="case", standing="closed", reason="withdrawn", case=case))
 
 
 def take_in(d: Decision, given: _Answered, context: Context) -> None:
@@ -217,7 +227,8 @@ def take_in(d: Decision, given: _Answered, context: Context) -> None:
         fact = given.agreement or AgreementFact(
             scope=("be_informed", "be_contacted"), agencies=(given.agency,), on=today(context.now)
         )
-        d.tell(given.person, AgreementRecorded(case=given.case, agreement=fact, recorded_by=given.agency))
+        case = goes_on_as(d, d.group(given.person), given.case)
+        d.tell(given.person, AgreementRecorded(case=case, agreement=fact, recorded_by=given.agency))
     elif given.answer == "not_now":
         d.tell(
             given.person,
@@ -234,10 +245,11 @@ def take_in(d: Decision, given: _Answered, context: Context) -> None:
 
 def _reached(d: Decision, given: _Answered, context: Context) -> None:
     # What is said under one id while it is linked was said by the human: every ledger has it, and keeps it when unlinked.
-    for key in d.group(given.person):
+    ids = d.group(given.person)
+    for key in ids:
         event = PersonReached(
             answer=given.answer,
-            case=given.case,
+            case=goes_on_as(d, ids, given.case),
             began=given.began,
             not_before=given.not_before if given.answer == "not_now" else None,
             agency=given.agency,
@@ -253,14 +265,15 @@ def concerned(d: Decision, given: _Answered) -> list[tuple[str, str]]:
     An approach is about all of them; a conversation is about its own case. Each case is closed in the ledger of every id, so
     that an unlink takes the no from none of them.
     """
-    cases = {given.case}
-    spoken_for: set[tuple[str, str]] = set()
     ids = d.group(given.person)
+    named = going_on(d, ids, (given.case,))
+    cases = set(named)
+    spoken_for: set[tuple[str, str]] = set()
     if given.party is not None and given.party not in ids:
-        spoken_for |= {(member, given.case) for member in d.group(given.party)}
+        spoken_for |= {(member, case) for member in d.group(given.party) for case in named}
     for key in ids:
         for part in d.person(key).parts:
-            if part.over or part.closed or (part.id != given.case and not given.wide):
+            if part.over or part.closed or (part.id not in named and not given.wide):
                 continue
             cases.add(part.id)
             spoken_for |= {(member, part.id) for party in part.speaks_for for member in d.group(party)}
@@ -274,7 +287,7 @@ def inbound(at: Situation, command: Inbound, context: Context) -> Decision:
     """
     d = Decision(at)
     ids = d.group(command.person)
-    if command.answer == "agreed" and no(d, ids, command.case):
+    if command.answer == "agreed" and no(d, ids, goes_on_as(d, ids, command.case)):
         return d.refuse("closed")
     if _wrong_date("not_now" if command.answer == "not_now" else "agreed", command.not_before, context):
         return d.refuse("needs_date")
@@ -295,11 +308,12 @@ def agree(at: Situation, command: Agree, context: Context, *, hub: bool) -> Deci
     lead = lead_of(d, ids)
     if not hub and (lead is None or current(lead.agency, context.successors) != command.agency):
         return d.refuse("not_lead")
-    if no(d, ids, command.case or ""):
+    case = goes_on_as(d, ids, command.case) if command.case else None
+    if no(d, ids, case or ""):
         return d.refuse("closed")
     d.tell(
         command.person,
-        AgreementRecorded(case=command.case, agreement=command.fact, recorded_by=command.agency),
+        AgreementRecorded(case=case, agreement=command.fact, recorded_by=command.agency),
     )
     return d
 

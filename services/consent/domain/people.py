@@ -8,7 +8,15 @@ from services.consent.domain.coming_of_age import come_of_age, is_news
 from services.consent.domain.decision import Decision, Situation
 from services.consent.domain.facts import Context, Joined, Linked, Unlinked
 from services.consent.domain.leads import end, led_twice, reached_by
-from services.consent.domain.standing import current, history, leads_of, no, part_of, standing
+from services.consent.domain.standing import (
+    carry_agreement,
+    current,
+    history,
+    leads_of,
+    no,
+    part_of,
+    standing,
+)
 from services.consent.domain.state import Lead, PersonState, find
 from shared.contracts.consent import (
     AgreementRecorded,
@@ -64,9 +72,7 @@ def _carry_on(d: Decision, person: str, case: str, before: str) -> None:
     here, there = find(state.parts, case), find(state.parts, before)
     if there is not None and there.closed and not (here and here.closed):
         d.tell(person, StandingTightened(level="case", standing="closed", reason="carried_over", case=case))
-    agreed = find(state.agreements, before)
-    if agreed is not None and find(state.agreements, case) is None:
-        d.tell(person, AgreementRecorded(case=case, agreement=agreed.fact, recorded_by=""))
+    carry_agreement(d, person, before, case)
 
 
 def _prior(d: Decision, person: str, case: str, prior: PriorContact, context: Context) -> None:

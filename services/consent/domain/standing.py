@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from services.consent.domain.decision import Decision, Reason
 from services.consent.domain.state import Agreed, Approach, Lead, Part, PersonState, Standing, find, put
+from shared.contracts.consent import AgreementRecorded
 from shared.contracts.envelope import Role, date, datetime, time
 
 LONDON: Final = ZoneInfo("Europe/London")
@@ -146,6 +147,38 @@ def not_before(d: Decision, ids: Iterable[str]) -> date | None:
 def agreements(d: Decision, ids: Iterable[str], case: str) -> list[Agreed]:
     """Return the agreements on record that hold for a case."""
     return [a for key in ids for a in d.person(key).agreements if a.id in {"", case}]
+
+
+def carry_agreement(d: Decision, person: str, before: str, case: str) -> None:
+    """What this id agreed to in a case holds in the one as which it goes on, unless the human has said no to that one."""
+    state = d.person(person)
+    agreed = find(state.agreements, before)
+    if agreed and find(state.agreements, case) is None and not no(d, d.group(person), case):
+        d.tell(person, AgreementRecorded(case=case, agreement=agreed.fact, recorded_by=""))
+
+
+def going_on(d: Decision, ids: Iterable[str], cases: Iterable[str]) -> tuple[str, ...]:
+    """Return these cases with those as which they go on: whoever has not heard of a joining still uses the old name."""
+    ids, found, todo = tuple(ids), set(cases), list(cases)
+    while todo:
+        case = todo.pop()
+        parts = (find(d.person(key).parts, case) for key in ids)
+        more = {part.into for part in parts if part is not None and part.into} - found
+        found |= more
+        todo += more
+    return tuple(sorted(found))
+
+
+def goes_on_as(d: Decision, ids: Iterable[str], case: str) -> str:
+    """Return the case as which this one goes on; itself, if it was joined to no other."""
+    ids, seen = tuple(ids), {case}
+    while True:
+        parts = (find(d.person(key).parts, case) for key in ids)
+        into = next((part.into for part in parts if part is not None and part.into), None)
+        if into is None or into in seen:
+            return case
+        seen.add(into)
+        case = into
 
 
 def opposed(role: Role) -> frozenset[Role]:

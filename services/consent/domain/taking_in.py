@@ -114,12 +114,13 @@ def _cleared(state: PersonState, e: Cleared) -> PersonState:
 
 
 def _case_over(state: PersonState, e: CaseOver) -> PersonState:
-    return replace(state, parts=put(state.parts, replace(part_in(state, e.case), over=True)))
+    part = part_in(state, e.case)
+    return replace(state, parts=put(state.parts, replace(part, over=True, into=e.into or part.into)))
 
 
 def _case_again(state: PersonState, e: CaseAgain) -> PersonState:
     part = find(state.parts, e.case)
-    return replace(state, parts=put(state.parts, replace(part, over=False))) if part else state
+    return replace(state, parts=put(state.parts, replace(part, over=False, into=None))) if part else state
 
 
 def _own_voice(state: PersonState, e: OwnVoice) -> PersonState:
