@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
@@ -27,7 +28,10 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 TAKEN_AT_ONCE = 500
-SENT_AT_ONCE = 32
+SENT_AT_ONCE = 64
+# What is taken at once, and from which number on an agency has enough in hand: so one whose endpoint hangs keeps fewer than
+# twice as many places, and delays nobody else's deliveries.
+OF_ONE_AGENCY = 4
 
 _deliveries = counter("deliveries", "tries to deliver an entry, by how they ended")
 
@@ -84,15 +88,17 @@ async def take(work: Work, subscription: str) -> None:
 async def send_due(service: Service) -> None:
     """Loop: send what is due, several lanes at once, each lane one by one."""
     vault = vault_of(service)
-    running: set[asyncio.Task[None]] = set()
+    running: dict[asyncio.Task[None], str] = {}  # and for which agency
     with store.BELL.listening(store.ANY) as grown:
         async with Readers(settings_of(service), service.broker, vault) as readers:
             try:
                 while True:
                     grown.clear()
-                    claimed = await _due(service, SENT_AT_ONCE - len(running))
+                    busy = [agency for agency, n in Counter(running.values()).items() if n >= OF_ONE_AGENCY]
+                    claimed = await _due(service, min(OF_ONE_AGENCY, SENT_AT_ONCE - len(running)), busy)
                     for delivery in claimed:
-                        running.add(asyncio.create_task(_deliver(service, readers, vault, delivery)))
+                        task = asyncio.create_task(_deliver(service, readers, vault, delivery))
+                        running[task] = delivery.agency
                     await _until_something(running, grown, idle=not claimed)
             finally:
                 for task in running:
@@ -100,7 +106,9 @@ async def send_due(service: Service) -> None:
                 await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _until_something(running: set[asyncio.Task[None]], grown: asyncio.Event, *, idle: bool) -> None:
+async def _until_something(
+    running: dict[asyncio.Task[None], str], grown: asyncio.Event, *, idle: bool
+) -> None:
     """Wait until there may be more to send: a try ended, a feed grew, some time passed, or a place became free."""
     if len(running) >= SENT_AT_ONCE:
         await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -109,7 +117,7 @@ async def _until_something(running: set[asyncio.Task[None]], grown: asyncio.Even
         await asyncio.wait({waking, *running}, return_when=asyncio.FIRST_COMPLETED)
         waking.cancel()
     for task in [task for task in running if task.done()]:
-        running.discard(task)
+        del running[task]
         if (error := task.exception()) is not None:
             # The lease brings the delivery back by itself.
             log.warning(
@@ -117,15 +125,15 @@ async def _until_something(running: set[asyncio.Task[None]], grown: asyncio.Even
             )
 
 
-async def _due(service: Service, places: int) -> list[Claimed]:
+async def _due(service: Service, places: int, busy: list[str]) -> list[Claimed]:
     if not await service.pool.fetchval(rows.SOMETHING_DUE):
         return []
-    return await service.transact(_claim, places)
+    return await service.transact(_claim, places, busy)
 
 
-async def _claim(work: Work, places: int) -> list[Claimed]:
+async def _claim(work: Work, places: int, busy: list[str]) -> list[Claimed]:
     await work.lock()
-    return await rows.claim(work, places)
+    return await rows.claim(work, places, busy)
 
 
 async def _deliver(service: Service, readers: Readers, vault: Vault, delivery: Claimed) -> None:

@@ -51,12 +51,13 @@ _LOCK = """
 SELECT pg_advisory_xact_lock(key) FROM (
   SELECT DISTINCT hashtextextended(lane, 4) AS key FROM unnest($1::text[]) AS lane ORDER BY 1) AS wanted
 """
-# The first open delivery of each lane becomes due, unless it has failed for good: then the lane waits for a redrive.
+# The first open delivery of each lane becomes due, unless it has failed for good: then the lane waits for a redrive. One
+# that was the first until a replay put earlier ones before it waits again; if it is being sent just now, it ends as it ends.
 _ADVANCE = """
-UPDATE delivery AS d SET due_at = $2 FROM (
+UPDATE delivery AS d SET due_at = CASE WHEN d.number = first.number THEN $2 ELSE 'infinity'::timestamptz END FROM (
   SELECT w.lane, (SELECT min(number) FROM delivery AS o WHERE o.lane = w.lane AND o.state IN ('pending', 'failed')) AS number
   FROM unnest($1::text[]) AS w(lane)) AS first
-WHERE d.lane = first.lane AND d.number = first.number AND d.state = 'pending' AND d.due_at = 'infinity'
+WHERE d.lane = first.lane AND d.state = 'pending' AND (d.number = first.number) = (d.due_at = 'infinity')
 """
 # Asked before a transaction is begun for it: on most looks there is nothing.
 SOMETHING_DUE = """
@@ -66,20 +67,26 @@ _CLAIM = """
 UPDATE delivery AS d SET due_at = $2, attempts = attempts + 1, updated_at = $1
 FROM (SELECT p.subscription_id, p.number FROM delivery AS p JOIN subscription AS s USING (subscription_id)
       WHERE p.state = 'pending' AND p.due_at <= $1 AND (s.active OR (NOT s.confirmed AND p.number < 0))
+        AND s.agency <> ALL($4::text[])
       ORDER BY p.due_at LIMIT $3 FOR UPDATE OF p SKIP LOCKED) AS due
 WHERE d.subscription_id = due.subscription_id AND d.number = due.number
 RETURNING d.subscription_id, d.number
 """
 # What is sent is decided when it is sent: the subscription as it is now, and whether the agency still has a part in the
-# case (or had, of an agency that it succeeded), or the entry is the last word about it. If the subscription has been stopped
-# since the delivery was claimed, or given a mailbox that has yet to agree, it is left where it is: its lease ends.
+# case (or one that it has succeeded, over however many), or the entry is the last word about it. If the subscription has
+# been stopped since the delivery was claimed, or given a mailbox that has yet to agree, it is left where it is: its lease
+# ends.
 _CLAIMED = """
+WITH RECURSIVE heir(agency, reads) AS (
+  SELECT agency, successor FROM agency WHERE successor IS NOT NULL
+  UNION SELECT h.agency, a.successor FROM heir AS h JOIN agency AS a ON a.agency = h.reads WHERE a.successor IS NOT NULL
+)
 SELECT d.subscription_id, d.number, d.lane, d.case_id, d.kind, d.attempts, s.agency, s.url, s.secret, f.at, f.trace,
        coalesce(a.name, s.agency) AS name, s.asked_at,
        coalesce(a.active, true) AND (d.number >= 0 OR (NOT s.confirmed AND d.number = -s.asked))
          AND (d.case_id = '' OR d.kind = ANY($3::text[]) OR EXISTS (
-         SELECT FROM part AS p LEFT JOIN agency AS gone ON gone.agency = p.agency
-         WHERE p.case_id = d.case_id AND (p.ended IS NULL OR p.since > p.ended) AND s.agency IN (p.agency, gone.successor)
+         SELECT FROM part AS p WHERE p.case_id = d.case_id AND (p.ended IS NULL OR p.since > p.ended)
+           AND (p.agency = s.agency OR EXISTS (SELECT FROM heir AS h WHERE h.agency = p.agency AND h.reads = s.agency))
        )) AS allowed
 FROM unnest($1::text[], $2::bigint[]) AS c(subscription_id, number)
 JOIN delivery AS d USING (subscription_id, number) JOIN subscription AS s USING (subscription_id)
@@ -143,9 +150,9 @@ async def add(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     await connection.execute(_ADVANCE, list(lanes), max(lanes.values()))
 
 
-async def claim(work: Work, limit: int) -> list[Claimed]:
-    """Take due deliveries: nobody else sends them until the lease is over."""
-    taken = await work.fetch(_CLAIM, work.now, work.now + LEASE, limit)
+async def claim(work: Work, limit: int, but: Sequence[str] = ()) -> list[Claimed]:
+    """Take due deliveries, but of some agencies none: nobody else sends them until the lease is over."""
+    taken = await work.fetch(_CLAIM, work.now, work.now + LEASE, limit, but)
     if not taken:
         return []
     subscriptions, numbers = zip(*((row["subscription_id"], row["number"]) for row in taken), strict=True)

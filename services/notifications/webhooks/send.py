@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,6 +16,8 @@ from shared.runtime import crash
 
 GONE = 410
 TIMEOUT = httpx.Timeout(10, connect=5)
+# Of a whole try: each byte of an answer that never ends comes in time. Shorter than the lease of a delivery.
+MOST_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ async def send(http: httpx.AsyncClient, delivery: Claimed, secret: bytes, *, dev
     if delivery.trace:
         headers["traceparent"] = delivery.trace
     try:
-        status = await _post(http, delivery.url, content, headers, development=development)
+        async with asyncio.timeout(MOST_SECONDS):
+            status = await _post(http, delivery.url, content, headers, development=development)
     except Forbidden:
         return Sent("forbidden-address", final=True)
     except (TimeoutError, httpx.TimeoutException):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -19,7 +22,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from shared.contracts import cases
+from services.notifications.domain import lane
+from services.notifications.webhooks import loops, send
+from shared.contracts import agencies, cases
 from tests.integration.notifications.conftest import World, allocated
 from tests.support.running import free_port, until
 from tests.support.tokens import bearer
@@ -329,3 +334,90 @@ async def test_changing_needs_the_version_that_was_read(world: World, receiver: 
     assert stale.status_code == 412
     assert (await world.http.delete(path, headers=headers)).status_code == 204
     assert (await world.http.get(path, headers=headers)).status_code == 404
+
+
+@asynccontextmanager
+async def dripping() -> AsyncIterator[tuple[str, list[asyncio.StreamWriter]]]:
+    """Serve answers that never end: a byte of a header each tenth of a second. Gives the address, and who came."""
+    came: list[asyncio.StreamWriter] = []
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(writer)
+        with contextlib.suppress(OSError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nx-slow: ")
+            while not writer.is_closing():
+                writer.write(b"a")
+                await writer.drain()
+                await asyncio.sleep(0.1)
+
+    server = await asyncio.start_server(drip, "127.0.0.1")
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook", came
+    finally:
+        server.close()
+        for writer in came:
+            writer.close()
+
+
+async def test_an_answer_that_never_ends_is_a_timeout(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(send, "MOST_SECONDS", 1.0)
+    async with dripping() as (url, _):
+        await subscribe(world, url)
+        await world.teller.tell("case-1", allocated(("mary", "beacon")))
+
+        async def noted() -> bool:
+            return [one["reason"] for one in await deliveries(world)] == ["timeout"]
+
+        await until(noted)
+
+
+async def test_an_endpoint_that_hangs_delays_nobody_elses_deliveries(
+    world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send, "MOST_SECONDS", 300.0)
+    async with dripping() as (url, came):
+        await subscribe(world, url)
+        await subscribe(world, receiver.url, agency="police")
+        for number in range(loops.SENT_AT_ONCE + 10):
+            await world.teller.tell(f"case-{number}", allocated(("mary", "beacon"), hub=None))
+        await world.settled()
+        await until(lambda: bool(came))
+        await world.teller.tell("case-p", allocated(("john", "police"), hub=None))
+        await until(lambda: receiver.numbers() == [1])
+        assert len(came) < 2 * loops.OF_ONE_AGENCY
+
+
+async def test_a_replay_keeps_the_order_though_a_later_delivery_was_about_to_be_tried_again(
+    world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await subscribe(world, receiver.url)
+    await world.teller.tell("case-1", allocated(("mary", "beacon")))
+    await until(lambda: receiver.numbers() == [1])
+    monkeypatch.setattr(lane, "wait", lambda _attempts, _jitter: timedelta(seconds=1))
+    receiver.answer = lambda _: 500
+    await world.teller.tell("case-1", cases.CasePaused(reason="r"))
+    await until(lambda: len(receiver.seen) == 2)
+    # The first of the replay is slower than the second, which is due in a second, waits.
+    receiver.answer, receiver.delay = (lambda _: 204), 2.5
+    headers = bearer("beacon", "subscribe") | {"Idempotency-Key": "replay-order"}
+    url = f"/v1/subscriptions/{made['id']}/replay"
+    assert (await world.http.post(url, json={"after": 0}, headers=headers)).status_code == 202
+    await until(lambda: len(receiver.taken) >= 3)
+    assert receiver.numbers() == [1, 1, 2]
+    begun = [json.loads(content)["data"]["number"] for _, content in receiver.seen]
+    assert begun == [1, 2, 1, 2]
+
+
+async def test_the_successor_of_a_successor_is_told_too(world: World, receiver: Receiver) -> None:
+    await world.teller.tell("case-1", allocated(("mary", "crc-1"), hub=None))
+    await world.entries("crc-1", 1)
+    since = datetime.now(UTC) - timedelta(hours=1)
+    await world.teller.tell("crc-1", agencies.AgencySucceeded(successor="crc-2", since=since))
+    await world.teller.tell("crc-2", agencies.AgencySucceeded(successor="nps-2", since=since))
+    await world.settled()
+    [told] = await world.entries("nps-2", 1)
+    await subscribe(world, receiver.url, agency="nps-2")
+    await world.teller.tell("case-1", cases.CasePaused(reason="risk"))
+    [paused] = await world.entries("nps-2", 1, after=told["number"])
+    await until(lambda: receiver.numbers() == [paused["number"]])
