@@ -59,3 +59,14 @@ def test_a_list_that_is_installed_is_not_installed_again_until_it_changes(checko
     listed(checkout, name, at=3_000)
     listed(checkout, "local", at=3_000)
     assert installs(checkout)
+
+
+def test_called_from_another_checkout_it_is_still_this_one(tmp_path: Path) -> None:
+    other = tmp_path / "deploy" / "local"
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("raise SystemExit('another checkout')")
+    (other.parent / "__init__.py").touch()
+    command: list[str | Path] = [CHECKOUT / "bin" / "onefriend", "token", "--help"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "another checkout" not in ran.stderr
