@@ -39,6 +39,7 @@ class Someone:
     suppression: frozenset[bytes]
     previous: str | None = None
     previous_record: Record | None = None
+    repeats: bool = False  # a later version that says nothing of this human which was not said before
     person: str = ""
     known: bool = False
     link_to: str | None = None

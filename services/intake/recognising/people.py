@@ -151,6 +151,7 @@ class Crowd:
         if own:
             # A later version of the same referral: its party stays who it was, and may turn out to be somebody else too.
             one.person, one.known, one.link_to = one.previous or "", True, joined
+            one.repeats = one.record in self._known(own)
         elif joined is not None:
             one.person, one.known = joined, True
         else:

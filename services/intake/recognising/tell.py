@@ -247,7 +247,8 @@ class Teller:
             return
         base = f"{pending.due.id}:{one.position}{'c' if one.contact else ''}"
         asked = bool(self._asked(one))
-        doubtful = decision.answer == "hold" and not asked
+        # What is not new raises no doubt: if somebody like them came meanwhile, it is that newer record which is on hold.
+        doubtful = decision.answer == "hold" and not asked and not one.repeats
         shared = self._shared[one.party]
         responsible = {p.person for p in pending.people if p.role == "responsible"}
         harmed = one.role in ("harmed", "both", "contact")

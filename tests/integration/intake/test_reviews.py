@@ -128,6 +128,20 @@ async def test_cannot_tell_asks_the_agency_and_what_it_answers_ends_the_asking(
     assert status["holds"] == [], "decided all the same: nothing is asked any more"
 
 
+async def test_a_later_version_that_says_nothing_new_of_the_older_person_does_not_lock_them_out(
+    intake: Intake, client: httpx.AsyncClient
+) -> None:
+    """Somebody like her came meanwhile, and is on hold; the police add a note to what they had sent of her."""
+    doubt = await Doubt(client).post(intake)
+    noted = referral(version=2, notes="She rang again.")
+    await posted(intake, client, sender(POLICE), noted)
+    again = referral("V-1", version=2, parties=[doubtful()], notes="He rang again.")
+    await posted(intake, client, sender(CARE), again)
+    assert not (await doubt.person(doubt.older))["on_hold"]
+    assert (await doubt.person(doubt.newer))["on_hold"]
+    assert [one["id"] for one in await doubt.page("anna")] == [doubt.review], "the question is the same"
+
+
 async def _asked(intake: Intake) -> list[list[str]]:
     """What agencies were asked for, after a reviewer could not tell."""
     rows = await intake.pool.fetch(
