@@ -7,7 +7,6 @@ Splink 4's own look-up of single records among the same people (later versions h
 """
 
 import argparse
-import asyncio
 import gc
 import json
 import shutil
@@ -23,6 +22,7 @@ from typing import Any, cast
 
 import asyncpg
 import msgspec
+import uvloop
 
 from benchmarks.identity.invented import Inventor
 from deploy.local.place import Place
@@ -55,7 +55,7 @@ WHERE tablename IN ('blocking_key', 'party', 'stream') AND schemaname = 'public'
 
 
 def main() -> None:
-    """Build, look up, print; the same as JSON in --out."""
+    """Build, look up, print; the same as JSON in --out. On the event loop that the service has."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--sizes", default="10000,100000,1000000", help="people in the store, by comma, growing"
@@ -86,7 +86,7 @@ def main() -> None:
         ensure_databases(server.url(), {"intake": "benchmark"})
         url = on_same_server(server.url(), "intake", "intake", "benchmark")
         migrate(MIGRATIONS, url)
-        results = asyncio.run(_run(url, sizes, args.look_ups, args.splink, home))
+        results = uvloop.run(_run(url, sizes, args.look_ups, args.splink, home))
     finally:
         server.stop()
         shutil.rmtree(server.root, ignore_errors=True)
