@@ -102,14 +102,21 @@ def _drop_oldest(
 
 def read(fields: dict[str, str], port: int) -> Asked | str:
     """What a browser came with, or what is wrong with it: never a redirect to an address that is not the dashboard's."""
-    where = urlsplit(fields.get("redirect_uri", ""))
-    if fields.get("client_id") != "dashboard" or where.hostname not in LOCAL or where.port != port:
+    if fields.get("client_id") != "dashboard" or not _at_dashboard(fields.get("redirect_uri", ""), port):
         return "This page is for signing in at the dashboard of this stack, and it was not the dashboard that sent you."
     if fields.get("response_type") != "code" or fields.get("code_challenge_method") != "S256":
         return "response_type must be code, and code_challenge_method S256."
     if not fields.get("code_challenge") or not fields.get("state"):
         return "code_challenge and state must be given."
     return Asked(fields["client_id"], fields["redirect_uri"], fields["state"], fields["code_challenge"])
+
+
+def _at_dashboard(address: str, port: int) -> bool:
+    try:
+        where = urlsplit(address)
+        return where.hostname in LOCAL and where.port == port
+    except ValueError:  # no address, or no port
+        return False
 
 
 def back(asked: Asked, code: str) -> Response:

@@ -124,3 +124,13 @@ def test_the_key_stays_the_same_and_is_private(place: Place) -> None:
 
 def test_no_secret_is_stored(place: Place, secret: str) -> None:
     assert all(secret not in path.read_text() for path in (place.home / "issuer").iterdir())
+
+
+@pytest.mark.parametrize(
+    "address", ["http://[x", "http://127.0.0.1:99999999/", "http://elsewhere.example/", ""]
+)
+async def test_signing_in_for_an_address_that_is_not_the_dashboards_is_refused(
+    http: httpx.AsyncClient, address: str
+) -> None:
+    asked = {"client_id": "dashboard", "redirect_uri": address, "response_type": "code"}
+    assert (await http.get("/authorize", params=asked)).status_code == 400
