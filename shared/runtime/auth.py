@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,8 @@ from shared.runtime.problems import Problem
 LONGEST_SECONDS = 300
 LEEWAY_SECONDS = 5
 _CACHE = 10_000
+_WORKER = re.compile(r".{1,100}")
+_AGENCY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +81,7 @@ class Verifier:
             )
         except jwt.PyJWTError as error:
             raise unauthorised(type(error).__name__) from None
-        if claims["exp"] - claims["iat"] > LONGEST_SECONDS:
-            raise unauthorised("lives too long")
-        caller = Caller(
-            agency=str(claims["agency"]),
-            worker=claims.get("worker"),
-            scopes=frozenset(str(claims.get("scope", "")).split()),
-            kind=str(claims.get("kind", "agency")),
-            expires=float(claims["exp"]),
-        )
+        caller = _caller(claims)
         if len(self._seen) > _CACHE:
             self._seen.clear()
         self._seen[token] = caller
@@ -106,10 +101,36 @@ class Verifier:
         try:
             answer = await self.http.get(self.jwks_url, timeout=5)
             answer.raise_for_status()
-        except httpx.HTTPError as error:
+            keys = jwt.PyJWKSet.from_dict(answer.json()).keys
+        except (httpx.HTTPError, ValueError, AttributeError, jwt.PyJWTError) as error:
             raise Unavailable("the token issuer's keys cannot be read") from error
-        self._keys = {key.key_id: key.key for key in jwt.PyJWKSet.from_dict(answer.json()).keys if key.key_id}
+        self._keys = {key.key_id: key.key for key in keys if key.key_id}
         self._fetched = time.monotonic()
+
+
+def _caller(claims: Mapping[str, Any]) -> Caller:
+    """Return whom a genuine token names. Raises Problem 401 if its claims are not such as ours.
+
+    They become part of keys, headers and the journal, whichever issuer a partnership has.
+    """
+    agency, worker, began, ends = (claims.get(name) for name in ("agency", "worker", "iat", "exp"))
+    if not isinstance(began, int | float) or not isinstance(ends, int | float):
+        raise unauthorised("iat and exp must be numbers")
+    if ends - began > LONGEST_SECONDS:
+        raise unauthorised("lives too long")
+    if not isinstance(agency, str) or not _AGENCY.fullmatch(agency):
+        raise unauthorised("agency is not an agency's id")
+    if worker is not None and not (
+        isinstance(worker, str) and _WORKER.fullmatch(worker) and worker.isprintable()
+    ):
+        raise unauthorised("worker is not a worker's id")
+    return Caller(
+        agency=agency,
+        worker=worker,
+        scopes=frozenset(str(claims.get("scope", "")).split()),
+        kind=str(claims.get("kind", "agency")),
+        expires=float(ends),
+    )
 
 
 def unauthorised(why: str) -> Problem:
