@@ -445,14 +445,10 @@ async def told(t: Transaction, topic: str, limit: int) -> list[Row]:
     return [{"id": r["event_id"], "key": r["key"]} for r in rows[:limit]]
 
 
-@knows(RUNTIME, "SELECT count(*) FROM journal WHERE event_id = ANY($1::uuid[]) AND topic = $2")
-async def known(t: Transaction, ids: Sequence[str], topic: str) -> list[Row]:
-    return [{"count": sum(r["topic"] == topic and r["event_id"] in ids for r in t.rows("journal"))}]
-
-
-@knows(RUNTIME, "SELECT event_id::text AS id FROM journal WHERE event_id = ANY($1::uuid[])")
-async def known_ids(t: Transaction, ids: Sequence[str]) -> list[Row]:
-    return [{"id": r["event_id"]} for r in t.rows("journal") if r["event_id"] in ids]
+@knows(RUNTIME, restoration._KNOWN)
+async def known(t: Transaction, topic: str, keys: Sequence[str], sequences: Sequence[int]) -> list[Row]:
+    at = {(r["key"], r["sequence"]): r["event_id"] for r in t.rows("journal") if r["topic"] == topic}
+    return [{"id": at.get(place)} for place in zip(keys, sequences, strict=True)]
 
 
 @knows(RUNTIME, "SELECT kind, key, version FROM stream WHERE key = ANY($1::text[])")
