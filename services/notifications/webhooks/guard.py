@@ -45,6 +45,12 @@ def check(url: str, *, development: bool) -> None:
         raise Forbidden("not https; give an https URL")
     if not parts.hostname or parts.username is not None or parts.password is not None or parts.fragment:
         raise Forbidden("needs a host, and neither user, password nor fragment; leave those out")
+    try:
+        parts.hostname.encode("idna")  # as whoever looks it up does
+    except UnicodeError:
+        raise Forbidden(
+            "has a host that cannot be one; each part of its name has 1 to 63 characters"
+        ) from None
     if port == 0:
         raise Forbidden("has no usable port; leave it out or name one")
     if not development:

@@ -19,6 +19,8 @@ from services.notifications.webhooks import guard
         "https:///path",
         "https://example.org:99999/",
         "https://exa mple.org/",
+        "https://example..org/",
+        f"https://{'x' * 64}.example.org/",
         "https://127.0.0.1/",
         "https://10.0.0.8/",
         "https://169.254.169.254/latest/meta-data",
