@@ -4,9 +4,11 @@ import asyncio
 
 import httpx
 
+from services.intake.api import DIRECT
 from services.intake.core import Intake
 from tests.integration.intake.helpers import Headers, events, kind, matched
 from tests.support.referrals import offender, party, referral, strangers
+from tests.support.tokens import bearer
 
 
 async def test_a_referral_becomes_people_and_a_case(
@@ -88,3 +90,14 @@ async def test_bad_fields_are_all_named_at_once(
         "parties[1].identifiers.pnc",
         "surprise",
     }
+
+
+async def test_who_posts_a_referral_is_asked_for_a_token_and_its_scope(
+    intake: Intake, client: httpx.AsyncClient
+) -> None:
+    """This route is answered without the framework, which asks at all the others."""
+    assert ("POST", "/v1/referrals") in DIRECT
+    nobody = await client.post("/v1/referrals", json=referral())
+    reader = await client.post("/v1/referrals", json=referral(), headers=bearer("police", "referrals.read"))
+    assert (nobody.status_code, reader.status_code) == (401, 403)
+    assert await intake.pool.fetchval("SELECT count(*) FROM referral") == 0
