@@ -290,11 +290,10 @@ async def case_accepted(work: Work, e: Envelope) -> None:
 
 @handlers.event(agency_events.AgencyChanged, locks=lambda _: ())
 async def agency_changed(work: Work, e: Envelope) -> None:
-    """Which deputy each worker names."""
+    """Which deputy each worker names: of one who has left, too, or nobody could speak with whom they were the friend of."""
     data: agency_events.AgencyChanged = e.data  # type: ignore[assignment]
     for worker in data.workers:
-        deputy = worker.deputy if worker.active else None
-        work.write(store.save_workers, (worker.id, e.subject, deputy))
+        work.write(store.save_workers, (worker.id, e.subject, worker.deputy))
 
 
 @handlers.event(agency_events.AgencySucceeded, locks=lambda _: ())

@@ -19,6 +19,7 @@ from services.allocation.api.common import (
     act_once,
     changed,
     json_response,
+    must_work_for,
     relations_of,
     stands_for,
 )
@@ -29,6 +30,7 @@ from services.allocation.domain.evolve import Story
 from services.allocation.domain.state import leads_of
 from services.allocation.handlers.carry import CASE
 from services.allocation.store import reading
+from services.allocation.store.registry import Registry
 from shared.contracts.cases import Feedback, OutcomeRecorded
 from shared.runtime.auth import Caller, scope
 from shared.runtime.http import decode_cursor, encode_cursor, etag
@@ -118,8 +120,9 @@ async def accept(
     """Take a case on, as an agency that leads one of its parties. Needs If-Match."""
     agencies = await stands_for(service, caller)
 
-    def decide(story: Story, _: object) -> None:
+    def decide(story: Story, registry: Registry) -> None:
         agency = _leading(story, agencies, caller.agency)
+        must_work_for(registry, body.worker, agency)
         cases.accept(story, agency, body.worker)
 
     state, version = await act(

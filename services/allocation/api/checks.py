@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from services.allocation.api.common import (
@@ -15,12 +15,15 @@ from services.allocation.api.common import (
     Code,
     Current,
     Id,
+    Time,
     act,
     act_once,
+    is_agency,
     json_response,
     stands_for,
 )
 from services.allocation.domain import cases
+from services.allocation.domain.cases import Refused
 from services.allocation.domain.evolve import Story
 from services.allocation.store import reading
 from services.allocation.store.registry import Registry
@@ -74,7 +77,7 @@ class WantedCheck(Body):
     kind: CheckKind
     of: Code = Field(description="the agency that is asked")
     party: Id = Field(description="the party whose approach waits for the answer")
-    due: AwareDatetime | None = None
+    due: Time | None = None
 
 
 @router.post("/cases/{case}/checks", status_code=201)
@@ -89,6 +92,8 @@ async def ask(
     """Ask an agency; the party is not approached before it has answered. Needs an Idempotency-Key."""
 
     def record(story: Story, registry: Registry, _: object) -> Answer:
+        if not is_agency(registry, body.of):
+            raise Refused("invalid", "of: no agency that is registered and active; name one that can answer")
         check = cases.extra_check_id(case, f"{caller.agency}/{key}")
         cases.ask(story, check, body.kind, registry.heir(body.of), body.party, body.due)
         return Answer(201, {"check": check, "case": case, "of": body.of}, {"Location": f"/v1/checks/{check}"})

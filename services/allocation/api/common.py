@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import Depends, Path, Request
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
 from starlette.responses import Response
 
 from services.allocation.domain.cases import Refused
@@ -27,6 +28,26 @@ Current = Annotated[Service, Depends(current_service)]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,99}$")]
 CaseId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$")]
+EARLIEST, LATEST = 1900, 2200
+"""Years. Beyond, PostgreSQL's times end for one offset or the other, and no case is of then."""
+
+
+def _in_reach(at: datetime) -> datetime:
+    if not EARLIEST <= at.year < LATEST:
+        message = f"not between {EARLIEST} and {LATEST} Remedy: Look at its year."
+        raise ValueError(message)
+    return at
+
+
+def _storable(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if b"\\u0000" in msgspec.json.encode(value):
+        message = "holds a NUL character Remedy: Send it without."
+        raise ValueError(message)
+    return value
+
+
+Time = Annotated[AwareDatetime, AfterValidator(_in_reach)]
+Storable = AfterValidator(_storable)
 INSIDE: Final = frozenset({"hub", "co_ordinator", "lead", "operator"})
 HUB: Final = frozenset({"hub", "co_ordinator", "operator"})
 
@@ -79,6 +100,23 @@ def relations_of(
     if caller.may("operator"):
         found.add("operator")
     return found
+
+
+def is_agency(registry: Registry, agency: str) -> bool:
+    """Say whether there is an agency of this name that still works: registered, or named in a policy in force."""
+    known = registry.agencies.get(registry.heir(agency))
+    if known is not None:
+        return known.active
+    return any(agency in p.partners for p in registry.policies.current.partnerships.values())
+
+
+def must_work_for(registry: Registry, worker: str | None, agency: str) -> None:
+    """Raise Refused for a worker known to work elsewhere, or no longer: nobody else could contact the person then."""
+    employer = registry.agency_of.get(worker or "")
+    if employer is not None and registry.heir(employer) != registry.heir(agency):
+        raise Refused("invalid", f"worker: works for {employer}; name a worker of {agency}")
+    if worker in registry.left:
+        raise Refused("invalid", f"worker: works for {agency} no longer; name one who does")
 
 
 Decide = Callable[[Story, Registry], Awaitable[None] | None]

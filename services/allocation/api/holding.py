@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from fastapi import APIRouter, Request
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from services.allocation import gateways
@@ -17,11 +17,15 @@ from services.allocation.api.common import (
     Code,
     Current,
     Id,
+    Time,
     act,
     changed,
     look,
+    must_work_for,
+    refusal,
     stands_for,
 )
+from services.allocation.api.drafts import registry_of
 from services.allocation.domain import cases
 from services.allocation.domain.cases import Refused
 from services.allocation.domain.evolve import Placed, Story
@@ -49,7 +53,7 @@ class Reason(Body):
 class PauseWanted(Reason):
     """A pause, with the date on which it is looked at again."""
 
-    until: AwareDatetime | None = None
+    until: Time | None = None
 
 
 @router.post("/pause")
@@ -204,6 +208,7 @@ async def decide_case(
             cases.choose_partnership(story, body.partnership)
         else:
             party, agency = _named(body.party, body.agency, registry)
+            must_work_for(registry, body.worker, agency)
             cases.assign(story, case, party, agency, body.worker, caller.agency)
 
     replan = body.kind == "jurisdiction"
@@ -235,6 +240,15 @@ class Reallocation(Reason):
     worker: Id | None = None
 
 
+def _next_lead(body: Reallocation, registry: Registry) -> str:
+    _, agency = _named(body.party, body.agency, registry)
+    try:
+        must_work_for(registry, body.worker, agency)
+    except Refused as refused:
+        raise refusal(refused) from None
+    return agency
+
+
 @router.post("/reallocation")
 async def reallocate(
     service: Current, request: Request, case: CaseId, body: Reallocation, caller: Caller = scope("hub")
@@ -245,12 +259,14 @@ async def reallocate(
     party = state.parties.get(body.party)
     if party is None:
         raise invalid([FieldError("party", "not of this case", "Name one of its parties.")])
+    # Before anything is taken away: of a mistyped agency the person would be left with nobody.
+    _next_lead(body, await registry_of(service))
     if party.place == "led" and await _take_back(service, case, {party.person}, body.reason):
         detail = "The person has been approached: hand the lead over, with the person's agreement."
         raise Problem(409, "begun", "The lead cannot be taken away.", detail=detail)
 
     def decide(story: Story, registry: Registry) -> None:
-        _, agency = _named(body.party, body.agency, registry)
+        agency = _next_lead(body, registry)
         known = story.state.parties[body.party]
         # One that consent has given since, and that was not taken back, stands.
         if known.place == "led" and party.place == "led":

@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 from starlette.responses import Response
 
-from services.allocation.api.common import Current, json_response
+from services.allocation.api.common import Current, Time, json_response
 from services.allocation.api.drafts import registry_of
 from services.allocation.store.measures import measure
 from shared.runtime.auth import Caller, scope
@@ -29,8 +28,8 @@ async def get_measures(
     area: Annotated[
         str | None, Query(max_length=100, description="a police area, or a part of one; left out: all")
     ] = None,
-    since: Annotated[AwareDatetime, Query()] = BEGINNING,
-    until: Annotated[AwareDatetime, Query(description="excluded")] = END,
+    since: Annotated[Time, Query()] = BEGINNING,
+    until: Annotated[Time, Query(description="excluded")] = END,
     as_: Annotated[Literal["json", "csv"], Query(alias="format")] = "json",
     caller: Caller = scope("hub", "commissioner"),  # noqa: ARG001 - the declaration is the check
 ) -> Response:

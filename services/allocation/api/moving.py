@@ -18,9 +18,13 @@ from services.allocation.api.common import (
     Id,
     act,
     changed,
+    is_agency,
     look,
+    must_work_for,
+    refusal,
     stands_for,
 )
+from services.allocation.api.drafts import registry_of
 from services.allocation.api.holding import Reason
 from services.allocation.domain import cases
 from services.allocation.domain.cases import Refused
@@ -144,6 +148,14 @@ async def hand_over(
     if target is None or (target not in (*planned.handover_to, *planned.options, *agencies) and not of_hub):
         allowed = ", ".join(planned.handover_to) or "nobody; ask the hub"
         raise invalid([FieldError("target", "not a hand-over that policy names", f"Policy names {allowed}.")])
+    registry = await registry_of(service)
+    if not is_agency(registry, target):
+        remedy = "Name an agency that is registered and active: no other could contact the person."
+        raise invalid([FieldError("target", "no such agency", remedy)])
+    try:
+        must_work_for(registry, body.worker, target)
+    except Refused as refused:
+        raise refusal(refused) from None
     try:
         done = await gateways.hand_over(service, party.person, target, body.worker, body.reason)
     except Unavailable:

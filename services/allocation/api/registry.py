@@ -5,10 +5,19 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from starlette.responses import Response
 
-from services.allocation.api.common import Body, Code, Current, Id, json_response, refusal
+from services.allocation.api.common import (
+    Body,
+    Code,
+    Current,
+    Id,
+    Storable,
+    Time,
+    json_response,
+    refusal,
+)
 from services.allocation.domain import agencies
 from services.allocation.domain.cases import Refused
 from services.allocation.handlers.carry import AGENCY
@@ -29,7 +38,7 @@ WorkerId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,99}$")]
 class WantedAgency(Body):
     """An agency as it shall be."""
 
-    name: str = Field(min_length=1, max_length=200)
+    name: Annotated[str, Storable] = Field(min_length=1, max_length=200)
     kind: AgencyKind
     areas: list[Code] = Field(default_factory=list, max_length=60)
     sharing_agreement: Code | None = None
@@ -102,7 +111,7 @@ class Succession(Body):
     """Another agency takes this one's place."""
 
     successor: Code
-    since: AwareDatetime | None = Field(None, description="left out: now")
+    since: Time | None = Field(None, description="left out: now")
 
 
 @router.post("/agencies/{agency}/succession", status_code=201)
@@ -142,14 +151,14 @@ class WantedWorker(Body):
     """A worker as it shall be. Names and numbers of workers are kept by their agencies, not here."""
 
     agency: Code
-    team: str | None = Field(None, max_length=100)
+    team: Annotated[str, Storable] | None = Field(None, max_length=100)
     active: bool = True
     named: bool = Field(default=True, description="may be the named worker of a person")
     deputy: Id | None = None
     capacity: int = Field(
         0, ge=0, le=2000, description="hours of open work that it can have; 0: none is assigned by rule"
     )
-    details: dict[str, Any] = Field(
+    details: Annotated[dict[str, Any], Storable] = Field(
         default_factory=dict,
         description="roles, training, experienced, specialisms, languages, supervision, areas, district, absences, employer",
     )

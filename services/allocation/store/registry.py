@@ -85,6 +85,7 @@ class Registry:
     version: str
     agencies: dict[str, Agency]
     agency_of: dict[str, str]
+    left: frozenset[str]
     successors: dict[str, str]
     roster: Roster
     policies: Policies
@@ -146,6 +147,7 @@ async def _load(work: Work, version: str) -> Registry:
         version=version,
         agencies=agencies,
         agency_of={row["worker"]: row["agency"] for row in workers},
+        left=frozenset(row["worker"] for row in workers if not row["active"]),
         successors={a.id: a.successor for a in agencies.values() if a.successor},
         roster=hours,
         policies=policies,

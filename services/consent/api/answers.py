@@ -59,7 +59,7 @@ _TITLES = {
     "not_contact_person": "This is not a contact person of the party.",
     "not_lead": "Your agency does not lead for this person. Do not contact them.",
     "not_sender": "A message may be on its way under this permit: only its sender can say that it is not.",
-    "not_named_worker": "Another worker is this person's one point of contact.",
+    "not_named_worker": "Another worker is this person's one point of contact. Has that one left, hand over to a colleague.",
     "on_hold": "Contact is on hold.",
     "parked": "What is known about somebody concerned may be out of date. Do not contact them yet.",
     "paused": "The case is paused.",
