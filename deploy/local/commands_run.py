@@ -207,6 +207,7 @@ def check_up() -> None:
     """Check the machine, the servers and the services, and say what to do about what is wrong."""
     place = Place.default()
     table = Table("", "check", "found", "what to do", box=None, padding=(0, 1))
+    table.columns[-1].overflow = "fold"  # an address in a remedy is never cut short: it is there to be used
     findings = asyncio.run(doctor.examine(place, Stack(place)))
     marks = {"good": "[green]ok[/]", "off": "[dim]--[/]", "warning": "[yellow]!![/]", "bad": "[red]XX[/]"}
     for finding in findings:

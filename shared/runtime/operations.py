@@ -209,7 +209,8 @@ _WHAT_TO_DO = {
     "an_earlier_one_is_missing": "An earlier event of this key is missing: start its source, which is asked for it.",
     "not_in_journal": "Its source has no such event in its journal: try it again as it arrived, without `original`.",
     "restrictive_or_unknown": "An event that may forbid contact is never passed over: mend what fails, and redrive it.",
-    "second_person": "Passing over takes two people: name in `confirmed_by` a worker other than yourself.",
+    "second_person": "Passing over takes two people: use a token that names you as `worker`, and name another in "
+    "`confirmed_by`.",
     "no_trustworthy_key": "Nobody can say whose this record was: ask for a retelling, then acknowledge it.",
     "its_key_is_known": "This event can be read: redrive it, or pass over it.",
     "not_told_again_yet": "Its source has not told its topic again: ask for a retelling, then acknowledge it.",

@@ -289,7 +289,7 @@ class Exits:
         contract = REGISTER.get(dict(_headers(row)).get("ce_type", b"").decode())
         if contract is None or contract.restrictive:
             raise NotNow("restrictive_or_unknown")
-        if not second or second == by.worker:
+        if not by.worker or not second or second.casefold() == by.worker.casefold():
             raise NotNow("second_person")
         consumed = Consumed()
 

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
 
@@ -19,6 +20,7 @@ from shared.runtime.settings import RuntimeSettings
 from shared.runtime.wire import headers_of
 from shared.runtime.work import Work
 from tests.support.running import running, settings, until
+from tests.support.tokens import bearer
 from tests.support.toy import AGENCY, Listener, tell, teller
 
 
@@ -226,3 +228,25 @@ async def test_a_late_commit_with_a_low_position_is_told(
             await tell(source, f"quick-{n}")
         await late
         await effects(target, "slow", [1])
+
+
+async def test_an_event_is_passed_over_by_two_people_who_are_named(listener: Both, forger: Forger) -> None:
+    source, target = listener
+    first, second = await told(source, "c1", 2)
+    await forger.event(first, b"\xff\xfe no json")
+    await until(lambda: target.pool.fetchval("SELECT count(*) = 1 FROM quarantine"))
+    await forger.event(second)
+    number = await target.pool.fetchval("SELECT id FROM quarantine")
+
+    async def skip(worker: str | None, confirmed_by: str) -> httpx.Response:
+        headers = bearer("operator", "operator", worker=worker, kind="operator")
+        url = f"http://127.0.0.1:{target.settings.port}/v1/quarantine/{number}/skip"
+        async with httpx.AsyncClient() as http:
+            return await http.post(url, json={"confirmed_by": confirmed_by}, headers=headers)
+
+    for worker, confirmed_by in (("olive", "olive"), ("olive", "Olive"), (None, "olive")):
+        refused = await skip(worker, confirmed_by)
+        assert (refused.status_code, refused.json()["detail"]) == (409, "second_person")
+    passed = await skip("olive", "ben")
+    assert passed.json() == {"applied": 1}, passed.text
+    await effects(target, "c1", [2])

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+import typer
 
-from deploy.local import services
+from deploy.local import commands_run, doctor, services
 from deploy.local.doctor import _remedy, judged, measured
 from deploy.local.place import Place
 
@@ -54,3 +55,18 @@ def test_a_service_that_runs_and_does_not_answer_may_have_to_be_ended(
     place = Place(tmp_path, tmp_path)
     assert f"kill -9 {os.getpid()}" in _remedy(place, "intake", "starting")
     assert "kill" not in _remedy(place, "intake", "waiting for database")
+
+
+def test_an_address_in_a_remedy_is_never_cut_short(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = "http://127.0.0.1:26813/v1/quarantine/ID/redrive?dry_run=true"
+
+    async def examined(*_: object) -> list[doctor.Finding]:
+        return [doctor.Finding("bad", "flow", "3", f"POST {address}")]
+
+    monkeypatch.setenv("COLUMNS", "50")
+    monkeypatch.setattr(doctor, "examine", examined)
+    with pytest.raises(typer.Exit):
+        commands_run.check_up()
+    assert address in "".join(capsys.readouterr().out.split())
