@@ -40,9 +40,17 @@ log = logging.getLogger(__name__)
 TOLD = 20
 WINDOW = 500
 LOOK_BACK = 5_000
+_TOLD_LATELY = """
+SELECT event_id::text AS id, key FROM (
+  SELECT position, event_id, topic, key FROM journal ORDER BY position DESC LIMIT 4 * $2) AS j
+WHERE topic = $1 AND NOT EXISTS (SELECT FROM outbox AS o WHERE o.position = j.position) ORDER BY position DESC LIMIT $2
+"""
+# Of a topic that has few, not by their positions: that would be a walk through the whole journal, at every start.
 _TOLD = """
-SELECT event_id::text AS id, key FROM journal AS j WHERE topic = $1
-AND NOT EXISTS (SELECT FROM outbox AS o WHERE o.position = j.position) ORDER BY position DESC LIMIT $2
+SELECT event_id::text AS id, key FROM (
+  SELECT position, event_id, key FROM journal AS j WHERE topic = $1
+  AND NOT EXISTS (SELECT FROM outbox AS o WHERE o.position = j.position)) AS told
+ORDER BY position + 0 DESC LIMIT $2
 """
 # By their places, which an index has: by their ids it would be a walk through the whole journal, at every start. Each asked
 # of its own: of a join, planned while the journal was short, the index of whole topics came to be the outer side.
@@ -114,7 +122,9 @@ async def reconcile(service: Service) -> None:
         for topic in service.own_topics:
             partitions = len(await service.topics.partitions(topic))
             # Before the topic is read: what is told meanwhile, by another process, would seem to be lacking.
-            told = await service.pool.fetch(_TOLD, topic, LOOK_BACK)
+            told = await service.pool.fetch(_TOLD_LATELY, topic, LOOK_BACK)
+            if len(told) < LOOK_BACK:
+                told = await service.pool.fetch(_TOLD, topic, LOOK_BACK)
             recent = [event async for event in _read(service, topic, last=WINDOW)]
             # The very last is not enough: an older event may have been told after a newer one, or told once more.
             ids = {event.id for event in recent}

@@ -5,7 +5,7 @@ A statement is known by its text as it stands in the code. SQL that changes is n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -437,10 +437,19 @@ async def alone(t: Transaction, name: str) -> list[Row]:
     return [{"alone": None}]
 
 
+@knows(RUNTIME, restoration._TOLD_LATELY)
+async def told_lately(t: Transaction, topic: str, limit: int) -> list[Row]:
+    return _told(t, sorted(t.rows("journal"), key=lambda r: -r["position"])[: 4 * limit], topic, limit)
+
+
 @knows(RUNTIME, restoration._TOLD)
 async def told(t: Transaction, topic: str, limit: int) -> list[Row]:
+    return _told(t, t.rows("journal"), topic, limit)
+
+
+def _told(t: Transaction, journal: Iterable[Row], topic: str, limit: int) -> list[Row]:
     untold_ones = {r["position"] for r in t.rows("outbox")}
-    rows = [r for r in t.rows("journal") if r["topic"] == topic and r["position"] not in untold_ones]
+    rows = [r for r in journal if r["topic"] == topic and r["position"] not in untold_ones]
     rows.sort(key=lambda r: -r["position"])
     return [{"id": r["event_id"], "key": r["key"]} for r in rows[:limit]]
 
