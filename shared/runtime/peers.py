@@ -40,6 +40,14 @@ class Reply:
         """Return the body. Raises ValueError if it is no JSON."""
         return msgspec.json.decode(self.content)
 
+    @property
+    def nothing_done(self) -> bool:
+        """Say whether it says of itself that nothing has happened; what came from elsewhere says no such thing."""
+        try:
+            return self.json().get("nothing_done") is True
+        except (ValueError, AttributeError):
+            return False
+
 
 class Peers:
     """Connections to the other services, made when first needed and kept."""

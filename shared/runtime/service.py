@@ -177,7 +177,7 @@ class Service:
         if crash.ARMED:
             crash.reach("after_call", point)
         if answer.status_code >= 500:  # noqa: PLR2004 - HTTP
-            raise Unavailable(f"{other} cannot answer now", nothing_done=_nothing_done(answer))
+            raise Unavailable(f"{other} cannot answer now", nothing_done=answer.nothing_done)
         return answer
 
     # --- running
@@ -337,14 +337,6 @@ class Service:
     async def _show_topics(self) -> None:
         if self.outbox is not None:
             await self.outbox.watch({topic: self.topic_ids[topic] for topic in self.own_topics})
-
-
-def _nothing_done(answer: Reply) -> bool:
-    """Whether a 5xx says of itself that nothing has happened; anything that came from elsewhere says no such thing."""
-    try:
-        return answer.json().get("nothing_done") is True
-    except (ValueError, AttributeError):
-        return False
 
 
 async def current_service(request: Request) -> Any:  # noqa: ANN401 - FastAPI runs what is not async in a thread
