@@ -12,7 +12,9 @@ _SURNAME_AGREES = BY_RARITY["surname"]
 _BORN_ALIKE = frozenset(
     {"same", "same_first_of_january", "day_and_month_swapped", "one_digit", "impossible_digit"}
 )
-_BORN_UNLIKE = frozenset({"two_digits", "same_year", "different"})
+_BORN_UNLIKE = frozenset({"two_digits", "other_year", "same_year", "different"})
+_ONE_FORENAME = frozenset({"same", "same_short_form"})
+_PASSED_ON = frozenset({"swapped", "another_of_theirs", "form_of_another"})
 _NEIGHBOURS = frozenset({"same", "one_slip", "same_sector"})
 _NEARBY = _NEIGHBOURS | {"same_district"}
 
@@ -71,10 +73,22 @@ class Rule(Enum):
         "stops",
         "an initial that neither a second one nor a birth date, telephone or e-mail address confirms",
     )
-    BIRTH_DATES = (
-        "birth_dates_differ",
+    BIRTH_DATES = ("birth_dates_differ", "stops", "two birth dates, and a name that differs")
+    SEXES = ("sexes_differ", "stops", "one telephone, e-mail address or home, but two sexes")
+    SECOND_FORENAMES = (
+        "second_forenames_differ",
         "stops",
-        "two birth dates, and a second forename, or the surname and the sex, that differ",
+        "one telephone, e-mail address or home, but two second forenames",
+    )
+    PASSED_ON = (
+        "names_passed_on",
+        "stops",
+        "one telephone, e-mail address or home, no birth date, and a forename that may be a parent's",
+    )
+    BEGIN_ALIKE = (
+        "forenames_begin_alike",
+        "stops",
+        "one telephone, e-mail address or home, and two forenames that only begin alike",
     )
     PARENT_AND_CHILD = ("parent_and_child", "parts", "one name and home, but birth dates a generation apart")
 
@@ -105,10 +119,8 @@ def standing_rules(evidence: Evidence) -> frozenset[Rule]:
     if level["forename"] in {"different", "odd"}:
         found |= {Rule.FORENAMES_DIFFER} if identified and level["forename"] == "different" else set()
         found |= set() if identified else _two_forenames(level)
-    if not identified and level["date_of_birth"] in _BORN_UNLIKE and _like_brothers(level):
-        found.add(Rule.BIRTH_DATES)
     if not identified:
-        found |= _half_named(level)
+        found |= _half_named(level) | _of_one_household(level)
         found |= _alone(level, named=forename_agrees or surname_agrees)
     elif not forename_agrees and not surname_agrees and level["date_of_birth"] not in _BORN_ALIKE:
         found.add(Rule.NO_NAME)
@@ -131,11 +143,30 @@ def _two_forenames(level: dict[str, str]) -> set[Rule]:
     return {Rule.TWINS if level["surname"] in _SURNAME_AGREES and home else Rule.SHARED_CONTACT}
 
 
-def _like_brothers(level: dict[str, str]) -> bool:
-    """Mohammed Imran and Mohammed Rizwan Khan, Gurpreet Singh and Gurpreet Kaur: home and telephone are the family's."""
+def _of_one_household(level: dict[str, str]) -> set[Rule]:
+    """One home or telephone, and something that speaks for two of its people: brothers who are both Mohammed, a couple J."""
+    found: set[Rule] = set()
+    born = level["date_of_birth"] in _BORN_ALIKE
     two_surnames = level["surname"] in {"different", "different_woman"}
-    two_sexes = level["sex"] in {"different", "different_despite_forename"}
-    return level["other_forenames"] == "different" or (two_surnames and two_sexes)
+    second = level["other_forenames"] == "different"
+    if level["date_of_birth"] in _BORN_UNLIKE and (
+        second or two_surnames or level["forename"] not in _ONE_FORENAME
+    ):
+        found.add(Rule.BIRTH_DATES)
+    if level["sex"] in {"different", "different_despite_forename"} and two_surnames:
+        found.add(Rule.SEXES)  # Gurpreet Singh and Gurpreet Kaur
+    if not (_contact(level) or _home(level)):
+        return found
+    if level["sex"] == "different" and not born:
+        found.add(Rule.SEXES)
+    if second:
+        found.add(Rule.SECOND_FORENAMES)
+    if level["forename"] == "same_beginning" and level["surname"] in _SURNAME_AGREES:
+        found.add(Rule.BEGIN_ALIKE)  # Marcus and Martin
+    # Abdi Hassan and his son Mohamed Abdi Hassan; Ali Hassan and his son Hassan Ali.
+    if not born and (level["forename"] in _PASSED_ON or level["surname"] == "among_forenames"):
+        found.add(Rule.PASSED_ON)
+    return found
 
 
 def _half_named(level: dict[str, str]) -> set[Rule]:
@@ -161,7 +192,10 @@ def _alone(level: dict[str, str], *, named: bool) -> set[Rule]:
     """What agrees is not enough by its kind, whatever it weighs."""
     born = level["date_of_birth"] not in {ABSENT, "different", "far_apart", "same_year"}
     # A postal district has some ten thousand homes, and in some of them many people of one name, however rare elsewhere.
-    near = level["postcode"] in (_NEARBY if born else _NEIGHBOURS) or level["address"] in {"same", "similar"}
+    # A first line ("Flat 1", "12 High Street") without a postcode is in every town.
+    near = level["postcode"] in (_NEARBY if born else _NEIGHBOURS) or (
+        level["address"] in {"same", "similar"} and level["postcode"] != ABSENT
+    )
     reached = level["telephone"] in {"same", "one_slip"} or level["email"] in {
         "same",
         "one_slip",

@@ -433,3 +433,78 @@ def test_the_comparison_does_not_depend_on_who_came_first() -> None:
     )
     forwards, backwards = met(other, ANNA), met(ANNA, other)
     assert forwards.evidence == backwards.evidence
+
+
+HOME: list[Address] = [{"lines": ["12 Mill Lane"], "postcode": "LS6 2AB"}]
+
+
+def one_of_home(forenames: str, surname: str = "Hill", born: str | None = None, **more: object) -> Person:
+    """Somebody at one home and on one telephone with whoever else there is."""
+    person = {
+        "forenames": forenames,
+        "surname": surname,
+        "addresses": HOME,
+        "phones": ["0113 496 0123"],
+        **more,
+    }
+    return {**person, "date_of_birth": born}  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize(
+    ("rule", "one", "other"),
+    [
+        ("sexes_differ", one_of_home("J", sex="m"), one_of_home("Jane", sex="f")),
+        ("sexes_differ", one_of_home("Pat", sex="m"), one_of_home("Patricia", sex="f")),
+        ("sexes_differ", one_of_home("", sex="m"), one_of_home("", sex="f")),
+        ("sexes_differ", one_of_home("Gurpreet", "Singh", sex="m"), one_of_home("Gurpreet", "Kaur", sex="f")),
+        (
+            "birth_dates_differ",
+            one_of_home("Sam", born="1980-01-05"),
+            one_of_home("Samantha", born="1983-06-17"),
+        ),
+        (
+            "birth_dates_differ",
+            one_of_home("Gurpreet", "Singh", "1998-03-17"),
+            one_of_home("Gurpreet", "Kaur", "1999-05-21"),
+        ),
+        (
+            "second_forenames_differ",
+            one_of_home("Mohammed Imran", "Khan"),
+            one_of_home("Mohammed Rizwan", "Khan"),
+        ),
+        (
+            "second_forenames_differ",
+            one_of_home("Thi Hoa", "Nguyen", "1995-01-01"),
+            one_of_home("Thi Mai", "Nguyen", "1995-01-01"),
+        ),
+        ("names_passed_on", one_of_home("Abdi", "Hassan"), one_of_home("Mohamed Abdi", "Hassan")),
+        ("names_passed_on", one_of_home("Ali", "Hassan"), one_of_home("Hassan", "Ali")),
+        ("names_passed_on", one_of_home("John Paul"), one_of_home("Paul")),
+        (
+            "forenames_begin_alike",
+            one_of_home("Marcus", born="1998-03-17"),
+            one_of_home("Martin", born="1998-03-17"),
+        ),
+        (
+            "forenames_begin_alike",
+            one_of_home("Jasdeep", "Singh", "1998-03-17"),
+            one_of_home("Jaspreet", "Singh", "1998-03-17"),
+        ),
+    ],
+)
+def test_two_of_one_household_are_not_joined(rule: str, one: Person, other: Person) -> None:
+    for people_in_store in (20, 2_000, 200_000):
+        for new, known in ((one, other), (other, one)):
+            decision = met(new, known, people_in_store=people_in_store)
+            assert decision.answer == "hold"
+            assert rule in decision.reasons
+
+
+def test_a_first_line_without_a_postcode_is_no_home_in_common() -> None:
+    flat: Person = {
+        "forenames": "David",
+        "surname": "Smith",
+        "date_of_birth": "1990-02-12",
+        "addresses": [{"lines": ["Flat 1"]}],
+    }
+    assert met(flat, flat).reasons == ("name_and_birth_date_alone",)
