@@ -24,7 +24,7 @@ from services.consent.api.answers import (
     refused,
 )
 from services.consent.api.shapes import HandedOut, InboundContact, NewAgreement, PathId, Reopening, Withdrawal
-from services.consent.domain import choices, outcomes
+from services.consent.domain import choices, contact, outcomes
 from services.consent.domain.decision import Decision
 from services.consent.domain.facts import Agree, Inbound, Reopen, Withdraw
 from services.consent.handlers import PERSON, carry_out, situation
@@ -101,7 +101,11 @@ async def reopen(
     key: Key,
     caller: Caller = scope("contact", "hub"),
 ) -> Response:
-    """Open what the person had closed, because the person (or recorded authority) asks. An agency's wish never does."""
+    """Open what the person had closed, because the person (or recorded authority) asks. An agency's wish never does.
+
+    `still_closed` names whom the person speaks for, or is spoken to through, who has said no to one of these too: it takes
+    a reopening of theirs.
+    """
     command = Reopen(person, tuple(sorted(set(body.cases))), body.evidence, "person_asked", caller.agency)
     answer = await service.once(
         caller, key, await request.body(), _reopen, command, caller.may("hub"), route=f"POST /v1/people/{person}/reopenings"
@@ -110,14 +114,21 @@ async def reopen(
 
 
 async def _reopen(work: Work, command: Reopen, hub: bool) -> Answer:  # noqa: FBT001 - passed by position
-    await work.lock((PERSON, command.person))
+    await lock_circle(work, [command.person])
     context = await plain_context(work)
     d = Decision(situation(work))
     if not hub:
         must_be_related(d, command.agency, [command.person], context)
     must_be_cases_of(d, command.person, command.cases)
     carry_out(work, refused(choices.reopen(situation(work), command)))
-    return Answer(201, {"person": command.person, "cases": list(command.cases)})
+    # Whoever is spoken to for a person does not take back that person's own no, nor the other way round.
+    after = Decision(situation(work))
+    closed = [
+        {"person": other, "case": case}
+        for other, case in choices.still_closed(after, command)
+        if hub or contact.is_related(after, command.agency, (other,), context)
+    ]
+    return Answer(201, {"person": command.person, "cases": list(command.cases), "still_closed": closed})
 
 
 async def _unaccounted(work: Work, handed_out: Sequence[HandedOut]) -> dict[str, tuple[str, datetime]]:

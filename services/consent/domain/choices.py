@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.consent.domain.decision import Decision, Situation, circle
 from services.consent.domain.facts import Reopen, Withdraw
-from services.consent.domain.standing import going_on
+from services.consent.domain.standing import going_on, own_no
 from services.consent.domain.state import Permit
 from shared.contracts.consent import ConsentWithdrawn, StandingReopened, StandingTightened
 
@@ -77,3 +77,17 @@ def reopen(at: Situation, command: Reopen) -> Decision:
     for key in ids:
         d.tell(key, StandingReopened(cases=cases, evidence=command.evidence, reason=command.reason))
     return d
+
+
+def still_closed(d: Decision, command: Reopen) -> list[tuple[str, str]]:
+    """Return the (id, case) pairs that stay closed after a reopening: of those spoken to for this human, or spoken for."""
+    ids = d.group(command.person)
+    wanted = going_on(d, ids, command.cases)
+    found = set()
+    for key in ids:
+        for part in d.person(key).parts:
+            if part.over or (wanted and part.id not in wanted):
+                continue
+            others = d.groups((*part.contact_persons, *part.speaks_for))
+            found |= {(other, part.id) for other in others if own_no(d.person(other), part.id)}
+    return sorted(found)

@@ -287,7 +287,7 @@ def inbound(at: Situation, command: Inbound, context: Context) -> Decision:
     """
     d = Decision(at)
     ids = d.group(command.person)
-    if command.answer == "agreed" and no(d, ids, goes_on_as(d, ids, command.case)):
+    if command.answer == "agreed" and _closed_to(d, ids, goes_on_as(d, ids, command.case)):
         return d.refuse("closed")
     if _wrong_date("not_now" if command.answer == "not_now" else "agreed", command.not_before, context):
         return d.refuse("needs_date")
@@ -299,6 +299,14 @@ def inbound(at: Situation, command: Inbound, context: Context) -> Decision:
     # Whoever was about to ring need not.
     d.revoke(ids, "inbound")
     return d
+
+
+def _closed_to(d: Decision, ids: tuple[str, ...], case: str) -> bool:
+    """Say whether a no stands against a case: the human's own, or that of everybody for whom it is only spoken to."""
+    parts = [part for key in ids if (part := find(d.person(key).parts, case))]
+    parties = {party for part in parts if part.role == "contact" for party in part.speaks_for}
+    silenced = bool(parties) and all(no(d, d.group(party), case) for party in parties)
+    return silenced or no(d, ids, case) is not None
 
 
 def agree(at: Situation, command: Agree, context: Context, *, hub: bool) -> Decision:

@@ -277,3 +277,29 @@ async def test_a_withdrawal_is_not_clean_while_what_was_handed_out_before_the_re
     assert [(one["permit"], one["channel"]) for one in answer["in_flight"]] == [("lost", "phone")]
     told = [data for kind, data in await world.events("vera") if kind == "consent.withdrawn"]
     assert told[0]["in_flight"] == ["lost"]
+
+
+async def test_who_reopens_is_told_whose_no_still_stands(world: World) -> None:
+    c1, cleo, paul = world.new("c1"), world.new("cleo"), world.new("paul")
+    await world.refer(paul, c1, role="contact", speaks_for=(cleo,))
+    await world.refer(cleo, c1, contact_persons=(paul,))
+    await world.propose(c1, (paul, "beacon"), party=cleo)
+    await world.clear(c1, cleo)
+    rang = {"person": paul, "case": c1}
+    beacon = agency_of("beacon")
+    assert (
+        await world.send("POST", "/v1/inbound-contacts", beacon, rang | {"answer": "declined"})
+    ).status_code == 201
+    asked = await world.send("POST", f"/v1/people/{paul}/reopenings", beacon, {"evidence": "letter-5"})
+    assert asked.json()["still_closed"] == [{"person": cleo, "case": c1}]
+    assert (
+        kind(await world.send("POST", "/v1/inbound-contacts", beacon, rang | {"answer": "agreed"}))
+        == "closed"
+    )
+    authority = {"evidence": "letter-5", "by": "recorded_authority"}
+    opened = await world.send("POST", f"/v1/people/{cleo}/reopenings", beacon, authority)
+    assert opened.json()["still_closed"] == []
+    assert (
+        await world.send("POST", "/v1/inbound-contacts", beacon, rang | {"answer": "agreed"})
+    ).status_code == 201
+    await world.granted(cleo, c1, contact_person=paul, purpose="conversation")
