@@ -14,7 +14,7 @@ from services.notifications import store
 from services.notifications.messages.api import router as messages
 from services.notifications.webhooks.api import router as webhooks
 from shared.runtime.auth import Caller, scope
-from shared.runtime.problems import not_found
+from shared.runtime.problems import Problem, not_found
 from shared.runtime.service import Service, current_service
 
 router = APIRouter()
@@ -52,7 +52,7 @@ async def read_feed(
     """Return your agency's entries after a number, in order; numbers count from 1 without gaps.
 
     Keep `next` and ask again with `after=next`. Replay is asking with an earlier number. With `wait` the answer comes
-    as soon as there is an entry, or empty when the time is over.
+    as soon as there is an entry, or empty when the time is over. 409 `ahead`: your feed does not reach that far.
     """
     agency = of or caller.agency
     if agency != caller.agency and not await store.inherits(service.pool, caller.agency, agency):
@@ -70,12 +70,31 @@ async def read_feed(
 async def _entries(service: Service, agency: str, after: int, limit: int, wait: int) -> list[asyncpg.Record]:
     loop = asyncio.get_running_loop()
     end = loop.time() + wait
+    reaches = False
     # Listening begins before the first look: an entry committed between the two is not slept through.
     with store.BELL.listening(agency) as grown:
         while True:
             grown.clear()
             rows = await store.read_feed(service.pool, agency, after, limit)
+            reaches = reaches or bool(rows) or await _reaches(service, agency, after)
             left = end - loop.time()
             if rows or left <= 0 or service.stopping.is_set():
                 return rows
             await store.rung(grown, min(left, POLL_SECONDS))
+
+
+async def _reaches(service: Service, agency: str, after: int) -> bool:
+    """Return True if a feed has an entry with this number. Raises Problem 409 if it ends before.
+
+    A reader who was given the number by us is told so only after a restore of the database. Its feed is being written again,
+    perhaps in another order: if it read on from there, it could miss an entry and never know.
+    """
+    last = await store.last_number(service.pool, agency)
+    if after > last:
+        title = f"This feed ends at {last}: there is no entry {after} yet."
+        detail = (
+            f"Read on from {last}, or if these numbers were ours, from some hundred before it: the feed has been restored, "
+            "and entries may have other numbers now. `event` is what an entry tells of, and tells which you have."
+        )
+        raise Problem(409, "ahead", title, detail=detail)
+    return True

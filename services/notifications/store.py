@@ -330,6 +330,11 @@ async def read_feed(
     return await pool.fetch(_READ_FEED, agency, after, limit)
 
 
+async def last_number(pool: asyncpg.Pool[asyncpg.Record], agency: str) -> int:
+    """Return the number of an agency's last entry, 0 if it has none."""
+    return int(await pool.fetchval("SELECT last FROM feed_counter WHERE agency = $1", agency) or 0)
+
+
 async def inherits(pool: asyncpg.Pool[asyncpg.Record], agency: str, of: str) -> bool:
     """Say whether an agency has succeeded another, directly or over others."""
     return bool(await pool.fetchval(_INHERITS, of, agency))

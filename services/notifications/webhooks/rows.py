@@ -188,7 +188,7 @@ async def settle(connection: Connection, rows: list[Settled]) -> None:
 
 _INSERT = """
 INSERT INTO subscription (subscription_id, agency, url, kinds, secret, taken, created_at, active, reason, confirmed)
-SELECT $1, $2, $3, $4, $5, coalesce($6, (SELECT last FROM feed_counter WHERE agency = $2), 0), $7, $8, $9, $10
+SELECT $1, $2, $3, $4, $5, least($6::bigint, coalesce((SELECT last FROM feed_counter WHERE agency = $2), 0)), $7, $8, $9, $10
 """
 _CHANGE = """
 UPDATE subscription SET url = $2, active = $3, reason = $4, confirmed = $5, kinds = $6, secret = coalesce($7, secret),

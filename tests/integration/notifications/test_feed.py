@@ -73,10 +73,10 @@ async def test_a_long_poll_is_woken_by_the_entry(world: World) -> None:
 
 async def test_a_long_poll_ends_empty_when_nothing_comes(world: World) -> None:
     began = time.monotonic()
-    assert (await world.feed("beacon", wait=1, after=7)) == {
+    assert (await world.feed("beacon", wait=1)) == {
         "agency": "beacon",
         "entries": [],
-        "next": 7,
+        "next": 0,
         "more": False,
     }
     assert 0.9 < time.monotonic() - began < LONG_POLL
@@ -260,3 +260,15 @@ async def test_the_same_event_twice_makes_one_entry(world: World) -> None:
     await until(released, seconds=20)
     kinds = [entry["kind"] for entry in (await world.feed("beacon"))["entries"]]
     assert kinds.count("consent.withdrawn") == 1
+
+
+async def test_a_number_that_the_feed_does_not_have_is_said_to_be_ahead_of_it(world: World) -> None:
+    await world.teller.tell("case-1", allocated(("mary", "beacon")))
+    await world.entries("beacon", 1)
+    assert (await world.feed("beacon", after=1))["entries"] == []
+    began = time.monotonic()
+    headers = bearer("beacon", "subscribe")
+    ahead = await world.http.get("/v1/feed", params={"after": 2, "wait": 30}, headers=headers)
+    assert (ahead.status_code, ahead.json()["type"].rsplit("/", 1)[-1]) == (409, "ahead")
+    assert "Read on from 1" in ahead.json()["detail"]
+    assert time.monotonic() - began < 25

@@ -421,3 +421,13 @@ async def test_the_successor_of_a_successor_is_told_too(world: World, receiver: 
     await world.teller.tell("case-1", cases.CasePaused(reason="risk"))
     [paused] = await world.entries("nps-2", 1, after=told["number"])
     await until(lambda: receiver.numbers() == [paused["number"]])
+
+
+async def test_beginning_after_an_entry_that_is_not_there_yet_passes_over_nothing(
+    world: World, receiver: Receiver
+) -> None:
+    headers = bearer("beacon", "subscribe") | {"Idempotency-Key": "ahead"}
+    made = await world.http.post("/v1/subscriptions", json={"url": receiver.url, "after": 7}, headers=headers)
+    assert made.json()["taken"] == 0
+    await world.teller.tell("case-1", allocated(("mary", "beacon")))
+    await until(lambda: receiver.numbers() == [1])
