@@ -344,6 +344,32 @@ async def test_signing_out_ends_the_session_everywhere(desk: Desk) -> None:
             assert (await other.get(f"{desk.url}/reviews")).status_code == 303
 
 
+async def test_an_answer_sent_after_the_session_has_ended_is_said_not_to_be_saved(desk: Desk) -> None:
+    _, newer, _ = await desk.doubt()
+    path = f"{desk.url}/reviews/{await desk.review_of(newer)}"
+    async with httpx.AsyncClient(timeout=60) as http:
+        await sign_in(desk, http, "anna")
+        fields = {"version": "1", "answer": "different", "reason": "other"}
+        fields["csrf"] = token_in((await http.get(path)).text)
+        http.cookies.clear()
+        asked = await http.post(f"{path}/decision", data=fields)
+        onward = parse_qs(urlsplit(asked.headers["location"]).query)["onward"][0]
+        await sign_in(desk, http, "anna")
+        assert "was not saved" in (await http.get(desk.url + onward)).text
+        http.cookies.clear()
+        ended = await http.post(f"{desk.url}/sign-out", data={"csrf": fields["csrf"]})
+        assert ended.headers["location"] == "/signed-out"
+    assert await desk.in_doubt(newer)
+
+
+async def test_a_page_tells_of_nothing_that_nobody_can_have_done(desk: Desk) -> None:
+    async with httpx.AsyncClient(timeout=60) as http:
+        await sign_in(desk, http, "anna")
+        page = await http.get(f"{desk.url}/reviews?said=whatever")
+    assert page.status_code == 400
+    assert "in force" not in page.text
+
+
 async def test_errors_are_pages_and_say_nothing_of_the_inside(desk: Desk) -> None:
     async with httpx.AsyncClient(timeout=60) as http:
         await sign_in(desk, http, "anna")

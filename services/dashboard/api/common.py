@@ -127,8 +127,11 @@ def seen(address: str) -> RedirectResponse:
 
 
 def to_sign_in(request: Request) -> RedirectResponse:
-    """Send the browser to sign in, and back to the page that it wanted."""
-    onward = request.url.path if request.method == "GET" else "/"
-    if request.method == "GET" and request.url.query:
-        onward += f"?{request.url.query}"
+    """Send the browser to sign in, and back to the page that it wanted; after a form, to where it is told of its loss."""
+    if request.method == "GET":
+        onward = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    elif request.url.path == "/sign-out":
+        return seen("/signed-out")
+    else:
+        onward = "/reviews?said=not_saved"
     return seen(f"/sign-in?onward={quote(onward, safe='')}")

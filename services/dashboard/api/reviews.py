@@ -22,6 +22,9 @@ State = Literal["open", "second", "asked", "decided"]
 Cursor = Annotated[str, Query(max_length=400)]
 _PAGE: Final = 50
 _ANSWERS: Final = ("same", "different", "cannot_tell")
+Said = Literal[
+    "", "same", "different", "cannot_tell", "second_agrees", "second_differs", "undone", "moved", "not_saved"
+]  # fmt: skip
 _LATELY: Final = 412  # somebody else changed it first
 _CONFLICT: Final = 409
 
@@ -49,7 +52,7 @@ class Done:
 
 def _done(
     done: Annotated[str, Query(pattern=r"^([0-9a-f-]{36})?$")] = "",
-    said: Annotated[str, Query(pattern=r"^[a-z_]{0,20}$")] = "",
+    said: Annotated[Said, Query()] = "",
     v: Annotated[int, Query(ge=0)] = 0,
     of: Annotated[Literal["identity", "incident"], Query()] = "identity",
 ) -> Done | None:
