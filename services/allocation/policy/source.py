@@ -64,14 +64,15 @@ def read(file: str, text: str, problems: list[Problem]) -> Node | None:
         root = yaml.compose(text, Loader=LOADER)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark is not None else 1
+        odd = yaml.reader.Reader.NON_PRINTABLE.search(text)
+        at = mark.line if mark is not None else text.count("\n", 0, odd.start()) if odd else 0
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         problems.append(
             Problem(
                 file,
-                line,
+                at + 1,
                 f"this is no YAML ({reason})",
-                "check the indentation, colons and quotes of this line",
+                "check the indentation (spaces, never tabs), colons and quotes of this line",
             )
         )
         return None

@@ -296,3 +296,16 @@ def test_all_problems_of_all_files_are_told_at_once() -> None:
 def test_a_policy_cannot_run_anything() -> None:
     text = SOUND.replace("name: Shire partnership", "name: !!python/object/apply:os.getcwd []")
     assert any("the tag" in p.what for p in problems({**SHIPPED, "shire.yaml": text}))
+
+
+@pytest.mark.parametrize(
+    ("written", "remedy"),
+    [("\t- first", "spaces, never tabs"), ("# rung off \x07", "this line"), ("# cut off \x00", "this line")],
+    ids=["a tab", "a control character", "a NUL"],
+)
+def test_a_character_that_nobody_sees_is_found_by_its_line(written: str, remedy: str) -> None:
+    lines = SOUND.split("\n")
+    lines.insert(5, written)
+    found = problems({**SHIPPED, "shire.yaml": "\n".join(lines)})
+    assert [(p.file, p.line) for p in found] == [("shire.yaml", 6)]
+    assert remedy in found[0].remedy
