@@ -17,6 +17,8 @@ LONGEST_URL = 2_000
 RESOLVE_SECONDS = 5
 # RFC 6052: behind these, a translator reaches the IPv4 address that is their last four bytes, a private one perhaps too.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# All that the internet's registries give out. Beside it are translators of a network's own (64:ff9b:1::, ::127.0.0.1).
+_UNICAST = ipaddress.IPv6Network("2000::/3")
 
 
 class Forbidden(Exception):
@@ -66,6 +68,8 @@ def _public(address: Address) -> bool:
     mapped = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
     if address in _NAT64:
         mapped = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    elif address.version == 6 and mapped is None and address not in _UNICAST:  # noqa: PLR2004 - IP versions
+        return False
     return address.is_global and not address.is_multicast and (mapped is None or _public(mapped))
 
 

@@ -28,6 +28,10 @@ from services.notifications.webhooks import guard
         "https://[fe80::1]/",
         "https://[::ffff:10.0.0.1]/",
         "https://[64:ff9b::10.0.0.1]/",
+        "https://[64:ff9b:1::8.8.8.8]/",
+        "https://[::10.0.0.1]/",
+        "https://[::ffff:0:10.0.0.1]/",
+        "https://[5f00::1]/",
         "https://0.0.0.0/",
         "https://224.0.0.1/",
         "https://example.org/" + "a" * 2_000,
@@ -45,6 +49,7 @@ def test_these_are_refused_with_a_remedy(url: str) -> None:
         "https://example.org:8443/a?b=c",
         "https://8.8.8.8/",
         "https://[64:ff9b::8.8.8.8]/",
+        "https://[2606:4700:4700::1111]/",
     ],
 )
 def test_these_are_taken(url: str) -> None:
