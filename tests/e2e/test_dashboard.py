@@ -231,7 +231,8 @@ async def test_nobody_sees_a_page_without_signing_in(desk: Desk) -> None:
         for path in ("/", "/reviews", "/reviews/agreement", "/live/reviews"):
             answer = await http.get(desk.url + path)
             assert (answer.status_code, answer.headers["location"].split("?")[0]) == (303, "/sign-in"), path
-        assert (await http.post(f"{desk.url}/sign-out")).headers["location"].startswith("/sign-in")
+        assert (await http.post(f"{desk.url}/reviews/x/undo")).headers["location"].startswith("/sign-in")
+        assert (await http.post(f"{desk.url}/sign-out")).headers["location"] == "/signed-out"
 
 
 async def test_a_session_is_a_cookie_that_no_script_and_no_other_site_can_use(desk: Desk) -> None:
