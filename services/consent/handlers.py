@@ -282,7 +282,7 @@ async def case_accepted(work: Work, e: Envelope) -> None:
     await lock_members(work, e.subject)
     members = [member.id for member in work.state(CASE, e.subject).members]
     context = Context(work.now, await store.successions(work))
-    carry_out(work, leads.name_worker(situation(work), members, data.agency, data.worker, context))
+    carry_out(work, leads.name_worker(situation(work), e.subject, members, data.agency, data.worker, context))
 
 
 # --- agencies, by allocation

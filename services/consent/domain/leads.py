@@ -181,10 +181,18 @@ def succeed(at: Situation, person: str, context: Context) -> Decision:
     return d
 
 
-def name_worker(at: Situation, people: Iterable[str], agency: str, worker: str, context: Context) -> Decision:
-    """The lead agency has said which of its workers is these people's one point of contact."""
+def name_worker(
+    at: Situation, case: str, people: Iterable[str], agency: str, worker: str, context: Context
+) -> Decision:
+    """The lead agency has said which of its workers is these people's one point of contact.
+
+    Whoever has begun with a person through another case stays that: only a hand-over gives the person somebody else.
+    """
     d = Decision(at)
     for key, lead in leads_of(d, people):
+        elsewhere = lead.worker is not None and lead.cases != (case,)
+        if elsewhere and any(a.attempts for a in history(d, d.group(key))):
+            continue
         if current(lead.agency, context.successors) == current(agency, context.successors):
             d.note(key, WorkerNamed(agency, worker))
     return d

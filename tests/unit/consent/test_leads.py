@@ -195,8 +195,26 @@ def test_agencies_that_succeed_each_other_in_a_circle_end_somewhere(world: World
 
 
 def test_the_lead_names_its_worker(world: World) -> None:
-    world.apply(leads.name_worker(world.at, ("vera",), "beacon", "walt", world.context))
+    world.apply(leads.name_worker(world.at, "c1", ("vera",), "beacon", "walt", world.context))
     assert why(world.ask(worker="wendy")) == "not_named_worker"
+
+
+def test_a_second_case_gives_her_no_other_friend_than_who_has_begun_with_her() -> None:
+    world = World()
+    world.refer()
+    world.claim(worker="wendy")
+    world.clear()
+    world.lead(case="c2", referral="r2", incident="incident of c2")
+    world.apply(leads.name_worker(world.at, "c2", ("vera",), "beacon", "walt", world.context))
+    lead = world.people["vera"].lead
+    assert lead is not None
+    assert lead.worker == "walt", "nobody has begun with her"
+    world.apply(leads.name_worker(world.at, "c1", ("vera",), "beacon", "wendy", world.context))
+    world.attempt("no_answer")
+    world.apply(leads.name_worker(world.at, "c2", ("vera",), "beacon", "walt", world.context))
+    lead = world.people["vera"].lead
+    assert lead is not None
+    assert lead.worker == "wendy"
 
 
 # --- a case that goes on as another
