@@ -173,7 +173,8 @@ async def save_provider_status(connection: Connection, rows: list[tuple[str, str
     """Write what a provider reported later (message, provider, status, now); a final status stays."""
     await connection.executemany(
         """UPDATE message SET provider_status = $3, updated_at = $4
-        WHERE message_id = $1 AND provider = $2 AND provider_status IS DISTINCT FROM $3""",
+        WHERE message_id = $1 AND provider = $2 AND coalesce(provider_status, 'delivered') = 'delivered'
+          AND provider_status IS DISTINCT FROM $3""",
         rows,
     )
 

@@ -1,10 +1,12 @@
 """The words of messages."""
 
+import re
 from datetime import UTC, datetime
 from itertools import product
 
 import pytest
 
+from services.intake.api.pages import withdraw_form
 from services.notifications.gateways import Address, Name, Release, SafeContact
 from services.notifications.messages import words
 from services.notifications.messages.providers import Outgoing
@@ -85,3 +87,14 @@ def test_an_address_kept_for_letters_comes_before_the_home() -> None:
 def test_a_message_ready_to_go_does_not_show_either() -> None:
     shown = repr(Outgoing("m", "letter", "Mary Wells", "Hello", "text of it"))
     assert not any(part in shown for part in ("Mary", "Hello", "text of it"))
+
+
+@pytest.mark.parametrize(("template", "language", "channel"), ALL)
+def test_what_a_message_says_to_press_is_a_button_of_the_page_behind_its_link(
+    template: str, language: str, channel: Channel
+) -> None:
+    _, text = render(template, channel, language)
+    buttons = re.findall(r"<button[^>]*>(.*?)</button>", bytes(withdraw_form(has_case=True).body).decode())
+    quoted = re.findall(r"[\"„](.*?)[\"”]", text)
+    assert set(quoted) <= set(buttons)
+    assert quoted or channel == "text"
