@@ -110,6 +110,9 @@ class SmtpProvider:
             return Result("not_made", f"smtp-{error.code}")
         except (aiosmtplib.SMTPException, OSError, TimeoutError):
             return LATE if deadline.passed() else Result("not_made", "smtp-connection")
+        except ValueError:
+            # No command can be made of it: an address of letters that this dialogue does not carry.
+            return Result("not_made", "address-malformed")
         return LATE if deadline.passed() else None
 
     async def _hand_over(self, smtp: aiosmtplib.SMTP, content: bytes) -> Result:

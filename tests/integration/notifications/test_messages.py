@@ -368,6 +368,16 @@ async def test_a_definite_refusal_by_the_server_is_not_made(
     assert neighbours.outcomes == [("permit-1", "not_made", "beacon/ann")]
 
 
+async def test_an_address_that_no_command_can_carry_is_certainly_not_written_to(
+    world: World, neighbours: Neighbours, mailbox: Mailbox
+) -> None:
+    neighbours.details["emails"] = ["märy@example.org"]
+    shown = await ended(world, await ask(world), "not_made")
+    assert shown["reason"] == "address-malformed"
+    assert neighbours.outcomes == [("permit-1", "not_made", "beacon/ann")]
+    assert not mailbox.mails
+
+
 async def test_after_use_by_nothing_is_written(
     world: World, neighbours: Neighbours, mailbox: Mailbox
 ) -> None:
