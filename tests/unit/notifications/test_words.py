@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 from itertools import product
 
+import msgspec
 import pytest
 
 from services.intake.api.pages import withdraw_form
@@ -98,3 +99,14 @@ def test_what_a_message_says_to_press_is_a_button_of_the_page_behind_its_link(
     quoted = re.findall(r"[\"„](.*?)[\"”]", text)
     assert set(quoted) <= set(buttons)
     assert quoted or channel == "text"
+
+
+@pytest.mark.parametrize(("template", "language", "channel"), ALL)
+def test_somebody_known_by_no_name_is_greeted_all_the_same(
+    template: str, language: str, channel: Channel
+) -> None:
+    nameless: Release = msgspec.structs.replace(release(channel), name=None)
+    _, text = words.render(words.Wanted(template, language, "Beacon", LINK), nameless)
+    greeting = text.splitlines()[0]
+    assert greeting.startswith(("Hello,", "Helo,", "Dzień dobry,"))
+    assert ", ," not in greeting
