@@ -38,7 +38,7 @@ from shared.runtime.repair import repair_held_keys, source_of
 from shared.runtime.restoration import reconcile
 from shared.runtime.retelling import Retelling, Sources
 from shared.runtime.schema import bring_up_to_date, folder_of
-from shared.runtime.settings import OWNERS, RuntimeSettings
+from shared.runtime.settings import OWNERS, RuntimeSettings, from_environment
 from shared.runtime.stream import Stream
 from shared.runtime.tasks import end, end_if_cancelled
 from shared.runtime.telemetry import current_traceparent
@@ -387,12 +387,15 @@ def main(
     build: Callable[[Any], Service], settings: type[RuntimeSettings], argv: Sequence[str] | None = None
 ) -> None:
     """Run a service from the command line: all of it in one process, or the parts named by `--only`."""
-    service = build(settings())
-    parser = argparse.ArgumentParser(prog=f"python -m services.{service.name}")
+    parser = argparse.ArgumentParser(prog=f"python -m {settings.__module__.rpartition('.')[0]}")
     parser.add_argument(
         "--only", choices=PARTS, action="append", help="run this part only (may be given several times)"
     )
     parts = parser.parse_args(argv).only or list(PARTS)
+    try:
+        service = build(from_environment(settings))
+    except ValueError as error:
+        parser.error(str(error))
     telemetry.configure(
         service.name,
         sample=service.settings.trace_sample,

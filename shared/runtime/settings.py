@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SERVICES = ("intake", "consent", "allocation", "notifications")
@@ -52,3 +53,16 @@ class RuntimeSettings(BaseSettings):
     def url_of(self, service: str) -> str:
         """Return another service's base URL. Raises KeyError if there is no such service."""
         return {name: str(getattr(self, f"{name}_url")) for name in SERVICES}[service].rstrip("/")
+
+
+S = TypeVar("S", bound=RuntimeSettings)
+
+
+def from_environment(kind: type[S]) -> S:
+    """Return a service's settings. Raises ValueError that names each variable that is wrong, and never its value."""
+    try:
+        return kind()
+    except ValidationError as error:
+        wrong = [f"ONEFRIEND_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()]
+    message = f"the environment does not say what a service needs ({'; '.join(wrong)}): see the README"
+    raise ValueError(message)
