@@ -122,12 +122,14 @@ class Edge:
             if path in _QUIET:
                 await self._app(scope, counted, dressed)
             else:
-                with span(
-                    f"{scope['method']} {path.split('/')[2] if path.count('/') > 1 else path}",
-                    parent,
-                    SpanKind.SERVER,
-                ):
-                    await self._app(scope, counted, dressed)
+                with span(scope["method"], parent, SpanKind.SERVER) as current:
+                    try:
+                        await self._app(scope, counted, dressed)
+                    finally:
+                        # The route and not the path: that may be anything, also a name, and there are few routes.
+                        current.update_name(
+                            f"{scope['method']} {getattr(scope.get('route'), 'path', 'other')}"
+                        )
         except TooLarge as error:
             await _too_large(error.limit).response()(scope, receive, dressed)
         finally:

@@ -88,7 +88,7 @@ async def test_one_trace_goes_from_the_post_through_every_service_to_the_feed(
     entry = await onefriend.wait_for("beacon", "case.allocated", case)
 
     names = [span.name for span in of_trace(spans, trace_id)]
-    post, match = names.index("POST referrals"), names.index("match")
+    post, match = names.index("POST /v1/referrals"), names.index("match")
     assert post >= 0
     assert match >= 0
     # In the order of the flow: intake told allocation and consent; allocation claimed; consent answered; allocation
