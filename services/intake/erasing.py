@@ -76,7 +76,8 @@ async def _hashes(work: Work, service: Intake, group: list[str]) -> tuple[set[by
 async def _destroy(work: Work, group: list[str]) -> None:
     """Destroy what opens, and what could be guessed at: wrapped keys, records, blocking keys."""
     rows = await work.fetch(
-        """UPDATE party SET key = NULL, sealed = ''::bytea, record = NULL, record_tag = NULL, safety = NULL
+        """UPDATE party SET key = NULL, sealed = ''::bytea, record = NULL, record_tag = NULL, safety = NULL,
+             decided = NULL
            WHERE person = ANY($1::text[]) RETURNING referral, role""",
         group,
     )
@@ -95,6 +96,7 @@ async def _destroy(work: Work, group: list[str]) -> None:
         "DELETE FROM contact_claim WHERE person = ANY($1::text[])",
         "UPDATE person_detail SET key = NULL, sealed = ''::bytea, safety = NULL WHERE person = ANY($1::text[])",
         """UPDATE withdrawal SET key = NULL, sealed = NULL WHERE person = ANY($1::text[])""",
+        "DELETE FROM split_asked WHERE person = ANY($1::text[])",
     ):
         await work.execute(statement, group)
 

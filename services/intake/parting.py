@@ -8,40 +8,66 @@ import msgspec
 
 from services.intake import domain, matching
 from services.intake.core import CASE_FILE, PERSON, Intake
+from services.intake.explaining import Decided, Parting, encoded
 from services.intake.facts import comparable
 from services.intake.recognising.load import blocking_tags
 from services.intake.reviewing import tell_apart
 from services.intake.safe_contact import contact_points
 from services.intake.store import holds as hold_store
+from services.intake.store import joins
 from services.intake.store import matching as candidates
 from services.intake.store import people as store
 from services.intake.store.people import Held
 from shared.contracts.people import PersonReferred
 from shared.contracts.referrals import PartyFact, ReferralFacts
+from shared.runtime.errors import Conflict
 from shared.runtime.identifiers import new_id
 from shared.runtime.problems import not_found
 from shared.runtime.work import Work
 
 
+async def party_of(work: Work, person: str, referral: str, position: int, *, contact: bool) -> str:
+    """Return the row of a referral's human who is taken for this person. Raises Problem 404."""
+    party = await work.fetchval(
+        """SELECT p.id::text FROM party AS p JOIN referral AS r ON r.id = p.referral
+           WHERE p.referral = $1 AND p.position = $2 AND p.contact = $3 AND p.person = $4 AND p.current
+             AND p.key IS NOT NULL AND r.status <> 'retracted'""",
+        referral, position, contact, person,
+    )  # fmt: skip
+    if party is None:
+        raise not_found("party of this person")
+    return str(party)
+
+
+async def ask(work: Work, person: str, party: str, reason: str) -> None:
+    """Keep that somebody wants a record parted from its person, until a second person does. Raises Problem 404."""
+    await work.lock((PERSON, person))
+    if work.state(PERSON, person).erased:
+        raise not_found("party of this person")
+    await joins.ask(work, party, person, reason)
+
+
 async def split(
-    work: Work, service: Intake, person: str, referral: str, position: int, *, contact: bool
+    work: Work,
+    service: Intake,
+    person: str,
+    party: str,
+    reason: str,
+    *,
+    worker: str | None,
+    confirmed_by: str,
 ) -> str:
-    """Give a referral's party a person id of its own; returns it. Raises Problem 404.
+    """Give a referral's human, by their row, a person id of its own; returns it.
 
     The old id keeps its ledger, and is held for the cases that were never theirs, so that nobody speaks to them about those.
     The new id starts with what the referral said. The machine does not join the two again.
     """
-    row = await work.fetchrow(
-        """SELECT id::text AS id FROM party
-           WHERE referral = $1 AND position = $2 AND contact = $3 AND person = $4 AND current AND key IS NOT NULL""",
-        referral, position, contact, person,
-    )  # fmt: skip
-    if row is None:
-        raise not_found("party of this person")
     held = list(await store.held_about(work, service.keyring, [person]))
-    moved = next(one for one in held if one.party == row["id"])
+    moved = next((one for one in held if one.party == party), None)
+    if moved is None:
+        raise Conflict("parted, changed or retracted meanwhile")
     cases = await work.fetch(
-        "SELECT case_id, position, facts, harmed FROM referral_case WHERE referral = $1", referral
+        "SELECT case_id, position, facts, harmed FROM referral_case WHERE referral = $1", moved.referral
     )
     tags = [tag for one in held for tag in _tags(service, one)]
     await candidates.lock_tags(work, tags)
@@ -52,14 +78,24 @@ async def split(
     await work.lock(
         (PERSON, person), (PERSON, new), *((CASE_FILE, case) for case in (*files, *fresh.values()))
     )
-    await work.execute("UPDATE party SET person = $2 WHERE id = $1", row["id"], new)
+    parting = Parting(person=person, reason=reason, worker=worker, confirmed_by=confirmed_by, at=work.now)
+    await _own(work, party, person, new, parting)
     for case in mine:
-        await _move(work, case, referral, person, new, fresh.get(case["case_id"]), moved)
+        await _move(work, case, moved.referral, person, new, fresh.get(case["case_id"]), moved)
     await _rekey(work, service, person, [one for one in held if one.party != moved.party])
     await _rekey(work, service, new, [moved])
     await tell_apart(work, person, [new], 99.0)
     await store.tell_safety(work, PERSON, person)
     return new
+
+
+async def _own(work: Work, party: str, person: str, new: str, parting: Parting) -> None:
+    """Let a record be another person's. What the machine had decided of it is not so any more; what people did is."""
+    decided = encoded(Decided(answer="parted", parting=parting))
+    row = "UPDATE party SET person = $3, decided = $4 WHERE id = $1 AND person = $2 RETURNING true"
+    if not await work.fetchval(row, party, person, new, decided):
+        raise Conflict("parted by somebody else meanwhile")
+    await joins.answered(work, party)
 
 
 def _names(case: Any, person: str) -> bool:  # noqa: ANN401 - a record

@@ -56,6 +56,8 @@ ERRANDS: tuple[tuple[str, str, str, Any, str], ...] = (
     (HUB, "intake", "GET /v1/people/{person}/export", None, ""),
     (HUB, "intake", "GET /v1/people/{person}/reads", None, ""),
     (HUB, "intake", "GET /v1/people/{person}/contact-points", None, ""),
+    (HUB, "intake", "GET /v1/people/{person}/joins", None, ""),
+    (HUB, "intake", "GET /v1/splits", None, ""),
     (HUB, "intake", "POST /v1/people/{person}/contact-points/clearances", {"other": "{other}"}, ""),
     (HUB, "intake", "DELETE /v1/people/{person}/links/{other}?confirmed_by=worker-2", None, "/v1/people/{person}"),
     (HUB, "intake", "POST /v1/people/{other}/splits",

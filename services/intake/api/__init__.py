@@ -7,6 +7,7 @@ from typing import Final
 from services.intake.api import (
     batches,
     holds,
+    joins,
     people,
     referrals,
     releases,
@@ -23,6 +24,7 @@ routers: Final = (
     releases.router,
     withdrawals.router,
     people.router,
+    joins.router,
     reviews.router,
     self_referrals.router,
 )

@@ -91,37 +91,6 @@ async def unlink(
     return json_response({"person": person, "unlinked": other}, headers={"ETag": etag(moved)})
 
 
-class Split(Part):
-    """A referral's party that was taken for this person and is somebody else."""
-
-    referral: Annotated[str, Field(pattern=r"^[0-9a-f-]{36}$")]
-    position: Annotated[int, Field(ge=0, le=60)]
-    contact: bool = False
-    confirmed_by: Second
-
-
-@router.post("/{person}/splits", status_code=201, openapi_extra=sends(Split))
-async def split(
-    request: Request,
-    person: PathId,
-    service: Current,
-    key: Key,
-    caller: Caller = scope("hub"),
-) -> Response:
-    """Undo a join: a referral's party becomes a person of their own (a second person confirms)."""
-    raw = await request.body()
-    body = parse(Split, raw)
-    second_person(caller, body.confirmed_by)
-    route = f"POST /v1/people/{person}/splits"
-    answer = await service.once(caller, key, raw, _split, service, person, body, route=route)
-    return answer.response()
-
-
-async def _split(work: Work, service: Intake, person: str, body: Split) -> Answer:
-    new = await parting.split(work, service, person, body.referral, body.position, contact=body.contact)
-    return Answer(201, {"person": new, "split_from": person})
-
-
 class Erasure(Part):
     """Why everything held about a person is destroyed, and who confirms it."""
 

@@ -25,7 +25,8 @@ from shared.runtime.work import Work
 class Someone:
     """One human of a referral on the way to being recognised. `previous`: who an earlier version was found to be about.
 
-    `met`: the people to compare with and the hot keys, as the batch was read.
+    `met`: the people to compare with and the hot keys, as the batch was read; `like`: the row of the record that they were
+    joined with.
     """
 
     party: str
@@ -44,6 +45,7 @@ class Someone:
     known: bool = False
     link_to: str | None = None
     decision: Decision | None = None
+    like: str = ""
     suppressed: bool = False
     met: tuple[list[str], list[str]] | None = None
 

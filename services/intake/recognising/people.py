@@ -78,6 +78,7 @@ class Crowd:
         self._under: dict[bytes, list[str]] = {}
         self._stored: dict[bytes, int] = {}
         self._records: dict[str, list[Record]] = {}
+        self._parties: dict[str, list[str]] = {}  # whose rows those records are, in their order
         self._group: dict[str, str] = {}
         self._apart: Mapping[tuple[str, str], float] = {}
         self.record_tags: set[tuple[str, bytes]] = set()
@@ -108,6 +109,7 @@ class Crowd:
                 self._records.setdefault(row["person"], []).append(
                     self._cache.open(row["id"], row["key"], row["record"])
                 )
+                self._parties.setdefault(row["person"], []).append(row["id"])
                 self.record_tags.add((row["person"], row["record_tag"]))
                 if row["links"] and row["links"] != "[]":
                     links[row["person"]] = _decode_links(row["links"])
@@ -148,6 +150,8 @@ class Crowd:
             mine, theirs = (self._known(group) for group in (own, self.members(joined)))
             one.decision = held_for(one.decision, contradictions(mine, theirs))
             joined = joined if one.decision.answer == "join" else None
+        if joined is not None:
+            one.like = self._like(one, one.decision, self.members(joined))
         if own:
             # A later version of the same referral: its party stays who it was, and may turn out to be somebody else too.
             one.person, one.known, one.link_to = one.previous or "", True, joined
@@ -163,6 +167,7 @@ class Crowd:
                 under.append(one.person)
                 self._grown.add(tag)
         self._records.setdefault(one.person, []).append(one.record)
+        self._parties.setdefault(one.person, []).append(one.party)
 
     def _candidates(self, one: Someone, own: set[str]) -> tuple[list[Candidate], list[str]]:
         # Under most people's keys nobody has come since the batch was read.
@@ -177,6 +182,24 @@ class Crowd:
             bits = max((self._apart[pair] for pair in pairs if pair in self._apart), default=None)
             found += [Candidate(lead, record, bits) for record in self._known(group)]
         return found, hot
+
+    def _like(self, one: Someone, decision: Decision, group: set[str]) -> str:
+        """Return the row of the record that the table of evidence is about."""
+        rows = [
+            row
+            for member in sorted(group)
+            for row in zip(self._parties.get(member, ()), self._known([member]), strict=True)
+        ]
+        if len(rows) == 1 or decision.evidence is None:
+            return rows[0][0]
+        # What a crowd shares was left out of the table, so no record's need be quite the same.
+        model, table = matching.load(), decision.evidence.lines
+
+        def alike(row: tuple[str, Record]) -> int:
+            lines = matching.compare(one.record, row[1], model).lines
+            return sum(line == other for line, other in zip(lines, table, strict=True))
+
+        return max(rows, key=alike)[0]
 
     def _known(self, group: Iterable[str]) -> list[Record]:
         return [record for member in group for record in self._records.get(member, ())]

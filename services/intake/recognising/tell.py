@@ -11,6 +11,7 @@ import msgspec
 from services.intake import domain, facts, safe_contact
 from services.intake.core import CASE_FILE, PERSON
 from services.intake.crypto import Keyring
+from services.intake.explaining import Decided, decided, encoded, lines
 from services.intake.recognising.cases import Cases, Place
 from services.intake.recognising.load import Pending, Someone, seal_record
 from services.intake.recognising.people import Crowd
@@ -289,12 +290,11 @@ class Teller:
     def _review(self, pending: Pending, one: Someone, hold: str) -> None:
         decision = one.decision
         assert decision is not None  # noqa: S101 - only doubtful ones are reviewed
-        lines = decision.evidence.lines if decision.evidence else ()
-        evidence = [{"field": line.field, "level": line.level, "bits": line.bits} for line in lines]
+        evidence = msgspec.json.encode(lines(decision.evidence)).decode()
         self.rows.reviews.append(
             (
                 new_id(), one.person, list(decision.people), None, [], "identity", list(decision.reasons), decision.sentence,
-                decision.score, msgspec.json.encode(evidence).decode(), decision.ask, decision.model, hold,
+                decision.score, evidence, decision.ask, decision.model, hold,
                 pending.due.agency, pending.due.id, self._work.now,
             )
         )  # fmt: skip
@@ -304,7 +304,7 @@ class Teller:
     def _keep(self, one: Someone, said: Safety) -> None:
         """Stage what is kept of one human: who they are, how to find them again, how they may be reached."""
         if not one.identified:
-            self.rows.parties.append((one.party, None, None, None, None))
+            self.rows.parties.append((one.party, None, None, None, None, None))
             return
         record = msgspec.json.encode(one.record)
         tag = self._keyring.tag("content", record)
@@ -312,7 +312,8 @@ class Teller:
         self._crowd.record_tags.add((one.person, tag))
         sealed = seal_record(self._keyring, one, record) if new else None
         safety = msgspec.json.encode(said).decode()
-        self.rows.parties.append((one.party, one.person, tag if new else None, sealed, safety))
+        row = (one.party, one.person, tag if new else None, sealed, safety, encoded(self._decided(one)))
+        self.rows.parties.append(row)
         self.rows.keys.update(
             (tag, one.person)
             for tag in one.keys.values()
@@ -321,6 +322,17 @@ class Teller:
         points = safe_contact.contact_points(one.human).texts()
         self.rows.points |= {(self._keyring.tag("contact-point", point), one.person) for point in points}
         self._birthday(one, said)
+
+    def _decided(self, one: Someone) -> Decided:
+        assert one.decision is not None  # noqa: S101 - only those who were recognised are kept
+        stays = one.previous is not None and one.person == one.previous
+        return decided(
+            one.decision,
+            stays=stays,
+            repeats=one.repeats,
+            record=one.like,
+            linked=one.link_to if stays else None,
+        )
 
     def _birthday(self, one: Someone, said: Safety) -> None:
         if said.minor:

@@ -159,7 +159,7 @@ async def incidents(work: Work, harmed: Iterable[str]) -> list[Any]:
 class Result:
     """The rows of a batch's result; each list has one tuple a row, in the order of the columns below."""
 
-    parties: list[tuple[Any, ...]]  # id, person, record_tag, record, safety
+    parties: list[tuple[Any, ...]]  # id, person, record_tag, record, safety, decided
     keys: set[tuple[bytes, str]]  # blocking: tag, person
     points: set[tuple[bytes, str]]  # contact points: tag, person
     speaks: set[tuple[str, str]]  # contact, party
@@ -174,25 +174,27 @@ class Result:
 
 _SAVE: Final = """
 WITH placed AS (
-  UPDATE party AS p SET person = n.person, record_tag = n.record_tag, record = n.record, safety = n.safety
-  FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::bytea[], $5::json[]) AS n(id, person, record_tag, record, safety)
+  UPDATE party AS p SET person = n.person, record_tag = n.record_tag, record = n.record, safety = n.safety,
+    decided = n.decided
+  FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::bytea[], $5::json[], $6::json[])
+    AS n(id, person, record_tag, record, safety, decided)
   WHERE p.id = n.id
 ), keyed AS (
-  INSERT INTO blocking_key SELECT * FROM unnest($6::bytea[], $7::text[]) ON CONFLICT DO NOTHING
+  INSERT INTO blocking_key SELECT * FROM unnest($7::bytea[], $8::text[]) ON CONFLICT DO NOTHING
 ), pointed AS (
-  INSERT INTO contact_point SELECT * FROM unnest($8::bytea[], $9::text[]) ON CONFLICT DO NOTHING
+  INSERT INTO contact_point SELECT * FROM unnest($9::bytea[], $10::text[]) ON CONFLICT DO NOTHING
 ), spoken AS (
-  INSERT INTO speaks_for SELECT * FROM unnest($10::text[], $11::text[]) ON CONFLICT DO NOTHING
+  INSERT INTO speaks_for SELECT * FROM unnest($11::text[], $12::text[]) ON CONFLICT DO NOTHING
 ), filed AS (
   INSERT INTO referral_case (referral, position, case_id, harmed, version, facts, incident)
-  SELECT * FROM unnest($12::uuid[], $13::smallint[], $14::text[], $15::text[], $16::int[], $17::json[], $18::bytea[])
+  SELECT * FROM unnest($13::uuid[], $14::smallint[], $15::text[], $16::text[], $17::int[], $18::json[], $19::bytea[])
   ON CONFLICT (referral, position) DO UPDATE SET case_id = excluded.case_id, harmed = excluded.harmed,
     version = excluded.version, facts = excluded.facts, incident = excluded.incident
 ), finished AS (
   UPDATE referral SET status = 'matched'
-  FROM unnest($19::uuid[]) AS d(id) WHERE referral.id = d.id AND referral.status IN ('received', 'lost')
+  FROM unnest($20::uuid[]) AS d(id) WHERE referral.id = d.id AND referral.status IN ('received', 'lost')
 )
-DELETE FROM to_match WHERE referral = ANY($19::uuid[])
+DELETE FROM to_match WHERE referral = ANY($20::uuid[])
 """
 _HOLDS: Final = """
 INSERT INTO hold (id, person, case_id, referral, reason, until, set_by, set_at)
@@ -226,7 +228,7 @@ async def save_results(connection: Connection, results: list[Result]) -> None:
     for r in results:
         await connection.execute(
             _SAVE,
-            *_columns(r.parties, 5),
+            *_columns(r.parties, 6),
             *_columns(sorted(r.keys), 2),
             *_columns(sorted(r.points), 2),
             *_columns(sorted(r.speaks), 2),

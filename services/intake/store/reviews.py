@@ -6,8 +6,10 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from services.intake.explaining import lines
 from services.intake.matching import Decision
 from services.intake.store.holds import actor_json
+from services.intake.store.matching import as_json
 from services.intake.store.reading import Pool
 from shared.runtime.auth import Caller
 from shared.runtime.http import decode_cursor, encode_cursor
@@ -211,7 +213,7 @@ async def open_identity(
         """INSERT INTO match_review (id, person, candidates, kind, reasons, sentence, score, evidence, model, hold, agency,
              referral, opened_at) VALUES ($1, $2, $3, 'identity', $4, $5, $6, $7, $8, $9, $10, $11, $12)""",
         review, person, list(decision.people), list(decision.reasons), decision.sentence, decision.score,
-        _lines(decision), decision.model, hold, agency, referral, work.now,
+        as_json(lines(decision.evidence)), decision.model, hold, agency, referral, work.now,
     )  # fmt: skip
 
 
@@ -220,11 +222,6 @@ async def weigh_again(work: Work, review: str, decision: Decision) -> None:
     await work.execute(
         """UPDATE match_review SET candidates = $2, reasons = $3, sentence = $4, score = $5, evidence = $6, model = $7,
              version = version + 1 WHERE id = $1""",
-        review, list(decision.people), list(decision.reasons), decision.sentence, decision.score, _lines(decision),
-        decision.model,
+        review, list(decision.people), list(decision.reasons), decision.sentence, decision.score,
+        as_json(lines(decision.evidence)), decision.model,
     )  # fmt: skip
-
-
-def _lines(decision: Decision) -> str:
-    lines = decision.evidence.lines if decision.evidence else ()
-    return msgspec.json.encode([{"field": x.field, "level": x.level, "bits": x.bits} for x in lines]).decode()
