@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Final, Literal
 
-from services.dashboard.words import LEVELS, day, plain
+from services.dashboard.words import FIELDS, LEVELS, day, plain
 
 Kind = Literal["agrees", "nearly", "differs", "unknown"]
 Segments = tuple[tuple[str, bool], ...]  # text, and whether it differs
@@ -99,6 +99,17 @@ def rows(
         )
         found.append(Row(label, _marked(one, other), _marked(other, one), kind, said))
     return found
+
+
+def levels(evidence: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Return how two records agree, field by field, without what either says."""
+    return [
+        Row(
+            FIELDS.get(line["field"], plain(line["field"])), (), (), _kind([line["level"]]),
+            LEVELS.get(line["level"], plain(line["level"])),
+        )
+        for line in evidence if line["level"] != "absent"
+    ]  # fmt: skip
 
 
 def _distinct(values: Callable[[Sent], Iterable[str]], records: Sequence[Sent]) -> list[str]:

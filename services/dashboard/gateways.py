@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
 from shared.runtime.errors import Unavailable
 from shared.runtime.telemetry import current_traceparent
+
+_CREATED: Final = 201
 
 
 class Refused(Exception):
@@ -30,7 +32,7 @@ def _match(version: int) -> dict[str, str]:
 
 @dataclass
 class Intake:
-    """Intake's review queue."""
+    """Intake's review queue, and why records are one person."""
 
     url: str
     http: httpx.AsyncClient
@@ -64,6 +66,21 @@ class Intake:
     async def undo(self, token: str, review: str, version: int, reason: str) -> int:
         """Undo a decision; returns the review's new version."""
         return await self._post(token, f"/v1/match-reviews/{review}/undo", version, {"reason": reason})
+
+    async def joins(self, token: str, person: str, **query: str | int) -> dict[str, Any]:
+        """Return why each record is this person's: {"joins": [...], "links": [...], "next": cursor or None}."""
+        return await self._get(token, f"/v1/people/{person}/joins", query)
+
+    async def splits(self, token: str, **query: str | int) -> dict[str, Any]:
+        """Return a page of what waits for a second person: {"splits": [...], "next": ...}."""
+        return await self._get(token, "/v1/splits", query)
+
+    async def split(self, token: str, person: str, key: str, body: Mapping[str, Any]) -> str | None:
+        """Ask that a record be parted from its person, or confirm it; returns the new person's id, None while it waits."""
+        headers = {"Idempotency-Key": f'"{key}"'}
+        path = f"/v1/people/{person}/splits"
+        answer = await self._call(token, "POST", path, json=body, headers=headers)
+        return str(answer.json()["person"]) if answer.status_code == _CREATED else None
 
     async def _get(
         self, token: str, path: str, query: Mapping[str, str | int] | None = None

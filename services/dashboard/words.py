@@ -95,6 +95,24 @@ REASONS: Final[Mapping[str, str]] = {
     "hot_key": "Too many people share what they could be found by",
     "several_candidates": "More than one person fits",
     "doubtful": "Neither enough to join nor to tell apart",
+    "enough_evidence": "The evidence is strong and nobody else is as close",
+}
+# How a record came to be a person's, or another id of theirs.
+JOINS: Final[Mapping[str | None, str]] = {
+    "new": "Somebody new",
+    "joined": "Joined by the machine",
+    "linked": "Linked by the machine",
+    "held": "In doubt",
+    "kept": "A later version",
+    "parted": "Parted by two people",
+    "decided": "Decided by a person",
+    None: "Not recorded",
+}
+ROLES: Final[Mapping[str, str]] = {
+    "harmed": "The person harmed",
+    "responsible": "The person responsible",
+    "both": "Harmed and responsible",
+    "contact": "Spoken to for somebody else",
 }
 # The reasons that a reviewer may give: codes, because what is kept for ever must hold nothing personal.
 GIVEN: Final[Mapping[str, str]] = {
@@ -105,6 +123,10 @@ GIVEN: Final[Mapping[str, str]] = {
     "details_differ": "What both records say differs",
     "too_little_known": "Too little is known",
     "other": "Another reason",
+}
+# Those for which one of two joined records may be somebody else's.
+PARTING: Final[Mapping[str, str]] = {
+    code: GIVEN[code] for code in ("agency_confirmed", "other_record", "relatives", "details_differ", "other")
 }
 ANSWERS: Final[Mapping[str, str]] = {
     "same": "Same person",
@@ -136,8 +158,8 @@ def plain(code: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _table(table: Mapping[str, str]) -> Callable[[str], str]:
-    return lambda code: table.get(code, plain(code))
+def _table(table: Mapping[Any, str]) -> Callable[[str], str]:
+    return lambda code: table[code] if code in table else plain(code)
 
 
 def when(text: str | None) -> str:
@@ -177,6 +199,8 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "field": _table(FIELDS),
     "reason": _table(REASONS),
     "given": _table(GIVEN),
+    "came": _table(JOINS),
+    "role": _table(ROLES),
     "answer": _table(ANSWERS),
     "incident_answer": _table(INCIDENT_ANSWERS),
     "deadline": _table(DEADLINES),

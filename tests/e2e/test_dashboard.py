@@ -70,6 +70,15 @@ class Desk:
         await until(lambda: self.in_doubt(ids[1]), seconds=30)
         return ids[0], ids[1], known
 
+    async def joined(self) -> tuple[str, dict[str, Any]]:
+        """Let two agencies refer one person so that the machine joins them; returns the id, and who it is."""
+        known, ids = self.onefriend.stranger(), []
+        for agency in (POLICE, CARE):
+            posted = await self.onefriend.post_referral(agency, referral(HERTFORDSHIRE, known))
+            ids.append(await self._harmed(posted["referral"]))
+        assert ids[0] == ids[1]
+        return ids[0], known
+
     async def _harmed(self, posted: str) -> str:
         pool = self.onefriend.services["intake"].pool
         query = "SELECT harmed FROM referral_case WHERE referral = $1"
@@ -387,12 +396,49 @@ async def test_errors_are_pages_and_say_nothing_of_the_inside(desk: Desk) -> Non
         assert "not available now" in answer.text
 
 
+async def test_why_records_are_one_person_is_told_without_what_they_say(desk: Desk) -> None:
+    person, known = await desk.joined()
+    async with httpx.AsyncClient(timeout=60) as http:
+        await sign_in(desk, http, "anna")
+        looked = await http.get(f"{desk.url}/people", params={"person": f" {person} "})
+        assert looked.headers["location"] == f"/people/{person}"
+        page = (await http.get(f"{desk.url}/people/{person}")).text
+        for unknown in ("nobody-there", "two words"):
+            answer = await http.get(f"{desk.url}/people", params={"person": unknown}, follow_redirects=True)
+            assert (answer.status_code, "Nobody is known by this id" in answer.text) == (404, True)
+    for said in ("Joined by the machine", POLICE, CARE, "Compared with record 1", "the same"):
+        assert said in page, said
+    for value in (known["name"]["surname"], known["phones"][0]["number"], known["addresses"][0]["postcode"]):
+        assert value not in page
+    async with httpx.AsyncClient(timeout=60) as http:
+        await sign_in(desk, http, "sue")
+        page = (await http.get(f"{desk.url}/people/{person}")).text
+        assert CARE not in page
+        assert "Joined by the machine" in page
+
+
+async def test_a_form_that_parts_nothing_says_what_is_missing(desk: Desk) -> None:
+    person, _ = await desk.joined()
+    path = f"{desk.url}/people/{person}/splits"
+    async with httpx.AsyncClient(timeout=60) as http:
+        await sign_in(desk, http, "anna")
+        csrf = token_in((await http.get(f"{desk.url}/people/{person}")).text)
+        assert (await http.post(path, data={"record": "x.0.no", "reason": "other"})).status_code == 403
+        missing = await http.post(path, data={"csrf": csrf, "record": "odd"})
+        assert missing.status_code == 422
+        for said in ("Choose the record", "Choose a reason"):
+            assert said in missing.text
+        gone = {"csrf": csrf, "key": "k", "record": f"{person}.0.no", "reason": "other"}
+        assert (await http.post(path, data=gone)).headers["location"].endswith("?said=moved")
+
+
 # --------------------------------------------------------------------------------------------------------- in a browser
 
 
 async def test_every_page_is_accessible(eyes: Desk) -> None:
     _, newer, _ = await eyes.doubt()
     review = await eyes.review_of(newer)
+    person, _ = await eyes.joined()
     signing = await eyes.page(None)
     assert await violations(signing) == []
     await shoot(signing, "sign-in")
@@ -403,11 +449,14 @@ async def test_every_page_is_accessible(eyes: Desk) -> None:
         f"/reviews/{review}",
         "/reviews/incomplete",
         "/reviews/agreement",
+        "/people",
+        f"/people/{person}",
     )
     for path in (*paths, "/nowhere", "/signed-out"):
         await page.goto(eyes.url + path)
         assert await violations(page) == [], path
-        await shoot(page, re.sub(r"\W+", "-", path.replace(str(review), "one")).strip("-"))
+        named = path.replace(str(review), "one").replace(person, "one")
+        await shoot(page, re.sub(r"\W+", "-", named).strip("-"))
     await page.goto(f"{eyes.url}/reviews/{review}")
     await page.get_by_role("button", name="Save the answer").click()
     assert await violations(page) == []
@@ -417,8 +466,10 @@ async def test_every_page_is_accessible(eyes: Desk) -> None:
 
 async def test_nothing_overflows_on_a_small_screen(eyes: Desk) -> None:
     _, newer, _ = await eyes.doubt()
+    person, _ = await eyes.joined()
     page = await eyes.page(viewport={"width": 320, "height": 640})
-    for path in ("/reviews", f"/reviews/{await eyes.review_of(newer)}", "/reviews/agreement"):
+    review = f"/reviews/{await eyes.review_of(newer)}"
+    for path in ("/reviews", review, "/reviews/agreement", "/people", f"/people/{person}"):
         await page.goto(eyes.url + path)
         width = await page.evaluate("document.documentElement.scrollWidth")
         assert width <= 320, f"{path} is {width} wide"
@@ -526,3 +577,59 @@ async def _answer(page: Page, address: str, answer: str) -> None:
     await page.get_by_label("Your reason").select_option("details_agree")
     await page.get_by_role("button", name="Save the answer").click()
     await page.get_by_role("alert").wait_for()
+
+
+async def test_two_people_part_a_record_by_keyboard_and_the_page_says_who(eyes: Desk) -> None:
+    person, _ = await eyes.joined()
+    anna = await eyes.page("anna")
+    await anna.goto(f"{eyes.url}/people/{person}")
+    record = anna.get_by_role("radio", name=f"Record 2: from {CARE}")
+    await record.focus()
+    await anna.keyboard.press("Space")
+    await anna.keyboard.press("Tab")
+    assert await anna.evaluate("document.activeElement.id") == "reason"
+    await anna.keyboard.press("ArrowDown")
+    await anna.keyboard.press("Tab")
+    await anna.keyboard.press("Enter")
+    await anna.get_by_text("Nothing is parted yet").wait_for()
+    assert await anna.get_by_role("button", name="Confirm: record").count() == 0, (
+        "nobody confirms what they asked for"
+    )
+    assert await violations(anna) == []
+    await shoot(anna, "split-asked")
+    ben = await eyes.page("ben", viewport={"width": 320, "height": 640})
+    await ben.goto(f"{eyes.url}/people")
+    assert await violations(ben) == []
+    await shoot(ben, "split-waiting")
+    await ben.locator(f'a[href="/people/{person}"]').click()
+    assert await violations(ben) == []
+    await shoot(ben, "split-to-confirm")
+    assert await ben.evaluate("document.documentElement.scrollWidth") <= 320
+    await ben.get_by_role("button", name="Confirm: record").focus()
+    await ben.keyboard.press("Enter")
+    await ben.get_by_role("link", name="a person of its own").click()
+    await ben.get_by_text("Parted by two people").wait_for()
+    assert await ben.get_by_text("anna said so, ben confirmed it").is_visible()
+    assert await violations(ben) == []
+    await shoot(ben, "split-done")
+    owners = "SELECT count(DISTINCT harmed) FROM referral_case WHERE harmed = ANY($1)"
+    new = ben.url.rpartition("/")[2]
+    assert await eyes.onefriend.services["intake"].pool.fetchval(owners, [person, new]) == 2
+
+
+async def test_a_review_leads_to_why_each_side_is_one_person_and_back(eyes: Desk) -> None:
+    _, newer, _ = await eyes.doubt()
+    review = await eyes.review_of(newer)
+    page = await eyes.page()
+    await page.goto(f"{eyes.url}/reviews/{review}")
+    await page.get_by_role("link", name="the newer record").click()
+    await page.get_by_text("In doubt").wait_for()
+    assert page.url == f"{eyes.url}/people/{newer}"
+    await page.get_by_role("link", name="The review that asks a person").click()
+    await page.wait_for_url(f"{eyes.url}/reviews/{review}")
+    await _answer(page, page.url, "Same person")
+    await page.goto(f"{eyes.url}/people/{newer}")
+    await page.get_by_text("The same human, by another id").wait_for()
+    assert await page.get_by_text("Decided by a person").is_visible()
+    assert await violations(page) == []
+    await shoot(page, "person-linked")

@@ -114,7 +114,8 @@ def _link(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a record
         return {"person": row["other"], **_why(explaining.decoded(row["decided"])), "review": None}
     return {
         "person": row["other"],
-        "answer": "decided",
+        # Other weights decide as a reviewer does, but for being nobody.
+        "answer": "decided" if _decider(row) else "linked",
         "sentence": row["sentence"],
         "reasons": row["reasons"],
         "score": row["score"],

@@ -27,7 +27,7 @@ LEFT JOIN LATERAL (
   SELECT id, answer, decided_at, decided_by, second FROM match_review AS m
   WHERE m.person = c.person
     AND m.hold = concat(c.referral, ':', c.position, CASE WHEN c.contact THEN 'c' END, ':identity_doubtful')
-  ORDER BY m.id DESC LIMIT 1) AS m ON f.decided ->> 'answer' = 'held'
+  ORDER BY m.id DESC LIMIT 1) AS m ON true
 LEFT JOIN split_asked AS a ON a.party = c.id AND a.person = c.person AND {_OPEN}
 WHERE c.person = $1 AND c.current AND c.key IS NOT NULL AND ($2::text IS NULL OR c.id::text > $2) ORDER BY c.id LIMIT $3
 """  # noqa: S608 - constants

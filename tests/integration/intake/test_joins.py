@@ -250,6 +250,11 @@ async def test_a_doubt_names_its_review_and_a_link_the_reviewers_answer(
     [link] = (await pair.joins(doubt.older))["links"]
     assert (link["person"], link["answer"], link["review"]["decided_by"]) == (doubt.newer, "decided", "anna")
     assert (link["model"], bool(link["evidence"]), link["reasons"]) == (MODEL, True, held["reasons"])
+    await intake.pool.execute(
+        """UPDATE match_review SET decided_by = '{"agency": "intake"}', second = false"""
+    )
+    [link] = (await pair.joins(doubt.older))["links"]
+    assert (link["answer"], link["review"]["decided_by"]) == ("linked", None), "other weights are nobody"
     await doubt.act("anna", "undo")
     found = await pair.joins(doubt.newer)
     assert (found["links"], found["joins"][0]["review"]["answer"]) == ([], None)
