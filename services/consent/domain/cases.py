@@ -14,10 +14,10 @@ from services.consent.domain.facts import (
     Resumed,
 )
 from services.consent.domain.leads import reassign
-from services.consent.domain.standing import carry_agreement
+from services.consent.domain.standing import carry_on
 from services.consent.domain.state import find
 from shared.contracts.cases import CaseCleared, CasePartyLeft
-from shared.contracts.consent import LeadEnded, StandingTightened
+from shared.contracts.consent import LeadEnded
 
 
 def cleared(at: Situation, case: str, event: CaseCleared) -> Decision:
@@ -62,6 +62,7 @@ def left(at: Situation, case: str, event: CasePartyLeft) -> Decision:
 def _leave(d: Decision, case: str, person: str) -> None:
     d.revoke(d.group(person), "left_the_case", case=case)
     d.note(person, CaseOver(case))
+    carry_on(d, person, case)
     _end_lead(d, person)
 
 
@@ -72,14 +73,10 @@ def closed(at: Situation, case: str, reason: str, into: str | None) -> Decision:
     for member in d.case(case).members:
         if into is not None:
             d.note_case(into, Joined(member.id, member.role))
-            part = find(d.person(member.id).parts, case)
-            there = find(d.person(member.id).parts, into)
-            if part is not None and part.closed and not (there and there.closed):
-                carried = StandingTightened(level="case", standing="closed", reason="carried_over", case=into)
-                d.tell(member.id, carried)
-            carry_agreement(d, member.id, case, into)
         d.revoke(d.group(member.id), "case_closed", case=case)
         d.note(member.id, CaseOver(case, into))
+        if into is not None:
+            carry_on(d, member.id, case)
         _end_lead(d, member.id)
     return d
 

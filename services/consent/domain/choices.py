@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.consent.domain.decision import Decision, Situation, circle
 from services.consent.domain.facts import Reopen, Withdraw
-from services.consent.domain.standing import going_on, own_no
+from services.consent.domain.standing import goes_on_as, going_on, own_no
 from services.consent.domain.state import Permit
 from shared.contracts.consent import ConsentWithdrawn, StandingReopened, StandingTightened
 
@@ -73,16 +73,21 @@ def reopen(at: Situation, command: Reopen) -> Decision:
     if not closed:
         return d.refuse("not_live")
     # Told of every id: the cases of one that is only linked with who said no were closed by that "no" too.
-    cases = going_on(d, ids, command.cases)
+    cases = _asked_for(d, ids, command)
     for key in ids:
         d.tell(key, StandingReopened(cases=cases, evidence=command.evidence, reason=command.reason))
     return d
 
 
+def _asked_for(d: Decision, ids: tuple[str, ...], command: Reopen) -> tuple[str, ...]:
+    """Return the cases that are meant: a no by an old name binds in whatever became of it, a yes in the last alone."""
+    return tuple(sorted({*command.cases, *(goes_on_as(d, ids, case) for case in command.cases)}))
+
+
 def still_closed(d: Decision, command: Reopen) -> list[tuple[str, str]]:
     """Return the (id, case) pairs that stay closed after a reopening: of those spoken to for this human, or spoken for."""
     ids = d.group(command.person)
-    wanted = going_on(d, ids, command.cases)
+    wanted = _asked_for(d, ids, command)
     found = set()
     for key in ids:
         for part in d.person(key).parts:

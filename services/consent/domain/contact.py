@@ -133,12 +133,17 @@ def _standing(
 
 def _counterpart_is_out(d: Decision, ask: Ask, party: tuple[str, ...], part: Part) -> bool:
     """Nobody is asked to meet somebody who has said no. Of several on the other side, one who has not is enough."""
-    others = counterparts(d, party, ask.case, part.role)
+    others = [o for o in counterparts(d, party, ask.case, part.role) if not _has_left(d, o, ask.case)]
     if not others or not all(no(d, d.group(other), ask.case) for other in others):
         return False
     # Whoever agreed to be kept informed can still be told that it goes no further.
     informed = any("be_informed" in a.fact.scope for a in agreements(d, party, ask.case))
     return not (ask.purpose == "conversation" and informed)
+
+
+def _has_left(d: Decision, person: str, case: str) -> bool:
+    part = part_of(d, d.group(person), case)
+    return part is not None and part.over
 
 
 def _busy(d: Decision, spoken_to: tuple[str, ...], context: Context, redeeming: str | None) -> Refusal | None:

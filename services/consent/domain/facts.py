@@ -53,6 +53,14 @@ class CaseOver:
 
 
 @dataclass(frozen=True, slots=True)
+class GoesOn:
+    """What this id has said of a case is about another, which came out of it. It may be in the first one still."""
+
+    case: str
+    into: str
+
+
+@dataclass(frozen=True, slots=True)
 class Linked:
     """This id and another are one human: the decision of this number about the pair."""
 
@@ -125,7 +133,7 @@ class Closed:
     reason: str
 
 
-Fact = Named | Cleared | CaseOver | Linked | Unlinked | OwnVoice | SpeaksNoMore | WorkerNamed
+Fact = Named | Cleared | CaseOver | GoesOn | Linked | Unlinked | OwnVoice | SpeaksNoMore | WorkerNamed
 CaseFact = Joined | Paused | Resumed | Closed
 
 

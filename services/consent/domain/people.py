@@ -6,10 +6,10 @@ from typing import Literal
 
 from services.consent.domain.coming_of_age import come_of_age, is_news
 from services.consent.domain.decision import Decision, Situation
-from services.consent.domain.facts import Context, Joined, Linked, Unlinked
+from services.consent.domain.facts import Context, GoesOn, Joined, Linked, Unlinked
 from services.consent.domain.leads import end, led_twice, reached_by
 from services.consent.domain.standing import (
-    carry_agreement,
+    carry_on,
     current,
     history,
     leads_of,
@@ -50,7 +50,8 @@ def referred(at: Situation, person: str, event: PersonReferred, context: Context
     d.note(person, event)
     d.note_case(event.case, Joined(person, event.role))
     if event.continues:
-        _carry_on(d, person, event.case, event.continues)
+        d.note(person, GoesOn(event.continues, event.case))
+        carry_on(d, person, event.continues)
     prior = event.prior_contact
     if prior is not None and f"{event.referral}:{prior.answer}" not in heard:
         _prior(d, person, event.case, prior, context)
@@ -64,15 +65,6 @@ def referred(at: Situation, person: str, event: PersonReferred, context: Context
     ):
         d.tell(person, AgreementRecorded(case=event.case, agreement=fact, recorded_by=event.referrer))
     return d
-
-
-def _carry_on(d: Decision, person: str, case: str, before: str) -> None:
-    """What the person said about a case holds for the one that has come out of it."""
-    state = d.person(person)
-    here, there = find(state.parts, case), find(state.parts, before)
-    if there is not None and there.closed and not (here and here.closed):
-        d.tell(person, StandingTightened(level="case", standing="closed", reason="carried_over", case=case))
-    carry_agreement(d, person, before, case)
 
 
 def _prior(d: Decision, person: str, case: str, prior: PriorContact, context: Context) -> None:
@@ -109,7 +101,8 @@ def changed(at: Situation, person: str, event: PersonChanged) -> Decision:
 def held(at: Situation, person: str, event: PersonHeld) -> Decision:
     """Hold a person: permits not redeemed yet end."""
     d = Decision(at)
-    if find(d.person(person).holds, event.hold) is not None:
+    known = find(d.person(person).holds, event.hold)
+    if known is not None and known.case == event.case:
         return d
     d.note(person, event)
     level: Literal["case", "person"] = "case" if event.case else "person"

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from services.consent.domain.decision import Decision, Reason
-from services.consent.domain.state import Agreed, Approach, Lead, Part, PersonState, Standing, find, put
-from shared.contracts.consent import AgreementRecorded
+from services.consent.domain.state import (
+    Agreed,
+    Approach,
+    Lead,
+    Part,
+    PersonState,
+    Standing,
+    find,
+    put,
+    replace,
+)
+from shared.contracts.consent import AgreementRecorded, StandingTightened
 from shared.contracts.envelope import Role, date, datetime, time
 
 LONDON: Final = ZoneInfo("Europe/London")
@@ -75,13 +85,19 @@ def refusal_for(level: Standing, reason: str | None) -> Reason:
 
 
 def part_of(d: Decision, ids: Iterable[str], case: str) -> Part | None:
-    """Return what a human is in a case, from all its ledgers: the first that has a part of its own in it."""
-    found: Part | None = None
-    for key in ids:
-        part = find(d.person(key).parts, case)
-        if part is not None and (found is None or found.role == "contact"):
-            found = part
-    return found
+    """Return what a human is in a case, from all its ledgers: a part of its own, and one that is not over, if there is one.
+
+    Whoever any of them names as contact person is spoken to: one id may have left the case, or known of nobody.
+    """
+    parts = [part for key in ids if (part := find(d.person(key).parts, case))]
+    if len(parts) < 2:  # noqa: PLR2004 - most humans have one
+        return parts[0] if parts else None
+    best = min(parts, key=lambda part: (part.role == "contact", part.over))
+    alike = [
+        part for part in parts if (part.role == "contact", part.over) == (best.role == "contact", best.over)
+    ]
+    contacts = {contact for part in alike for contact in part.contact_persons}
+    return replace(best, contact_persons=tuple(sorted(contacts)))
 
 
 def lead_of(d: Decision, ids: Iterable[str]) -> Lead | None:
@@ -149,9 +165,16 @@ def agreements(d: Decision, ids: Iterable[str], case: str) -> list[Agreed]:
     return [a for key in ids for a in d.person(key).agreements if a.id in {"", case}]
 
 
-def carry_agreement(d: Decision, person: str, before: str, case: str) -> None:
-    """What this id agreed to in a case holds in the one as which it goes on, unless the human has said no to that one."""
-    state = d.person(person)
+def carry_on(d: Decision, person: str, before: str) -> None:
+    """What this id has said of a case holds in what has become of it: a no, or else what it agreed to."""
+    part = find(d.person(person).parts, before)
+    for case in sorted(_follow(d, (person,), (before,), ()) - {before}) if part and part.closed else ():
+        there = find(d.person(person).parts, case)
+        if there is None or not there.closed:
+            d.tell(
+                person, StandingTightened(level="case", standing="closed", reason="carried_over", case=case)
+            )
+    state, case = d.person(person), goes_on_as(d, (person,), before, named=False)
     agreed = find(state.agreements, before)
     if agreed and find(state.agreements, case) is None and not no(d, d.group(person), case):
         d.tell(person, AgreementRecorded(case=case, agreement=agreed.fact, recorded_by=""))
@@ -159,26 +182,33 @@ def carry_agreement(d: Decision, person: str, before: str, case: str) -> None:
 
 def going_on(d: Decision, ids: Iterable[str], cases: Iterable[str]) -> tuple[str, ...]:
     """Return these cases with those as which they go on: whoever has not heard of a joining still uses the old name."""
-    ids, found, todo = tuple(ids), set(cases), list(cases)
+    named = frozenset(cases)
+    return tuple(sorted(_follow(d, tuple(ids), named, named)))
+
+
+def goes_on_as(d: Decision, ids: Iterable[str], case: str, *, named: bool = True) -> str:
+    """Return the case as which this one goes on; itself, if it was joined to no other."""
+    ids, first, seen = tuple(ids), case if named else None, {case}
+    while more := _next(d, ids, case, by_name=case == first) - seen:
+        case = min(more)
+        seen.add(case)
+    return case
+
+
+def _follow(d: Decision, ids: tuple[str, ...], cases: Iterable[str], named: Container[str]) -> set[str]:
+    found, todo = set(cases), list(cases)
     while todo:
         case = todo.pop()
-        parts = (find(d.person(key).parts, case) for key in ids)
-        more = {part.into for part in parts if part is not None and part.into} - found
+        more = _next(d, ids, case, by_name=case in named) - found
         found |= more
         todo += more
-    return tuple(sorted(found))
+    return found
 
 
-def goes_on_as(d: Decision, ids: Iterable[str], case: str) -> str:
-    """Return the case as which this one goes on; itself, if it was joined to no other."""
-    ids, seen = tuple(ids), {case}
-    while True:
-        parts = (find(d.person(key).parts, case) for key in ids)
-        into = next((part.into for part in parts if part is not None and part.into), None)
-        if into is None or into in seen:
-            return case
-        seen.add(into)
-        case = into
+def _next(d: Decision, ids: tuple[str, ...], case: str, *, by_name: bool) -> set[str]:
+    """Return as what a case goes on. Where somebody is in it still, and it is meant by its own name, it is no other."""
+    parts = (find(d.person(key).parts, case) for key in ids)
+    return {part.into for part in parts if part is not None and part.into and (part.over or not by_name)}
 
 
 def opposed(role: Role) -> frozenset[Role]:

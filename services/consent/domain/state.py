@@ -76,8 +76,8 @@ class Part(State, frozen=True):
     """What this id is in one case. `id` is the case.
 
     `limits` are set on the party's own ledger when its checks are answered. `closed` is the person's own no, as a reason.
-    `over`: the case is closed; `into`: it goes on as that one. `heard` are the answers given to referrers that have been
-    taken in. `feedback`: asked once.
+    `over`: the case is closed, or this id has left it. `into`: it goes on as that one, or that one came out of it. `heard`
+    are the answers given to referrers that have been taken in. `feedback`: asked once.
     """
 
     id: str

@@ -11,6 +11,7 @@ from services.consent.domain.facts import (
     CaseOver,
     Cleared,
     Closed,
+    GoesOn,
     Joined,
     Linked,
     Named,
@@ -115,7 +116,15 @@ def _cleared(state: PersonState, e: Cleared) -> PersonState:
 
 def _case_over(state: PersonState, e: CaseOver) -> PersonState:
     part = part_in(state, e.case)
+    there = find(state.parts, e.into or "")
+    if there is not None and there.into == e.case:
+        # It had come out of the one as which it goes on: that one is the last again.
+        state = replace(state, parts=put(state.parts, replace(there, into=None)))
     return replace(state, parts=put(state.parts, replace(part, over=True, into=e.into or part.into)))
+
+
+def _goes_on(state: PersonState, e: GoesOn) -> PersonState:
+    return replace(state, parts=put(state.parts, replace(part_in(state, e.case), into=e.into)))
 
 
 def _case_again(state: PersonState, e: CaseAgain) -> PersonState:
@@ -157,6 +166,7 @@ TAKEN_IN: dict[type, Callable[[PersonState, Any], PersonState]] = {
     Cleared: _cleared,
     CaseOver: _case_over,
     CaseAgain: _case_again,
+    GoesOn: _goes_on,
     OwnVoice: _own_voice,
     SpeaksNoMore: _speaks_no_more,
     WorkerNamed: _worker_named,
