@@ -131,6 +131,12 @@ async def eighteenth(work: Work, key: str, _: dict[str, object]) -> None:
            WHERE person = $1 AND safety IS NOT NULL AND safety::jsonb ? 'minor'""",
         key,
     )
+    # Where details were corrected, that row is what counts.
+    await work.execute(
+        """UPDATE person_detail SET safety = (safety::jsonb - 'minor')::json
+           WHERE person = $1 AND safety IS NOT NULL AND safety::jsonb ? 'minor'""",
+        key,
+    )
     await people.tell_safety(work, PERSON, key)
     await _tell_cases(work, key)
 
