@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from services.intake import identifiers
 from services.intake.crypto import Keyring
 from services.intake.domain import merge_safety
-from services.intake.referral import ContactPerson, Human
-from services.intake.safe_contact import ContactPoints, contact_points, safe_emails, safe_phones
+from services.intake.referral import Address, ContactPerson, Human
+from services.intake.safe_contact import ContactPoints, safe_emails, safe_phones, shared_with
 from services.intake.store.people import Held, for_contact
 from shared.contracts.envelope import Channel
 from shared.contracts.people import Safety
@@ -33,14 +34,19 @@ async def details_for(
     if not found.known:
         return None
     held, humans = [one for one, _ in found.known], [human for _, human in found.known]
-    barred = _barred(found.others)
-    numbers = _safe(humans, lambda human: safe_phones(human, barred), _unsafe_phones(humans))
+    # One referral knows that they live together, and others give the telephone of that home: it counts for all of them.
+    shared = [shared_with(human, found.others) for human in humans]
+    together = any(
+        human.safe_contact.lives_with_responsible or of.homes
+        for human, of in zip(humans, shared, strict=True)
+    )
+    numbers = _safe(humans, shared, partial(safe_phones, together=together), _unsafe_phones(humans))
     if channel == "text":
         numbers = [number for number in numbers if identifiers.is_mobile(number)]
     ways = {
         "phones": numbers,
-        "emails": _safe(humans, lambda human: safe_emails(human, barred), _unsafe_emails(humans)),
-        "addresses": _addresses(humans, barred),
+        "emails": _safe(humans, shared, partial(safe_emails, together=together), _unsafe_emails(humans)),
+        "addresses": [] if together else _addresses(humans),
     }
     if not any(ways[kind] for kind in _NEEDS[channel]):
         return None
@@ -52,20 +58,17 @@ async def details_for(
     }
 
 
-def _barred(parties: Sequence[Human]) -> ContactPoints:
-    """Return the ways that also reach another party of the case: a call there may be answered by the wrong one."""
-    others = [contact_points(human) for human in parties]
-    return ContactPoints(
-        frozenset().union(*(other.phones for other in others)),
-        frozenset().union(*(other.emails for other in others)),
-        frozenset().union(*(other.homes for other in others)),
-    )
-
-
-def _safe(humans: Sequence[Human], pick: Any, never: set[str]) -> list[str]:  # noqa: ANN401 - a function of a human
+def _safe(
+    humans: Sequence[Human],
+    shared: Sequence[ContactPoints],
+    pick: Callable[[Human, ContactPoints], list[str]],
+    never: set[str],
+) -> list[str]:
     """Return what any referral says is safe, the newest first, but nothing that any referral says is not."""
-    found = dict.fromkeys(value for human in reversed(humans) for value in pick(human))
-    return [value for value in found if value not in never]
+    said = reversed([pick(human, of) for human, of in zip(humans, shared, strict=True)])
+    return [
+        value for value in dict.fromkeys(value for values in said for value in values) if value not in never
+    ]
 
 
 def _unsafe_phones(humans: Sequence[Human]) -> set[str]:
@@ -76,14 +79,14 @@ def _unsafe_emails(humans: Sequence[Human]) -> set[str]:
     return {email.address for human in humans for email in human.emails if not email.safe}
 
 
-def _addresses(humans: Sequence[Human], barred: ContactPoints) -> list[dict[str, Any]]:
+def _addresses(humans: Sequence[Human]) -> list[dict[str, Any]]:
+    """Return the safe ones, the newest first. Lines are written in many ways, so one that is not safe bars its postcode."""
+    never = {_place(address) for human in humans for address in human.addresses if not address.safe}
     found = []
     for human in reversed(humans):
-        if human.safe_contact.lives_with_responsible or contact_points(human).homes & barred.homes:
-            return []
         for address in human.addresses:
             if (
-                address.safe
+                _place(address) not in never
                 and address.kind != "previous"
                 and address.postcode not in identifiers.NO_FIXED_ABODE
             ):
@@ -91,6 +94,10 @@ def _addresses(humans: Sequence[Human], barred: ContactPoints) -> list[dict[str,
                 if (address.lines or address.postcode) and entry not in found:
                     found.append(entry)
     return found
+
+
+def _place(address: Address) -> str:
+    return address.postcode or "".join("".join(address.lines).casefold().split())
 
 
 def _safety(each: Sequence[Safety]) -> dict[str, Any]:

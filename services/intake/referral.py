@@ -80,6 +80,7 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=200), _PLAIN]
 Evidence = Annotated[str, StringConstraints(min_length=1, max_length=1_000), _PROSE]
 Needs = Annotated[str, StringConstraints(min_length=1, max_length=2_000), _PROSE]
 Notes = Annotated[str, StringConstraints(min_length=1, max_length=20_000), _PROSE]
+Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 Code = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
@@ -241,7 +242,7 @@ class Human(Part):
     phones: tuple[Phone, ...] = Field(default=(), max_length=20)
     emails: tuple[Email, ...] = Field(default=(), max_length=20)
     identifiers: Identifiers = Identifiers()
-    language: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None = None
+    language: Language | None = None
     safe_contact: SafeContact = SafeContact()
     vulnerable: bool = False
 

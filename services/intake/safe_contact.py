@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -48,22 +49,28 @@ def contact_points(human: Human) -> ContactPoints:
 
 def shared_with_responsible(referral: Referral, human: Human) -> ContactPoints:
     """Return the ways to reach this human that also reach somebody responsible in the same incident."""
-    own = contact_points(human)
-    phones: set[str] = set()
-    emails: set[str] = set()
-    homes: set[str] = set()
-    for party in referral.parties:
-        if party.role == "responsible" and party is not human and party.contact_person is not human:
-            theirs = contact_points(party)
-            phones |= own.phones & theirs.phones
-            emails |= own.emails & theirs.emails
-            homes |= own.homes & theirs.homes
-    return ContactPoints(frozenset(phones), frozenset(emails), frozenset(homes))
+    return shared_with(
+        human,
+        [
+            party
+            for party in referral.parties
+            if party.role == "responsible" and party is not human and party.contact_person is not human
+        ],
+    )
 
 
-def safe_phones(human: Human, barred: ContactPoints) -> list[str]:
+def shared_with(human: Human, others: Iterable[Human]) -> ContactPoints:
+    """Return the ways to reach this human that also reach one of these others."""
+    own, theirs = contact_points(human), [contact_points(other) for other in others]
+    return ContactPoints(
+        own.phones.intersection(phone for of in theirs for phone in of.phones),
+        own.emails.intersection(email for of in theirs for email in of.emails),
+        own.homes.intersection(home for of in theirs for home in of.homes),
+    )
+
+
+def safe_phones(human: Human, barred: ContactPoints, *, together: bool) -> list[str]:
     """Return the numbers that may be rung: said to be safe, not the responsible person's, own if they live together."""
-    together = human.safe_contact.lives_with_responsible or bool(barred.homes)
     return [
         phone.number
         for phone in human.phones
@@ -73,9 +80,8 @@ def safe_phones(human: Human, barred: ContactPoints) -> list[str]:
     ]
 
 
-def safe_emails(human: Human, barred: ContactPoints) -> list[str]:
+def safe_emails(human: Human, barred: ContactPoints, *, together: bool) -> list[str]:
     """Return the addresses that may be written to, by the same rules."""
-    together = human.safe_contact.lives_with_responsible or bool(barred.homes)
     return [
         email.address
         for email in human.emails
@@ -89,7 +95,8 @@ def safety_said(human: Human, barred: ContactPoints, today: date) -> Safety:
     """Return what this referral says of the human's safe contact. `barred` are ways that also reach the one responsible."""
     sent = human.safe_contact
     together = sent.lives_with_responsible or bool(barred.homes)
-    phones, emails = safe_phones(human, barred), safe_emails(human, barred)
+    phones = safe_phones(human, barred, together=together)
+    emails = safe_emails(human, barred, together=together)
     homes = [
         address
         for address in human.addresses

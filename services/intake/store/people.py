@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -19,6 +19,7 @@ from shared.contracts.people import Safety
 from shared.runtime.stream import Stream
 from shared.runtime.work import Work
 
+H = TypeVar("H", bound=Human)
 _EVER: Final = """
 SELECT p.id::text AS id, p.referral::text AS referral, p.person, p.contact, p.role, p.key, p.sealed, r.agency, p.version,
        p.position
@@ -35,11 +36,13 @@ WHERE p.person = ANY($1::text[]) AND p.current AND p.safety IS NOT NULL AND r.st
 UNION ALL SELECT person, safety FROM person_detail WHERE person = ANY($1::text[]) AND safety IS NOT NULL
 """
 # For one contact: what is held of a human (what = 'own') and of the other parties of a case ('other'), what was corrected of
-# the human ('corrected'), and what is said of how to contact them ('safety').
+# the human ('corrected'), and what is said of how to contact them ('safety'). Whoever speaks for a party mostly lives with
+# them: their home and telephone are no others'.
 _FOR_CONTACT: Final = f"""
 WITH others AS (
   SELECT DISTINCT f ->> 'person' AS person FROM referral_case AS c, json_array_elements(c.facts -> 'parties') AS f
   WHERE c.case_id = $2 AND f ->> 'person' IS NOT NULL AND NOT (f ->> 'person' = ANY($1::text[]))
+    AND NOT EXISTS (SELECT FROM speaks_for AS s WHERE s.contact = ANY($1::text[]) AND s.party = f ->> 'person')
 ), held AS (
   {_EVER.replace("$1::text[]", "ARRAY(SELECT person FROM others) || $1::text[]")}
     AND p.current AND r.status <> 'retracted'
@@ -52,6 +55,13 @@ UNION ALL SELECT 'corrected', person, after_party::text, NULL, NULL, NULL, key, 
           WHERE person = ANY($1::text[]) AND key IS NOT NULL
 UNION ALL SELECT 'safety', person, NULL, NULL, NULL, NULL, NULL, NULL, NULL, safety FROM said
 """  # noqa: S608 - constants
+# Who is responsible beside a person in each referral that names them, but for whoever they speak for.
+_BESIDE: Final = """
+SELECT own.id::text AS own, p.id::text AS id, p.key, p.sealed
+FROM party AS own JOIN party AS p ON p.referral = own.referral AND p.version = own.version AND NOT p.contact
+WHERE own.person = $1 AND own.current AND p.role = 'responsible' AND p.key IS NOT NULL AND p.id <> own.id
+  AND NOT (own.contact AND p.position = own.position)
+"""
 _DETAILS: Final = """
 SELECT person, key, sealed, after_party::text AS id FROM person_detail
 WHERE person = ANY($1::text[]) AND key IS NOT NULL
@@ -127,12 +137,28 @@ class Correction:
     fields: dict[str, Any]
     after_party: str
 
-    def over(self, held: Held) -> Human:
-        """Return what a referral says, as corrected since."""
-        if held.party > self.after_party:
-            return held.human
-        document = msgspec.json.decode(held.human.model_dump_json()) | self.fields
-        return type(held.human).model_validate_json(msgspec.json.encode(document), strict=False)
+    def over(self, party: str, human: H) -> H:
+        """Return what a referral says, as corrected since. What it says is not safe stays unsafe, unless that was said."""
+        if party > self.after_party:
+            return human
+        said = Human.model_validate_json(msgspec.json.encode(self.fields), strict=False)
+        now = {name: getattr(said, name) for name in said.model_fields_set}
+        for kind, key in (("phones", "number"), ("emails", "address"), ("addresses", "postcode")):
+            if kind in now:
+                now[kind] = _unsafe_too(now[kind], getattr(human, kind), key)
+        if "safe_contact" in now:
+            changed = {name: getattr(said.safe_contact, name) for name in said.safe_contact.model_fields_set}
+            now["safe_contact"] = human.safe_contact.model_copy(update=changed)
+        # Copied, not read again: what is left may be too little for a referral, and is all the same what is known.
+        return human.model_copy(update=now)
+
+
+def _unsafe_too(said: Sequence[Any], before: Sequence[Any], key: str) -> tuple[Any, ...]:
+    """Return the points that a correction gives, with those that are not safe of whatever it says nothing about."""
+    judged = {getattr(one, key) for one in said if "safe" in one.model_fields_set}
+    unsafe = tuple(one for one in before if not one.safe and getattr(one, key) not in judged)
+    bad = {getattr(one, key) for one in unsafe}
+    return (*(one for one in said if getattr(one, key) not in bad), *unsafe)
 
 
 async def corrections(work: Work, keyring: Keyring, people: list[str]) -> dict[str, Correction]:
@@ -156,7 +182,32 @@ async def humans_of(work: Work, keyring: Keyring, people: list[str]) -> list[tup
 
 
 def _as_corrected(held: Sequence[Held], corrected: dict[str, Correction]) -> list[tuple[Held, Human]]:
-    return [(one, corrected[one.person].over(one) if one.person in corrected else one.human) for one in held]
+    return [(one, _own(one, corrected)) for one in held]
+
+
+def _own(one: Held, corrected: dict[str, Correction]) -> Human:
+    return corrected[one.person].over(one.party, one.human) if one.person in corrected else one.human
+
+
+def _all_corrected(held: Sequence[Held], corrected: dict[str, Correction]) -> list[tuple[Held, Human]]:
+    """Return what is held of one human under several ids, with what was corrected under any of them; its own id's last."""
+    found = []
+    for one in held:
+        human = one.human
+        for person in sorted(corrected, key=lambda person: (person == one.person, person)):
+            human = corrected[person].over(one.party, human)
+        found.append((one, human))
+    return found
+
+
+async def responsible_beside(work: Work, keyring: Keyring, person: str) -> dict[str, list[Human]]:
+    """Return the responsible of each referral of a person, by the row of what that referral says of the person."""
+    found: dict[str, list[Human]] = {}
+    for row in await work.fetch(_BESIDE, person):
+        owner = party_owner(row["id"])
+        plain = keyring.unwrap(row["key"], owner).open(row["sealed"], owner)
+        found.setdefault(row["own"], []).append(Party.model_validate_json(plain, strict=False))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +229,7 @@ async def for_contact(work: Work, keyring: Keyring, own: list[str], case: str) -
         rows[row["what"]].append(row)
     held = {what: _opened(keyring, sorted(rows[what], key=itemgetter("id"))) for what in ("own", "other")}
     return ForContact(
-        _as_corrected(held["own"], _corrected(keyring, rows["corrected"])),
+        _all_corrected(held["own"], _corrected(keyring, rows["corrected"])),
         [domain.merge_safety(said) for said in _said(rows["safety"]).values()],
         [one.human for one in held["other"]],
     )
@@ -188,7 +239,7 @@ async def ever_said_of(work: Work, keyring: Keyring, people: list[str]) -> list[
     """Return everything that was ever said of these people: as sent and as corrected; superseded and retracted too."""
     corrected = await corrections(work, keyring, people)
     held = _opened(keyring, await work.fetch(_EVER, people))
-    as_corrected = [(one, corrected[one.person].over(one)) for one in held if one.person in corrected]
+    as_corrected = [(one, _own(one, corrected)) for one in held if one.person in corrected]
     return [(one, one.human) for one in held] + as_corrected
 
 
