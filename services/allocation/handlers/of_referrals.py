@@ -69,12 +69,12 @@ async def referral_retracted(work: Work, event: Envelope) -> None:
 
 @handlers.event(referrals.CaseFileJoined, locks=into)
 async def case_file_joined(work: Work, event: Envelope) -> None:
-    """Two cases were one: the other goes on, with everything that this one was told."""
+    """Two cases were one: the other goes on. Of its referrals intake tells there, where they may have been parted since."""
     data: referrals.CaseFileJoined = event.data  # type: ignore[assignment]
-    ended = Story(work.state(CASE, event.subject))
+    before = work.state(CASE, event.subject)
+    ended = Story(before)
     cases.join(ended, data.into)
     await carry_on(work, event.subject, ended, replan=False)
     story = Story(work.state(CASE, data.into))
-    for facts in ended.state.referrals.values():
-        cases.referral(story, facts, facts.received_at)
-    await carry_on(work, data.into, story, replan=True)
+    cases.take_over_pause(story, before)
+    await carry_on(work, data.into, story, replan=False)

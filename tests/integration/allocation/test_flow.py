@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.contracts.consent import ConsentWithdrawn, LeadAssigned, LeadEnded, LeadRefused
-from shared.contracts.referrals import PartyFact
+from shared.contracts.referrals import CaseFileJoined, PartyFact, ReferralReceived, ReferralRetracted
 from tests.integration.allocation.conftest import World
 
 
@@ -89,3 +89,20 @@ async def test_withdrawal_from_everything_closes_every_case_of_the_person(world:
     await world.tell("anna", withdrawn)
     for case in ("w1", "w2"):
         await world.wait(case, "case.proposed", "case.allocated", "case.cleared", "case.closed")
+
+
+async def test_a_joining_that_is_heard_after_the_parting_brings_nobody_back(world: World) -> None:
+    """Intake joined one case to another and parted them again; of two cases either's events may come first."""
+    await world.allocate("g1")
+    facts = await world.refer("g2")
+    await world.wait("g2", "case.proposed")
+    await world.tell("g1", ReferralReceived(facts=facts))
+    gone = ReferralRetracted(referral=facts.referral, agency=facts.agency, remaining=1)
+    await world.tell("g1", gone)
+    await world.tell("g2", CaseFileJoined(into="g1"))
+    await world.wait("g2", "case.proposed", "case.closed")
+    seen = (await world.get("/v1/cases/g1", "herts-rj-coordinator", "cases.read", "hub")).json()
+    assert {p["party"]: p["place"] for p in seen["parties"] if p["place"] != "led"} == {
+        "anna-g2": "out",
+        "ben-g2": "out",
+    }

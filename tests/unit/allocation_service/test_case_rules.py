@@ -491,6 +491,32 @@ def test_joined_cases_go_on_as_one() -> None:
         cases.accept(story, "beacon", None)
 
 
+def test_a_case_that_was_over_when_it_was_joined_is_told_as_joined_and_does_not_come_back() -> None:
+    for reason in ("declined", "linked"):
+        story = go_on(allocated())
+        cases.person_out(story, ANNA, reason)
+        assert find(story, CaseClosed).reason == reason
+        cases.join(story, "case-2")
+        assert find(story, CaseClosed).joined_into == "case-2"
+        cases.join(story, "case-2")
+        assert told(story).count("CaseClosed") == 2, "once each"
+        cases.reopen(story, ANNA, "unlinked")
+        cases.reopen(story, ANNA)
+        assert story.state.closed == "joined", "it goes on as the other: there would be two of it"
+
+
+def test_what_the_hub_has_paused_stays_paused_in_the_case_as_which_it_goes_on() -> None:
+    joined = go_on(allocated())
+    cases.pause_by_hub(joined, "safety", None)
+    story = go_on(allocated())
+    cases.take_over_pause(story, joined.state)
+    assert find(story, CasePaused).reason == "safety"
+    own = go_on(allocated())
+    cases.pause_by_hub(own, "in_hospital", None)
+    cases.take_over_pause(own, joined.state)
+    assert [one.reason for one in own.told if isinstance(one, CasePaused)] == ["in_hospital"]
+
+
 def test_two_pauses_need_two_resumptions() -> None:
     story = go_on(allocated())
     cases.pause_by_hub(story, "safety", None)
