@@ -126,6 +126,7 @@ async def _decide_identity(
     if other is not None:
         await _no_contradiction(work, service, person, other)
         link_people(work, person, other, "decided")
+        await unjoining.theirs_again(work, group, cases)
         await _unite_cases(work, incidents, person, other)
     else:
         bits = sum(line["bits"] for line in msgspec.json.decode(row["evidence"]))
@@ -262,6 +263,7 @@ async def join_cases(work: Work, case: str, into: str) -> None:
             facts = msgspec.json.decode(row["facts"], type=ReferralFacts)
             work.record(CASE_FILE, into, *domain.receive(work.state(CASE_FILE, into), facts))
         await work.execute("UPDATE referral_case SET case_id = $2 WHERE case_id = $1", case, into)
+        await unjoining.join_holds(work, case, into)
 
 
 async def _decide_incident(work: Work, row: Any, decided: Decided) -> str | None:  # noqa: ANN401 - a record

@@ -6,8 +6,9 @@ over for everybody else, and an over case does not come back. What was said in t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
@@ -23,6 +24,7 @@ from shared.runtime.problems import Problem
 from shared.runtime.stream import Ref
 from shared.runtime.work import Work
 
+NOT_THEIRS: Final = "not_this_person"
 _ROWS = """
 SELECT c.referral::text AS referral, c.position, c.case_id, c.harmed, c.facts FROM referral_case AS c
 JOIN referral AS r ON r.id = c.referral
@@ -140,7 +142,11 @@ async def leave(work: Work, one: Leaving) -> None:
             work.record(CASE_FILE, one.old, *domain.lift_referral(old, hold, "unjoined"))
             moved = domain.hold_referral(new, one.referral, hold, held.reason, until=held.until)
             work.record(CASE_FILE, one.new, *moved)
-            await work.execute("UPDATE hold SET case_id = $2 WHERE id = $1", hold, one.new)
+            await holds.move(work, hold, one.new)
+    for row in await holds.of_case(work, one.old):
+        # Whom a later version names no more is not locked, and has nothing to do with the new case.
+        if row.referral == one.referral and row.reason != NOT_THEIRS and row.person in _people(one.facts):
+            await _move_hold(work, row, one.new)
     work.record(CASE_FILE, one.old, *domain.retract(work.state(CASE_FILE, one.old), one.referral))
     await work.execute(
         "UPDATE referral_case SET case_id = $3 WHERE referral = $1 AND position = $2",
@@ -148,6 +154,32 @@ async def leave(work: Work, one: Leaving) -> None:
         one.position,
         one.new,
     )
+
+
+async def join_holds(work: Work, case: str, into: str) -> None:
+    """What keeps people of a case from contact keeps them from it in the one as which it goes on."""
+    rows = await holds.of_case(work, case)
+    await work.lock(*((PERSON, row.person) for row in rows if row.person))
+    for row in rows:
+        await _move_hold(work, row, into)
+
+
+async def _move_hold(work: Work, row: HoldRow, case: str) -> None:
+    assert row.person is not None  # noqa: S101 - of_case() returns no others
+    events = domain.move_hold(work.state(PERSON, row.person), row.id, case)
+    if events:
+        work.record(PERSON, row.person, *events)
+        await holds.move(work, row.id, case)
+
+
+async def theirs_again(work: Work, group: Iterable[str], cases: Container[str]) -> None:
+    """Whoever was kept from a case because it was another's is not, now that the two are one human. All are locked."""
+    for person in group:
+        state = work.state(PERSON, person)
+        for hold, held in state.holds.items():
+            if held.reason == NOT_THEIRS and held.case in cases:
+                work.record(PERSON, person, *domain.lift_person(state, hold, "linked"))
+                await holds.lift(work, hold, "linked")
 
 
 def _refer(work: Work, one: Leaving, party: PartyFact) -> None:
@@ -175,8 +207,8 @@ def _refer(work: Work, one: Leaving, party: PartyFact) -> None:
 async def _stay_away(work: Work, one: Leaving) -> None:
     """Nobody speaks to this person about the case that was never theirs."""
     hold = f"{one.referral}:unjoined:{one.old}"
-    events = domain.hold_person(work.state(PERSON, one.harmed), hold, "not_this_person", case=one.old)
+    events = domain.hold_person(work.state(PERSON, one.harmed), hold, NOT_THEIRS, case=one.old)
     if events:
         work.record(PERSON, one.harmed, *events)
-        row = HoldRow(hold, one.harmed, one.old, one.referral, "not_this_person", None, work.now, 1, None)
-        await holds.insert(work, row)
+        row = HoldRow(hold, one.harmed, one.old, one.referral, NOT_THEIRS, None, work.now, 1, None)
+        await holds.insert_or_set_again(work, row)

@@ -25,6 +25,7 @@ from services.intake.domain.people import (
     hold_person,
     lift_person,
     link,
+    move_hold,
     unlink,
 )
 from services.intake.domain.safety import CHANNELS, merge_safety
@@ -52,6 +53,7 @@ __all__ = [
     "link",
     "lost_hold",
     "merge_safety",
+    "move_hold",
     "receive",
     "retract",
     "unlink",

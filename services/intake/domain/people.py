@@ -71,6 +71,14 @@ def lift_person(state: PersonState, hold: str, reason: str) -> list[Payload]:
     return [PersonHoldLifted(hold=hold, reason=reason)] if hold in state.holds else []
 
 
+def move_hold(state: PersonState, hold: str, case: str) -> list[Payload]:
+    """A hold about one case is about the one as which that goes on."""
+    known = state.holds.get(hold)
+    if known is None or known.case in (None, case):
+        return []
+    return [PersonHeld(hold=hold, reason=known.reason, until=known.until, case=case)]
+
+
 def link(state: PersonState, own: str, other: str, basis: str) -> list[Payload]:
     """One side of a link. Both sides are recorded in one transaction."""
     if own == other:

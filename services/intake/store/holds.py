@@ -88,6 +88,17 @@ async def insert_or_set_again(work: Work, row: HoldRow) -> None:
         await set_again(work, row.id, row.case_id)
 
 
+async def of_case(work: Work, case: str) -> list[HoldRow]:
+    """Return the holds of people that stand because of a case."""
+    query = f"SELECT {_COLUMNS} FROM hold WHERE case_id = $1 AND person IS NOT NULL AND lifted_at IS NULL ORDER BY id"  # noqa: S608 - constants
+    return [HoldRow(**dict(row)) for row in await work.fetch(query, case)]
+
+
+async def move(work: Work, hold: str, case: str) -> None:
+    """Let a hold be about another case."""
+    await work.execute("UPDATE hold SET case_id = $2 WHERE id = $1", hold, case)
+
+
 async def set_again(work: Work, hold: str, case: str | None) -> None:
     """Let a hold that was lifted stand again."""
     await work.execute(

@@ -9,7 +9,7 @@ import httpx
 
 from services.intake.core import Intake
 from tests.integration.intake.helpers import Headers, events, harmed, kind, posted
-from tests.support.referrals import party, referral
+from tests.support.referrals import offender, party, referral
 from tests.support.tokens import bearer
 
 POLICE, CARE, HUB = "hertfordshire-constabulary", "beacon", "herts-rj-coordinator"
@@ -36,12 +36,12 @@ class Doubt:
         self.client = client
         self.older = self.newer = self.case = self.own_case = self.review = self.referral = ""
 
-    async def post(self, intake: Intake) -> Doubt:
-        """Refer her twice."""
+    async def post(self, intake: Intake, *parties: dict[str, Any]) -> Doubt:
+        """Refer her twice: the second time with these parties."""
         self.older, self.case = await harmed(
             intake, await posted(intake, self.client, sender(POLICE), referral())
         )
-        document = referral("V-1", parties=[doubtful()])
+        document = referral("V-1", parties=list(parties) or [doubtful()])
         self.referral = await posted(intake, self.client, sender(CARE), document)
         self.newer, self.own_case = await harmed(intake, self.referral)
         self.review = (await self.page("anna"))[0]["id"]
@@ -91,6 +91,32 @@ async def test_same_undone_is_two_people_two_cases_and_a_doubt_again(
     assert (review["id"], review["answer"]) == (doubt.review, None)
     assert (await doubt.act("ben", "decision", answer="same")).status_code == 200
     assert (await harmed(intake, doubt.referral))[1] == doubt.case
+    for person in (doubt.older, doubt.newer):
+        assert not (await doubt.person(person))["holds"], "one human, one case: nobody is kept from it"
+    assert (await doubt.act("anna", "undo")).status_code == 200
+    assert "not_this_person" in (await doubt.person(doubt.newer))["holds"].values(), "as the first time"
+
+
+async def test_what_keeps_her_from_contact_in_a_case_goes_where_the_case_goes(
+    intake: Intake, client: httpx.AsyncClient
+) -> None:
+    """A call to her number may be answered by whoever did it: so it is said of her in the second referral's case."""
+    number = [{"number": "07700 900777"}]
+    mary = party(addresses=[], emails=[], phones=number)
+    doubt = await Doubt(client).post(intake, mary, offender(phones=number))
+    unsafe = "SELECT case_id FROM hold WHERE person = $1 AND reason = 'unsafe_contact' AND lifted_at IS NULL"
+    assert await intake.pool.fetchval(unsafe, doubt.newer) == doubt.own_case
+    assert (await doubt.act("anna", "decision", answer="same")).status_code == 200
+    assert await intake.pool.fetchval(unsafe, doubt.newer) == doubt.case
+    assert (await doubt.act("ben", "undo")).status_code == 200
+    parted = (await harmed(intake, doubt.referral))[1]
+    assert await intake.pool.fetchval(unsafe, doubt.newer) == parted
+    rows = await intake.pool.fetch(
+        """SELECT data::jsonb ->> 'case' AS held FROM journal WHERE key = $1 AND type LIKE 'person.held.v%'
+           AND data::jsonb ->> 'reason' = 'unsafe_contact' ORDER BY position""",
+        doubt.newer,
+    )
+    assert [row["held"] for row in rows] == [doubt.own_case, doubt.case, parted]
 
 
 async def test_different_undone_lets_the_question_be_asked_again(
