@@ -96,7 +96,7 @@ async def _destroy(work: Work, group: list[str]) -> None:
         "DELETE FROM contact_claim WHERE person = ANY($1::text[])",
         "UPDATE person_detail SET key = NULL, sealed = ''::bytea, safety = NULL WHERE person = ANY($1::text[])",
         """UPDATE withdrawal SET key = NULL, sealed = NULL WHERE person = ANY($1::text[])""",
-        "DELETE FROM split_asked WHERE person = ANY($1::text[])",
+        "DELETE FROM second_person WHERE person = ANY($1::text[]) AND done_at IS NULL",
     ):
         await work.execute(statement, group)
 

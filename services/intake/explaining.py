@@ -33,8 +33,8 @@ class Parting(msgspec.Struct, frozen=True, kw_only=True):
 
     person: str
     reason: str
-    worker: str | None
-    confirmed_by: str
+    worker: str
+    confirmed_by: str | None
     at: datetime
 
 

@@ -14,7 +14,6 @@ from services.intake.recognising.load import blocking_tags
 from services.intake.reviewing import tell_apart
 from services.intake.safe_contact import contact_points
 from services.intake.store import holds as hold_store
-from services.intake.store import joins
 from services.intake.store import matching as candidates
 from services.intake.store import people as store
 from services.intake.store.people import Held
@@ -39,14 +38,6 @@ async def party_of(work: Work, person: str, referral: str, position: int, *, con
     return str(party)
 
 
-async def ask(work: Work, person: str, party: str, reason: str) -> None:
-    """Keep that somebody wants a record parted from its person, until a second person does. Raises Problem 404."""
-    await work.lock((PERSON, person))
-    if work.state(PERSON, person).erased:
-        raise not_found("party of this person")
-    await joins.ask(work, party, person, reason)
-
-
 async def split(
     work: Work,
     service: Intake,
@@ -54,8 +45,8 @@ async def split(
     party: str,
     reason: str,
     *,
-    worker: str | None,
-    confirmed_by: str,
+    worker: str,
+    confirmed_by: str | None,
 ) -> str:
     """Give a referral's human, by their row, a person id of its own; returns it.
 
@@ -95,7 +86,6 @@ async def _own(work: Work, party: str, person: str, new: str, parting: Parting) 
     row = "UPDATE party SET person = $3, decided = $4 WHERE id = $1 AND person = $2 RETURNING true"
     if not await work.fetchval(row, party, person, new, decided):
         raise Conflict("parted by somebody else meanwhile")
-    await joins.answered(work, party)
 
 
 def _names(case: Any, person: str) -> bool:  # noqa: ANN401 - a record

@@ -119,11 +119,12 @@ async def test_erasure_leaves_a_suppression_that_a_later_referral_meets(onefrien
     (case,) = await refer(onefriend, POLICE, document)
     entry = await case.allocated(BEACON)
     await case.contact(BEACON, entry["party"], "declined")
-    erasure = {"reason": "person_asked", "confirmed_by": "worker-2"}
-    done = await onefriend.post(
-        "intake", f"/v1/people/{entry['party']}/erasure", "herts-rj-coordinator", erasure, "hub"
-    )
-    assert done.status_code == 202, done.text
+    erasure = f"/v1/people/{entry['party']}/erasure"
+    for worker, state in (("worker-1", "awaiting_second_person"), ("worker-2", "erased")):
+        done = await onefriend.post(
+            "intake", erasure, "herts-rj-coordinator", {"reason": "person_asked"}, "hub", worker=worker
+        )
+        assert (done.status_code, done.json().get("state")) == (202, state), done.text
 
     again = await onefriend.post_referral(
         "victim-support-hertfordshire", referral(HERTFORDSHIRE, anna, onefriend.stranger("responsible"))

@@ -59,9 +59,10 @@ ERRANDS: tuple[tuple[str, str, str, Any, str], ...] = (
     (HUB, "intake", "GET /v1/people/{person}/joins", None, ""),
     (HUB, "intake", "GET /v1/splits", None, ""),
     (HUB, "intake", "POST /v1/people/{person}/contact-points/clearances", {"other": "{other}"}, ""),
-    (HUB, "intake", "DELETE /v1/people/{person}/links/{other}?confirmed_by=worker-2", None, "/v1/people/{person}"),
-    (HUB, "intake", "POST /v1/people/{other}/splits",
-     {"referral": "{referral}", "position": 1, "confirmed_by": "worker-2"}, ""),
+    (HUB, "intake", "DELETE /v1/people/{person}/links/{other}", None, "/v1/people/{person}"),
+    (f"{HUB}/worker-2", "intake", "DELETE /v1/people/{person}/links/{other}", None, "/v1/people/{person}"),
+    (HUB, "intake", "POST /v1/people/{other}/splits", {"referral": "{referral}", "position": 1}, ""),
+    (f"{HUB}/worker-2", "intake", "POST /v1/people/{other}/splits", {"referral": "{referral}", "position": 1}, ""),
     (HUB, "intake", "GET /v1/withdrawals", None, ""),
     (HUB, "intake", "POST /v1/withdrawals/{id}/resolution", {"people": ["{other}"]}, ""),
     (HUB, "intake", "POST /v1/match-reviews/{id}/second", {"answer": "same", "reason": "same_details"}, "version"),
@@ -134,8 +135,8 @@ ERRANDS: tuple[tuple[str, str, str, Any, str], ...] = (
     (f"{HUB}/worker-2", "consent", "POST /v1/corrections/{correction}/confirmation", None, ""),
     (HUB, "allocation", "POST /v1/cases/{case}/closure", REASON, "/v1/cases/{case}"),
     (REFERRER, "intake", "POST /v1/referrals/{second}/retraction", None, ""),
-    (HUB, "intake", "POST /v1/people/{person}/erasure",
-     {"reason": "asked_by_person", "confirmed_by": "worker-2"}, ""),
+    (HUB, "intake", "POST /v1/people/{person}/erasure", {"reason": "asked_by_person"}, ""),
+    (f"{HUB}/worker-2", "intake", "POST /v1/people/{person}/erasure", {"reason": "asked_by_person"}, ""),
 )  # fmt: skip
 # What an answer teaches: where its body has such a field, that is `{…}` from then on.
 LEARNT = ("permit", "fence", "subscription", "correction", "hold", "check", "token", "link")

@@ -11,12 +11,12 @@ from starlette.responses import Response
 
 from services.intake import explaining, parting
 from services.intake.api.common import Key, PathId, json_response, parse, sends
-from services.intake.api.people import ReasonCode, Second, second_person
+from services.intake.api.people import ReasonCode, awaiting
 from services.intake.core import Current, Intake
 from services.intake.referral import Part
 from services.intake.sides import may_see
 from services.intake.store import joins as store
-from services.intake.store import reading
+from services.intake.store import reading, second_person
 from shared.runtime.auth import Caller, scope
 from shared.runtime.idempotency import Answer
 from shared.runtime.problems import not_found
@@ -155,44 +155,38 @@ def _blind(caller: Caller, row: Any) -> bool:  # noqa: ANN401 - a record
 
 
 class Split(Part):
-    """A referral's party that was taken for this person and is somebody else.
-
-    Without `confirmed_by` it waits for a second person, who sends the same with a token of their own within seven days.
-    """
+    """A referral's party that was taken for this person and is somebody else."""
 
     referral: Annotated[str, Field(pattern=r"^[0-9a-f-]{36}$")]
     position: Annotated[int, Field(ge=0, le=60)]
     contact: bool = False
     reason: ReasonCode = "wrong_join"
-    confirmed_by: Second | None = None
 
 
 @router.post("/people/{person}/splits", status_code=201, openapi_extra=sends(Split))
 async def split(
     request: Request, person: PathId, service: Current, key: Key, caller: Caller = scope("hub")
 ) -> Response:
-    """Undo a join: a referral's party becomes a person of their own. 202 while a second person is waited for."""
+    """Undo a join: a referral's party becomes a person of their own. 202: another worker has to ask for the same."""
     raw = await request.body()
     body = parse(Split, raw)
-    second_person(caller, body.confirmed_by or "")
     if reading.as_uuid(body.referral) is None:
         raise not_found("party of this person")
     route = f"POST /v1/people/{person}/splits"
-    answer = await service.once(caller, key, raw, _split, service, caller, person, body, route=route)
+    answer = await service.once(caller, key, raw, _split, service, person, body, route=route)
     return answer.response()
 
 
-async def _split(work: Work, service: Intake, caller: Caller, person: str, body: Split) -> Answer:
+async def _split(work: Work, service: Intake, person: str, body: Split) -> Answer:
     party = await parting.party_of(work, person, body.referral, body.position, contact=body.contact)
-    if body.confirmed_by:
-        reason, first, second = body.reason, caller.worker, body.confirmed_by
-    else:
-        asked = await store.asked(work, party)
-        if asked is None or asked["worker"] == caller.worker or asked["person"] != person:
-            await parting.ask(work, person, party, body.reason)
-            return Answer(202, {"person": person, "state": "awaiting_second_person"})
-        reason, first, second = asked["reason"], asked["worker"], caller.worker or ""
-    new = await parting.split(work, service, person, party, reason, worker=first, confirmed_by=second)
+    asked = await second_person.seconded(work, person, "split", party, body.reason)
+    if asked is None:
+        # Once more: who seconded it at the same moment may have had it done.
+        await parting.party_of(work, person, body.referral, body.position, contact=body.contact)
+        return awaiting(person)
+    new = await parting.split(
+        work, service, person, party, asked.reason, worker=asked.worker, confirmed_by=work.actor.worker
+    )
     return Answer(201, {"person": new, "split_from": person})
 
 

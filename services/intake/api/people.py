@@ -13,25 +13,20 @@ from services.intake.api.common import Key, PathId, json_response, parse, sends
 from services.intake.core import PERSON, Current, Intake
 from services.intake.correcting import Corrected
 from services.intake.referral import Part
-from services.intake.store import reading
+from services.intake.store import reading, second_person
 from shared.runtime.auth import Caller, scope
-from shared.runtime.http import etag, required_version
+from shared.runtime.http import check_version, etag, required_version
 from shared.runtime.idempotency import Answer
-from shared.runtime.problems import FieldError, invalid
+from shared.runtime.problems import not_found
 from shared.runtime.work import Work
 
 router = APIRouter(prefix="/v1/people", tags=["people"])
 ReasonCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-Second = Annotated[
-    str, Field(min_length=1, max_length=100, description="the worker who confirms: another than the caller's")
-]
 
 
-def second_person(caller: Caller, confirmed_by: str) -> None:
-    """Demand that somebody else confirms. Raises Problem 422."""
-    if caller.worker is None or confirmed_by == caller.worker:
-        remedy = "Use a token that names you as the worker, and let another worker confirm."
-        raise invalid([FieldError("confirmed_by", "not a second person", remedy)])
+def awaiting(person: str) -> Answer:
+    """Return the answer to whoever is the first of two to ask: nothing is done yet."""
+    return Answer(202, {"person": person, "state": "awaiting_second_person"})
 
 
 @router.get("/{person}")
@@ -57,7 +52,11 @@ async def _describe(work: Work, caller: Caller, person: str) -> tuple[dict[str, 
         "erased": state.erased,
     }
     if caller.may("hub"):
-        body |= {"links": list(state.links), "holds": {hold: why.reason for hold, why in state.holds.items()}}
+        body |= {
+            "links": list(state.links),
+            "holds": {hold: why.reason for hold, why in state.holds.items()},
+            "awaiting_second_person": await second_person.waiting(work, person),
+        }
     return body, work.version(PERSON, person)
 
 
@@ -80,22 +79,33 @@ async def unlink(
     person: PathId,
     other: PathId,
     service: Current,
-    confirmed_by: Annotated[str, Query(min_length=1, max_length=100)],
     reason: Annotated[str, Query(pattern=r"^[a-z][a-z0-9_]{0,63}$")] = "wrong_link",
     caller: Caller = scope("hub"),
 ) -> Response:
-    """Undo a link between two ids (If-Match with the first one's ETag; a second person confirms)."""
-    second_person(caller, confirmed_by)
+    """Undo a link between two ids (If-Match with the first one's ETag). 202: another worker has to ask for the same."""
     version = required_version(request)
-    moved = await service.transact(reviewing.unlink, person, other, reason, version, actor=caller.actor)
+    moved = await service.transact(_unlink, person, other, reason, version, actor=caller.actor)
+    if moved is None:
+        return awaiting(person).response()
     return json_response({"person": person, "unlinked": other}, headers={"ETag": etag(moved)})
 
 
+async def _unlink(work: Work, person: str, other: str, reason: str, version: int) -> int | None:
+    one, two = sorted((person, other))
+    asked = await second_person.seconded(work, one, "unlink", two, reason)
+    if asked is not None:
+        return await reviewing.unlink(work, person, other, asked.reason, version)
+    await work.lock((PERSON, person))
+    if other not in work.state(PERSON, person).links:
+        raise not_found("link")
+    check_version(version, work.version(PERSON, person))
+    return None
+
+
 class Erasure(Part):
-    """Why everything held about a person is destroyed, and who confirms it."""
+    """Why everything held about a person is destroyed."""
 
     reason: ReasonCode
-    confirmed_by: Second
 
 
 @router.post("/{person}/erasure", status_code=202, openapi_extra=sends(Erasure))
@@ -106,18 +116,26 @@ async def erase(
     key: Key,
     caller: Caller = scope("hub"),
 ) -> Response:
-    """Destroy the keys of everything held about a person (a second person confirms). A suppression remains."""
+    """Destroy the keys of everything held about a person, once a second worker asks for it too. A suppression remains.
+
+    `state`: awaiting_second_person, for seven days, or erased.
+    """
     raw = await request.body()
     body = parse(Erasure, raw)
-    second_person(caller, body.confirmed_by)
     route = f"POST /v1/people/{person}/erasure"
     answer = await service.once(caller, key, raw, _erase, service, person, body.reason, route=route)
     return answer.response()
 
 
 async def _erase(work: Work, service: Intake, person: str, reason: str) -> Answer:
-    erased = await erasing.erase(work, service, person, reason)
-    return Answer(202, {"person": person, "erased": erased})
+    asked = await second_person.seconded(work, person, "erasure", "", reason)
+    if asked is None:
+        await work.lock((PERSON, person))
+        if not work.version(PERSON, person) or work.state(PERSON, person).erased:
+            raise not_found("person")
+        return awaiting(person)
+    erased = await erasing.erase(work, service, person, asked.reason)
+    return Answer(202, {"person": person, "state": "erased", "erased": erased})
 
 
 @router.get("/{person}/export")

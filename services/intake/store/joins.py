@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from services.intake.store.reading import Pool
+from services.intake.store.second_person import OPEN, WAITS
 from shared.runtime.http import decode_cursor, encode_cursor
 from shared.runtime.work import Work
 
-# What somebody asked for is asked anew after this: nobody confirms what has long been forgotten.
-_WAITS: Final = "interval '7 days'"
-_OPEN: Final = f"a.at > (SELECT clock_timestamp() + shift FROM clock) - {_WAITS}"  # noqa: S608 - constants
 # A later version's party stays who the earlier one's was: why that is so is at the first that was theirs.
 _JOINS: Final = f"""
 SELECT c.id::text AS record, c.referral::text AS referral, c.position, c.contact, c.role, r.agency,
@@ -28,7 +26,7 @@ LEFT JOIN LATERAL (
   WHERE m.person = c.person
     AND m.hold = concat(c.referral, ':', c.position, CASE WHEN c.contact THEN 'c' END, ':identity_doubtful')
   ORDER BY m.id DESC LIMIT 1) AS m ON true
-LEFT JOIN split_asked AS a ON a.party = c.id AND a.person = c.person AND {_OPEN}
+LEFT JOIN second_person AS a ON a.person = c.person AND a.what = 'split' AND a.detail = c.id::text AND {OPEN}
 WHERE c.person = $1 AND c.current AND c.key IS NOT NULL AND ($2::text IS NULL OR c.id::text > $2) ORDER BY c.id LIMIT $3
 """  # noqa: S608 - constants
 # A reviewer's answer stands over what the machine had found.
@@ -47,10 +45,10 @@ LEFT JOIN LATERAL (
 ORDER BY l.other
 """
 _ASKED: Final = f"""
-SELECT a.party::text AS record, a.person, p.referral::text AS referral, p.position, p.contact, a.reason, a.agency, a.worker,
-       a.at, a.at + {_WAITS} AS until
-FROM split_asked AS a JOIN party AS p ON p.id = a.party AND p.person = a.person AND p.current
-WHERE {_OPEN} AND ($1::text IS NULL OR a.party::text > $1) ORDER BY a.party LIMIT $2
+SELECT a.detail AS record, a.person, p.referral::text AS referral, p.position, p.contact, a.reason, a.agency, a.worker,
+       a.at, a.at + {WAITS} AS until
+FROM second_person AS a JOIN party AS p ON p.id = a.detail::uuid AND p.person = a.person AND p.current
+WHERE a.what = 'split' AND {OPEN} AND ($1::text IS NULL OR a.detail > $1) ORDER BY a.detail LIMIT $2
 """  # noqa: S608 - constants
 
 
@@ -64,30 +62,6 @@ async def page(work: Work, person: str, cursor: str | None, limit: int) -> tuple
 async def links(work: Work, person: str, others: list[str]) -> list[Any]:
     """Return why each of these is linked with the person."""
     return await work.fetch(_LINKS, person, others) if others else []
-
-
-# ----------------------------------------------------------------------------------------------- waiting for a second person
-
-
-async def asked(work: Work, party: str) -> Any:  # noqa: ANN401 - a record
-    """Return who asked that a record be parted from its person, and why; None if nobody did lately."""
-    query = f"SELECT person, reason, agency, worker FROM split_asked AS a WHERE party = $1 AND {_OPEN}"  # noqa: S608
-    return await work.fetchrow(query, party)
-
-
-async def ask(work: Work, party: str, person: str, reason: str) -> None:
-    """Keep that somebody asks it."""
-    await work.execute(
-        """INSERT INTO split_asked (party, person, reason, agency, worker, at) VALUES ($1, $2, $3, $4, $5, $6)
-           ON CONFLICT (party) DO UPDATE SET person = excluded.person, reason = excluded.reason,
-             agency = excluded.agency, worker = excluded.worker, at = excluded.at""",
-        party, person, reason, work.actor.agency, work.actor.worker, work.now,
-    )  # fmt: skip
-
-
-async def answered(work: Work, party: str) -> None:
-    """Nobody has to confirm it any more."""
-    await work.execute("DELETE FROM split_asked WHERE party = $1", party)
 
 
 async def waiting(pool: Pool, cursor: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:

@@ -6,6 +6,7 @@ import httpx
 
 from services.intake.core import Intake
 from tests.support.running import until
+from tests.support.tokens import bearer
 
 Headers = dict[str, str]
 
@@ -50,6 +51,20 @@ async def events(intake: Intake, topic: str) -> list[tuple[str, str]]:
     """Return (key, type without version) of everything recorded for a topic."""
     rows = await intake.pool.fetch("SELECT key, type FROM journal WHERE topic = $1 ORDER BY position", topic)
     return [(row["key"], row["type"].rpartition(".v")[0]) for row in rows]
+
+
+async def by_two(
+    client: httpx.AsyncClient, method: str, path: str, match: str | None = None, **more: Any
+) -> httpx.Response:
+    """Have two workers of the hub ask for the same; return what the second is answered."""
+    answers = []
+    for worker in ("h1", "h2"):
+        headers = {**bearer("hub", "hub", worker=worker), "Idempotency-Key": f'"{worker}"'}
+        headers |= {"If-Match": match} if match else {}
+        answers.append(await client.request(method, path, headers=headers, **more))
+    first, second = answers
+    assert (first.status_code, first.json().get("state")) == (202, "awaiting_second_person"), first.text
+    return second
 
 
 def kind(answer: httpx.Response) -> str:

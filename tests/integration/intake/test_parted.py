@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from services.intake.core import Intake
-from tests.integration.intake.helpers import Headers, events, harmed, kind, posted
+from tests.integration.intake.helpers import Headers, by_two, events, harmed, kind, posted
 from tests.support.referrals import offender, party, referral
 from tests.support.tokens import bearer
 
@@ -30,10 +30,7 @@ async def decide_same(client: httpx.AsyncClient) -> httpx.Response:
 
 async def unlink(client: httpx.AsyncClient, person: str, other: str) -> httpx.Response:
     seen = await client.get(f"/v1/people/{person}", headers=hub())
-    headers = {**hub(), "If-Match": seen.headers["etag"]}
-    return await client.delete(
-        f"/v1/people/{person}/links/{other}", params={"confirmed_by": "h2"}, headers=headers
-    )
+    return await by_two(client, "DELETE", f"/v1/people/{person}/links/{other}", seen.headers["etag"])
 
 
 async def told(intake: Intake, key: str, name: str) -> list[dict[str, Any]]:

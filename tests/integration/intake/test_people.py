@@ -9,7 +9,7 @@ import pytest
 
 from services.intake.core import Intake
 from services.intake.store import following
-from tests.integration.intake.helpers import Headers, events, harmed, kind, posted
+from tests.integration.intake.helpers import Headers, by_two, events, harmed, kind, posted
 from tests.integration.intake.stand_in import StandIn
 from tests.support.referrals import party, referral
 from tests.support.running import until
@@ -141,13 +141,21 @@ async def test_a_link_is_undone_by_two_people(
     assert seen.json()["links"] == [second[0]]
     path = f"/v1/people/{first[0]}/links/{second[0]}"
     match = {**hub, "If-Match": seen.headers["etag"]}
-    alone = await client.delete(path, params={"confirmed_by": "h1"}, headers=match)
-    assert alone.status_code == 422
-    undone = await client.delete(path, params={"confirmed_by": "h2"}, headers=match)
+    for _ in range(2):
+        assert (await client.delete(path, headers=match)).status_code == 202, "nobody seconds themselves"
+    nobody = {**bearer("hub", "hub"), "If-Match": seen.headers["etag"]}
+    assert (await client.delete(path, headers=nobody)).status_code == 422
+    assert (await client.get(f"/v1/people/{first[0]}", headers=hub)).json()["links"] == [second[0]]
+    other_way = f"/v1/people/{second[0]}/links/{first[0]}"
+    seen = await client.get(f"/v1/people/{second[0]}", headers=hub)
+    match = {**bearer("hub", *HUB, worker="h2"), "If-Match": seen.headers["etag"]}
+    undone = await client.delete(other_way, headers=match)
     assert undone.status_code == 200, undone.text
+    unknown = await client.delete(path, headers=match)
+    assert unknown.status_code == 404
     assert [entry for entry in await events(intake, "people") if entry[1] == "person.unlinked"] == [
-        (first[0], "person.unlinked"),
         (second[0], "person.unlinked"),
+        (first[0], "person.unlinked"),
     ]
 
 
@@ -164,8 +172,8 @@ async def test_a_withdrawal_carries_everybody_who_was_linked_when_it_was_stored(
     await client.post("/v1/withdrawals", json={"person": second[0]}, headers=key(care, "w1"))
     seen = await client.get(f"/v1/people/{first[0]}", headers=hub)
     path = f"/v1/people/{first[0]}/links/{second[0]}"
-    match = {**hub, "If-Match": seen.headers["etag"]}
-    assert (await client.delete(path, params={"confirmed_by": "h2"}, headers=match)).status_code == 200
+    undone = await by_two(client, "DELETE", path, seen.headers["etag"])
+    assert undone.status_code == 200, undone.text
     consent.away = False
     state = "SELECT state = 'in_force' FROM withdrawal"
     await until(lambda: intake.pool.fetchval(state))
@@ -186,8 +194,8 @@ async def test_a_wrong_join_is_undone(
     second = await posted(intake, client, care, referral("V-1", parties=[party()]))
     person, case = await harmed(intake, first)
     assert await harmed(intake, second) == (person, case)
-    body = {"referral": second, "position": 0, "confirmed_by": "h2"}
-    answer = await client.post(f"/v1/people/{person}/splits", json=body, headers=key(hub, "1"))
+    body = {"referral": second, "position": 0}
+    answer = await by_two(client, "POST", f"/v1/people/{person}/splits", json=body)
     assert answer.status_code == 201, answer.text
     new, new_case = await harmed(intake, second)
     assert (new, new != person, new_case != case) == (answer.json()["person"], True, True)
@@ -221,9 +229,17 @@ async def test_erasure_leaves_nothing_readable_and_a_later_referral_is_held(
     before = await client.get(f"/v1/people/{person}/export", headers=hub)
     assert "Mary Ann" in before.text
     assert "Mary is afraid" in before.text
-    body = {"reason": "asked", "confirmed_by": "h2"}
-    answer = await client.post(f"/v1/people/{person}/erasure", json=body, headers=key(hub, "1"))
+    body = {"reason": "asked"}
+    path = f"/v1/people/{person}/erasure"
+    for number in ("1", "2"):
+        first = await client.post(path, json=body, headers=key(hub, number))
+        assert first.json() == {"person": person, "state": "awaiting_second_person"}
+    seen = (await client.get(f"/v1/people/{person}", headers=hub)).json()
+    assert [(one["what"], one["worker"]) for one in seen["awaiting_second_person"]] == [("erasure", "h1")]
+    assert "Mary Ann" in (await client.get(f"/v1/people/{person}/export", headers=hub)).text
+    answer = await client.post(path, json=body, headers=key(bearer("hub", *HUB, worker="h2"), "1"))
     assert (answer.status_code, answer.json()["erased"]) == (202, [person])
+    assert (await client.post(path, json=body, headers=key(hub, "3"))).status_code == 404
     after = (await client.get(f"/v1/people/{person}/export", headers=hub)).json()
     assert (after["as_sent"], after["referrals"]) == ([], [])
     assert (person, "person.erased") in await events(intake, "people")
@@ -240,8 +256,7 @@ async def test_erasure_of_somebody_whose_referral_was_taken_back_is_not_forgotte
     number = await posted(intake, client, police, referral())
     person, _ = await harmed(intake, number)
     await client.post(f"/v1/referrals/{number}/retraction", headers=key(police, "1"))
-    body = {"reason": "asked", "confirmed_by": "h2"}
-    answer = await client.post(f"/v1/people/{person}/erasure", json=body, headers=key(hub, "1"))
+    answer = await by_two(client, "POST", f"/v1/people/{person}/erasure", json={"reason": "asked"})
     assert answer.status_code == 202, answer.text
     again, _ = await harmed(intake, await posted(intake, client, care, referral("V-1", parties=[party()])))
     assert again != person
@@ -253,8 +268,7 @@ async def test_erasure_of_somebody_known_by_name_and_birth_date_is_not_forgotten
     intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers, hub: Headers
 ) -> None:
     person, _ = await harmed(intake, await posted(intake, client, police, referral(parties=[doubtful()])))
-    body = {"reason": "asked", "confirmed_by": "h2"}
-    await client.post(f"/v1/people/{person}/erasure", json=body, headers=key(hub, "1"))
+    await by_two(client, "POST", f"/v1/people/{person}/erasure", json={"reason": "asked"})
     again, _ = await harmed(intake, await posted(intake, client, care, referral("V-1", parties=[party()])))
     holds = (await client.get(f"/v1/people/{again}", headers=hub)).json()["holds"]
     assert list(holds.values()) == ["suppressed"]

@@ -18,7 +18,7 @@ from services.intake.core import Intake
 from services.intake.crypto import make_master_key
 from services.intake.service import build
 from services.intake.settings import Settings
-from tests.integration.intake.helpers import Headers, events, harmed, posted
+from tests.integration.intake.helpers import Headers, by_two, events, harmed, posted
 from tests.support.referrals import party, referral
 from tests.support.running import running, settings, until
 from tests.support.stack import ROLE
@@ -55,10 +55,8 @@ async def told(service: Intake) -> None:
 
 
 async def erase(client: httpx.AsyncClient, person: str) -> None:
-    body = {"reason": "asked", "confirmed_by": "h2"}
-    headers = {**hub(), "Idempotency-Key": '"e"'}
-    erased = await client.post(f"/v1/people/{person}/erasure", json=body, headers=headers)
-    assert erased.status_code == 202, erased.text
+    erased = await by_two(client, "POST", f"/v1/people/{person}/erasure", json={"reason": "asked"})
+    assert erased.json()["state"] == "erased", erased.text
 
 
 async def test_what_was_accepted_since_the_copy_is_asked_for_again_and_the_people_stay_who_they_were(

@@ -1,4 +1,4 @@
-"""What the matcher decided, beside each human of each referral; and splits that wait for a second person."""
+"""What the matcher decided, beside each human of each referral; and what waits for a second person."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ def upgrade() -> None:
     """Make both. Rows from before, and of a version that knows nothing of it, have no such decision."""
     op.execute("ALTER TABLE party ADD COLUMN decided json")
     op.execute(
-        """CREATE TABLE split_asked (
-            party uuid PRIMARY KEY, person text NOT NULL, reason text NOT NULL, agency text NOT NULL,
-            worker text NOT NULL, at timestamptz NOT NULL)"""
+        """CREATE TABLE second_person (
+            person text NOT NULL, what text NOT NULL, detail text NOT NULL, reason text NOT NULL, agency text NOT NULL,
+            worker text NOT NULL, at timestamptz NOT NULL, second_agency text, second_worker text, done_at timestamptz,
+            PRIMARY KEY (person, what, detail))"""
     )
 
 
