@@ -15,6 +15,7 @@ from services.intake.matching import Incident
 from services.intake.recognising.load import Pending, Someone
 from services.intake.recognising.people import Crowd
 from services.intake.store import matching as store
+from shared.contracts.referrals import ReferralFacts
 from shared.runtime.identifiers import new_id
 from shared.runtime.work import Work
 
@@ -61,9 +62,9 @@ class Cases:
         """Say which case these parties (the harmed one first) belong to."""
         harmed = pending.party(positions[0])
         incident = incident_of(pending.referral)
-        before = pending.cases.get(positions[0])
+        before = _before(pending, harmed)
         if before is not None:
-            place = Place(before[0], tuple(positions), harmed.person, known=True)
+            place = Place(before, tuple(positions), harmed.person, known=True)
         else:
             place = self._find(harmed, incident, positions)
         self._of.setdefault(harmed.person, []).append((place.case, incident))
@@ -104,3 +105,17 @@ class Cases:
         owner = version_owner(due.agency, due.reference_tag, due.version)
         plain = msgspec.json.encode(incident_of(pending.referral))
         return self._keyring.unwrap(pending.version_key, owner).seal(plain, owner, "incident")
+
+
+def _before(pending: Pending, harmed: Someone) -> str | None:
+    """Return the case that an earlier version opened for this party, who may stand elsewhere in the list now.
+
+    Another human in the same place is another case: what was said and agreed in the first one was said by somebody else.
+    """
+    here = pending.cases.get(harmed.position)
+    if here is not None and harmed.previous == harmed.person:
+        return here[0]
+    for case, facts in pending.cases.values():
+        if msgspec.json.decode(facts, type=ReferralFacts).parties[0].person == harmed.person:
+            return case
+    return here[0] if here is not None and harmed.previous is None else None

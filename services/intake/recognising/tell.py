@@ -49,7 +49,7 @@ class Teller:
         self._today = local_day(work.now)
         self._shared: dict[str, safe_contact.ContactPoints] = {}
         self.rows = Result(
-            parties=[], keys=set(), points=set(), speaks=set(), cases=[], holds=[], lifted=[], reviews=[], done=[],
+            parties=[], keys=set(), points=set(), speaks=set(), cases=[], holds=[], lifted=[], reviews=[], done=[], moved=[],
             set_by=msgspec.json.encode(Actor("intake")).decode(), at=work.now,
         )  # fmt: skip
 
@@ -170,8 +170,8 @@ class Teller:
         return isinstance(human, ContactPerson) and facts.outgrown(human, party, received, self._today)
 
     def _file(self, pending: Pending, place: Place, current: ReferralFacts) -> None:
-        before = pending.cases.get(place.positions[0])
-        published = msgspec.json.decode(before[1], type=ReferralFacts) if before else None
+        before = next((facts for case, facts in pending.cases.values() if case == place.case), None)
+        published = msgspec.json.decode(before, type=ReferralFacts) if before else None
         state = self._work.state(CASE_FILE, place.case)
         self._work.record(CASE_FILE, place.case, *domain.receive(state, current, published))
         self.rows.cases.append(
@@ -184,9 +184,11 @@ class Teller:
     def _dropped_cases(self, pending: Pending, places: Sequence[Place]) -> None:
         """A later version that no longer names a harmed party no longer supports that party's case."""
         for position, (case, _) in pending.cases.items():
-            if position not in {place.positions[0] for place in places}:
+            if case not in {place.case for place in places}:
                 state = self._work.state(CASE_FILE, case)
                 self._work.record(CASE_FILE, case, *domain.retract(state, pending.due.id))
+            elif position not in {place.positions[0] for place in places}:
+                self.rows.moved.append((pending.due.id, position))
 
     # --- holds
 
@@ -196,6 +198,7 @@ class Teller:
         harmed = pending.party(place.positions[0])
         assert isinstance(harmed.human, Party)  # noqa: S101 - as above
         missing = facts.agreement_missing(pending.referral, harmed.human)
+        self._answered_elsewhere(pending, place, base)
         self._case_hold(pending, place, f"{base}:agreement", "agreement_to_share_missing", missing)
         self._case_hold(pending, place, domain.lost_hold(referral, place.case), domain.LOST, ())
         ask = self._asked(harmed)
@@ -211,6 +214,13 @@ class Teller:
                     0.0, "[]", "", "", hold, pending.due.agency, referral, self._work.now,
                 )
             )  # fmt: skip
+
+    def _answered_elsewhere(self, pending: Pending, place: Place, base: str) -> None:
+        """Lift what an earlier version lacked of the harmed party while they stood elsewhere in the list."""
+        for hold, why in self._work.state(CASE_FILE, place.case).holds.items():
+            own = why.referral == pending.due.id and hold.endswith((":agreement", ":identity"))
+            if own and not hold.startswith(f"{base}:"):
+                self._case_hold(pending, place, hold, why.reason, ())
 
     def _case_hold(
         self,

@@ -168,6 +168,7 @@ class Result:
     lifted: list[tuple[str, str]]  # hold, reason
     reviews: list[tuple[Any, ...]]
     done: list[tuple[str, int]]  # referral, version
+    moved: list[tuple[str, int]]  # referral, position: its case is under another position now
     set_by: str
     at: Any
 
@@ -238,6 +239,10 @@ async def save_results(connection: Connection, results: list[Result]) -> None:
         later = [(referral, version) for referral, version in r.done if version > 1]
         if later:
             await connection.execute(_RETIRE, *_columns(later, 2))
+        if r.moved:
+            await connection.executemany(
+                "DELETE FROM referral_case WHERE referral = $1 AND position = $2", r.moved
+            )
         if r.holds:
             await connection.execute(_HOLDS, *_columns(r.holds, 6), r.set_by, r.at)
         if r.lifted:

@@ -1,0 +1,92 @@
+"""A later version of a referral: each harmed party keeps the case that is theirs, wherever in the list they stand now."""
+
+import json
+from typing import Any
+
+import httpx
+
+from services.intake.core import Intake
+from tests.integration.intake.helpers import Headers, events, posted
+from tests.support.referrals import offender, party, referral
+
+ANN = party()
+CAT = party(
+    name={"forenames": "Gwendolyn", "surname": "Thackeray"}, date_of_birth="1950-07-01", emails=[],
+    addresses=[{"lines": ["31 High Street"], "postcode": "AL1 3TG"}], phones=[{"number": "07700 900876"}],
+)  # fmt: skip
+
+
+async def told(intake: Intake) -> tuple[dict[str, str], set[str]]:
+    """Return (the harmed person of each case that goes on, as last published; the cases that were taken back)."""
+    rows = await intake.pool.fetch(
+        "SELECT key, type, data FROM journal WHERE topic = 'referrals' ORDER BY position"
+    )
+    of: dict[str, str] = {}
+    for row in rows:
+        if row["type"].startswith("referral.retracted"):
+            of.pop(row["key"], None)
+        elif facts := json.loads(row["data"]).get("facts"):
+            of[row["key"]] = facts["parties"][0]["person"]
+    gone = {row["key"] for row in rows if row["type"].startswith("referral.retracted")}
+    return of, gone
+
+
+async def versions(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, *lists: list[dict[str, Any]]
+) -> list[tuple[dict[str, str], set[str]]]:
+    """Post these versions one after the other; return what was told after each."""
+    found = []
+    for number, parties in enumerate(lists, start=1):
+        await posted(intake, client, police, referral(version=number, parties=parties))
+        found.append(await told(intake))
+    return found
+
+
+async def test_the_order_of_the_parties_says_nothing(
+    intake: Intake, client: httpx.AsyncClient, police: Headers
+) -> None:
+    lists = [ANN, offender()], [offender(), ANN], [ANN, offender()]
+    first, second, third = await versions(intake, client, police, *lists)
+    assert first == second == third
+    found = (await client.get("/v1/referrals?reference=R-1", headers=police)).json()["referrals"]
+    assert len(found[0]["cases"]) == 1
+
+
+async def test_two_who_were_harmed_keep_their_own_cases(
+    intake: Intake, client: httpx.AsyncClient, police: Headers
+) -> None:
+    lists = [ANN, CAT, offender()], [CAT, ANN, offender()], [CAT, offender()]
+    first, second, third = await versions(intake, client, police, *lists)
+    assert len(first[0]) == 2
+    assert second == first
+    ((case, person),) = third[0].items()
+    assert first[0][case] == person
+    assert third[1] == set(first[0]) - {case}
+
+
+async def test_another_human_in_the_same_place_has_a_case_of_their_own(
+    intake: Intake, client: httpx.AsyncClient, police: Headers
+) -> None:
+    first, second = await versions(intake, client, police, [ANN, offender()], [CAT, offender()])
+    ((wrong, ann),) = first[0].items()
+    ((right, cat),) = second[0].items()
+    assert wrong != right
+    assert ann != cat
+    assert second[1] == {wrong}
+
+
+async def test_what_was_missing_is_answered_from_another_place(
+    intake: Intake, client: httpx.AsyncClient, police: Headers
+) -> None:
+    agreed = {
+        "scope": ["be_contacted", "share"], "wording": "w1", "means": "spoken", "on": "2026-03-03",
+        "recorded_by": "PC 1", "evidence": "pocket book 12",
+    }  # fmt: skip
+    incident = {**referral()["incident"], "offence_class": "sexual"}
+    first = referral(incident=incident)
+    number = await posted(intake, client, police, first)
+    assert (await client.get(f"/v1/referrals/{number}", headers=police)).json()["status"] == "on_hold"
+    second = referral(version=2, incident=incident, parties=[offender(), ANN], agreement=agreed)
+    await posted(intake, client, police, second)
+    assert (await client.get(f"/v1/referrals/{number}", headers=police)).json()["holds"] == []
+    assert [name for _, name in await events(intake, "referrals")][-1] == "referral.hold_lifted"
