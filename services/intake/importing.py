@@ -7,7 +7,7 @@ people in it are recognised, and bound by what was said, like everybody else.
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import msgspec
 from pydantic import Field, ValidationError, model_validator
@@ -17,6 +17,8 @@ from services.intake.referral import Code, Human, Incident, Line, Part, Referenc
 from services.intake.remedies import NOT_JSON, Fault, faults
 from shared.contracts.envelope import Channel
 from shared.contracts.referrals import Stage
+
+_LONGEST: Final = 100  # characters of a reference
 
 
 class Approached(Part):
@@ -30,10 +32,11 @@ class Approached(Part):
 
 
 class Entry(Part):
-    """One line of a register."""
+    """One line of a register. What has changed in it since it was imported comes again with a higher version."""
 
     register_: Annotated[Line, Field(alias="register", description="the older system's name")]
     record: Reference
+    version: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     agency: Code
     person: Human
     role: Literal["harmed", "responsible", "both"] = "harmed"
@@ -47,7 +50,14 @@ class Entry(Part):
     def _somebody(self) -> Self:
         if not self.person.anything():
             raise wrong("nothing says who this is", "give a name, an identifier, a telephone or an address")
+        # Cut short, two records would be one.
+        if len(self.reference()) > _LONGEST:
+            raise wrong("register and record are too long together", f"at most {_LONGEST - 1} characters")
         return self
+
+    def reference(self) -> str:
+        """Return the reference of the referral that it becomes."""
+        return f"{self.register_}:{self.record}"
 
 
 def document(raw: bytes) -> tuple[str, bytes]:
@@ -66,7 +76,8 @@ def document(raw: bytes) -> tuple[str, bytes]:
     if entry.role == "responsible":
         parties.append({"role": "harmed", "identified": False})
     body: dict[str, Any] = {
-        "reference": f"{entry.register_}:{entry.record}"[:100],
+        "reference": entry.reference(),
+        "version": entry.version,
         "incident": sent["incident"],
         "parties": parties,
         "stage": entry.stage,
@@ -81,4 +92,9 @@ def document(raw: bytes) -> tuple[str, bytes]:
 
 def renamed(found: list[Fault]) -> list[Fault]:
     """Return faults of the referral with the paths of the line that it was made from."""
-    return [fault._replace(path=fault.path.replace("parties[0]", "person")) for fault in found]
+    of = (("parties[0].prior_contact", "approached"), ("parties[0]", "person"))
+
+    def named(path: str) -> str:
+        return next((here + path[len(there) :] for there, here in of if path.startswith(there)), path)
+
+    return [fault._replace(path=named(fault.path)) for fault in found]

@@ -19,8 +19,10 @@ import msgspec
 from pydantic import Field
 
 from services.intake.core import Intake, intake_of
-from services.intake.referral import Address, Email, Line, Name, Needs, Part, Phone
+from services.intake.referral import Address, Email, Name, Needs, Part, Phone, Reference, Short
 from shared.contracts.referrals import OffenceClass
+from shared.runtime.database import INFRASTRUCTURE
+from shared.runtime.errors import Unavailable
 from shared.runtime.identifiers import new_id
 from shared.runtime.service import Service
 from shared.runtime.work import Work
@@ -33,18 +35,21 @@ RETRY_SECONDS: Final = 2.0
 
 
 class SelfReferral(Part):
-    """What somebody says who asks for themselves. Little is required: a name and a way to answer."""
+    """What somebody says who asks for themselves. Little is required: a name and a way to answer.
+
+    Whatever is taken here is a referral once it is confirmed: no field takes what a referral's would not.
+    """
 
     name: Name
     emails: tuple[Email, ...] = Field(default=(), max_length=3)
     phones: tuple[Phone, ...] = Field(default=(), max_length=3)
     addresses: tuple[Address, ...] = Field(default=(), max_length=3)
-    date_of_birth: Line | None = None
+    date_of_birth: Short | None = None
     role: Literal["harmed", "responsible"] = "harmed"
     offence_class: OffenceClass = "other"
-    crime_reference: Line | None = None
-    force: str | None = Field(default=None, pattern=r"^\d{2}$")
-    area: str | None = Field(default=None, pattern=r"^(E23|W15)\d{6}$")
+    crime_reference: Reference | None = None
+    force: str | None = Field(default=None, pattern=r"^[0-9]{2}$")
+    area: str | None = Field(default=None, pattern=r"^(E23|W15)[0-9]{6}$")
     message: Needs | None = None
 
     def reachable(self) -> bool:
@@ -128,7 +133,13 @@ async def self_referral_loop(service: Service) -> None:
             MAIL_TRIES,
         )
         for row in rows:
-            await _work_off(intake, row)
+            try:
+                await _work_off(intake, row)
+            except (Unavailable, *INFRASTRUCTURE):
+                raise
+            except Exception as error:  # noqa: BLE001 - one that cannot be worked off must not stop the others
+                # Without what it says: that may quote what was sent.
+                log.error("a self-referral cannot be worked off", extra={"error": type(error).__name__})  # noqa: TRY400
         await intake.transact(_expire)
         await asyncio.sleep(RETRY_SECONDS)
 
@@ -146,7 +157,7 @@ async def _work_off(service: Intake, row: Any) -> None:  # noqa: ANN401 - a reco
     try:
         await _write(service, row["id"], code, sent.emails[0].address)
         state = "written"
-    except (aiosmtplib.SMTPException, OSError) as error:
+    except (aiosmtplib.SMTPException, OSError, ValueError) as error:  # ValueError: no command carries it
         log.warning("a self-referral's message could not be sent", extra={"error": type(error).__name__})
         state = "to_write"
     await service.transact(_tried, row["id"], state)

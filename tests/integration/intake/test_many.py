@@ -106,6 +106,28 @@ async def test_a_register_says_who_leads_and_who_said_no(intake: Intake, client:
     assert any("approached_before" in text for text in data)
 
 
+async def test_what_changed_in_a_register_since_it_was_imported_is_imported_too(
+    intake: Intake, client: httpx.AsyncClient
+) -> None:
+    operator = bearer("onefriend", "operator")
+    person = {key: value for key, value in party().items() if key != "role"}
+    entry = {
+        "register": "old-system", "record": "4711", "agency": "beacon", "person": person,
+        "incident": {"offence_class": "burglary", "on": "2026-03-02"},
+    }  # fmt: skip
+    said_no = {**entry, "approached": {"by": "beacon", "answer": "no"}}
+    undated = {**entry, "record": "4712", "approached": {"by": "beacon", "answer": "not_now"}}
+    long = {**entry, "register": "r" * 60, "record": "4" * 60}
+    sent = (entry, said_no, {**said_no, "version": 2}, undated, long)
+    body = "\n".join(json.dumps(line) for line in sent)
+    answer = await client.post("/v1/register-imports", content=body, headers={**operator, **NDJSON})
+    found = lines(answer)
+    assert [line["status"] for line in found] == [202, 409, 202, 422, 422], answer.text
+    assert found[1]["errors"][0]["remedy"] == "Send the change as version 2."
+    assert found[3]["errors"][0]["field"] == "approached"
+    assert "too long" in found[4]["errors"][0]["problem"]
+
+
 async def test_only_a_register_may_say_who_leads(client: httpx.AsyncClient, police: Headers) -> None:
     answer = await client.post(
         "/v1/referrals", json=referral(register_lead={"agency": "police"}), headers=police
@@ -140,6 +162,44 @@ async def test_a_self_referral_waits_for_the_persons_own_reply(
     await matched(intake, 1)
     assert await intake.pool.fetchval("SELECT agency FROM referral") == SELF
     assert await intake.pool.fetchval("SELECT sealed IS NULL FROM self_referral")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"date_of_birth": "the ninth of March, nineteen hundred and seventy-one"},
+        {"crime_reference": "4" * 150, "force": "41"},
+        {"crime_reference": "41/1", "force": "\u0664\u0661"},
+    ],
+)
+async def test_a_self_referral_is_taken_only_if_it_can_become_a_referral(
+    client: httpx.AsyncClient, fields: dict[str, str]
+) -> None:
+    body = {"name": {"full": "Mary Wells"}, "emails": [{"address": "mary@example.org"}], **fields}
+    answer = await client.post("/v1/self-referrals", json=body, headers={"Idempotency-Key": '"s2"'})
+    assert answer.status_code == 422, answer.text
+
+
+async def test_a_self_referral_that_cannot_be_worked_off_stops_no_other(
+    intake: Intake, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    intake.own.smtp_host, intake.own.smtp_port = "127.0.0.1", 9  # nobody listens there
+    # No SMTP command carries this address; and what was stored of the second can no longer be read as it was meant.
+    for number, address in enumerate(("m\u00e4ry@example.org", "broken@example.org", "mary@example.org")):
+        body = {"name": {"full": "Mary Wells"}, "emails": [{"address": address}]}
+        headers = {"Idempotency-Key": f'"m{number}"'}
+        assert (await client.post("/v1/self-referrals", json=body, headers=headers)).status_code == 202
+        if address.startswith("broken"):
+            await intake.pool.execute(
+                "UPDATE self_referral SET sealed = '\\x00' WHERE id = (SELECT max(id::text)::uuid FROM self_referral)"
+            )
+
+    async def tried() -> bool:
+        rows = await intake.pool.fetch("SELECT tries FROM self_referral ORDER BY id")
+        return bool(rows[0]["tries"] and rows[2]["tries"])
+
+    await until(tried, seconds=20)
+    assert "m\u00e4ry" not in caplog.text
 
 
 async def test_two_matchers_at_once_still_make_one_person(
