@@ -35,7 +35,7 @@ from shared.contracts.envelope import Actor
 from shared.runtime.auth import Caller
 from shared.runtime.errors import Conflict, Unavailable
 from shared.runtime.identifiers import new_id
-from shared.runtime.problems import FieldError, invalid, not_found
+from shared.runtime.problems import FieldError, invalid, not_found, unavailable
 from shared.runtime.service import Service
 from shared.runtime.telemetry import counter
 from shared.runtime.work import Work
@@ -101,7 +101,9 @@ def _new(
 
 async def _whom(work: Work, service: Intake, agency: str, named: Named) -> tuple[list[str], str | None, str]:
     if named.person is not None:
-        if named.case is not None and not await store.is_party(work, named.person, named.case):
+        # Our own link was right when it was made. Since then a child may have come of age, or a version left somebody out.
+        case = named.case if named.by != "link" else None
+        if case is not None and not await store.is_party(work, named.person, case):
             raise not_found("person")
         return [named.person], named.case, "person"
     if named.case is not None:
@@ -113,6 +115,10 @@ async def _whom(work: Work, service: Intake, agency: str, named: Named) -> tuple
     for of in await following.lineage(work, agency):
         tag = service.keyring.tag("reference", f"{of}\n{named.reference}")
         cases = cases or await store.cases_of_referral(work, of, tag)
+        if not cases and await store.is_waiting(work, of, tag):
+            raise unavailable(
+                "It is not worked out yet who this referral is about. Send it again in a moment."
+            )
     if not cases:
         raise not_found("referral")
     people = {harmed for _, harmed in cases}
@@ -155,14 +161,21 @@ async def _by_details(
     withdrawal = _new(
         work, state, replace(named, scope="everything"), None, decision.people[0] if joined else None, agency
     )
-    owner = f"withdrawal:{withdrawal.id}"
-    key, wrapped = service.keyring.new_key(owner)
-    sealed = (wrapped, key.seal(human.model_dump_json().encode(), owner))
+    sealed = None
+    if state == NEEDS_PERSON:  # for whoever decides, until they have: nobody else ever reads it
+        owner = sealed_owner(withdrawal.id)
+        key, wrapped = service.keyring.new_key(owner)
+        sealed = (wrapped, key.seal(human.model_dump_json(exclude_unset=True).encode(), owner))
     await store.record(work, withdrawal, candidates, via="identifiers", worker=worker, sealed=sealed)
     if not joined:
         await store.suppress(work, tags, f"withdrawal:{withdrawal.id}", "withdrawn")
     WITHDRAWALS.add(1, {"via": "identifiers"})
     return withdrawal.id
+
+
+def sealed_owner(withdrawal: str) -> str:
+    """Return what the key of a withdrawal's details is bound to."""
+    return f"withdrawal:{withdrawal}"
 
 
 def _as_party(human: Human) -> Party:
@@ -213,6 +226,8 @@ async def withdraw_loop(service: Service) -> None:
 
 async def resolve(work: Work, withdrawal: str, people: list[str], caller: Caller) -> None:
     """A person at the hub says whom an unclear withdrawal means: some of the candidates, or nobody known. Raises Problem."""
+    # Locked: of two who decide at once the second would undo what the first has put in force.
+    await work.execute("SELECT FROM withdrawal WHERE id = $1 FOR UPDATE", withdrawal)
     known = await store.read(work, withdrawal)
     if known is None or known.state != NEEDS_PERSON:
         raise not_found("withdrawal that needs a person")
@@ -238,7 +253,9 @@ async def resolve(work: Work, withdrawal: str, people: list[str], caller: Caller
     )
     first = people[0] if people else None
     await work.execute(
-        "UPDATE withdrawal SET state = 'recorded', person = $2 WHERE id = $1", withdrawal, first
+        "UPDATE withdrawal SET state = 'recorded', person = $2, key = NULL, sealed = NULL WHERE id = $1",
+        withdrawal,
+        first,
     )
     for person in people[1:]:
         # Each person has a withdrawal of their own: consent answers each by itself.

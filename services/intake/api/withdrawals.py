@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
+import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import Field, model_validator
 from starlette.responses import Response
@@ -14,7 +16,7 @@ from services.intake.api import pages
 from services.intake.api.common import Key, PathId, described, json_response, parse, sends
 from services.intake.core import Current, Intake
 from services.intake.referral import Code, Human, Part, Reference, wrong
-from services.intake.store import reading
+from services.intake.store import following, reading
 from services.intake.store import withdrawals as store
 from services.intake.store.withdrawals import IN_FORCE, Withdrawal
 from shared.runtime.auth import Caller, public, scope
@@ -145,19 +147,40 @@ async def get_withdrawal(
 @router.get("/withdrawals")
 async def list_unclear(
     service: Current,
-    state: Annotated[Literal["needs_person"], Query()] = "needs_person",
+    state: Annotated[Literal["needs_person"], Query()] = "needs_person",  # noqa: ARG001 - the only one there is
     caller: Caller = scope("hub"),
 ) -> Response:
-    """Return the withdrawals of which a person must say whom they mean, the oldest first, with their candidates."""
-    rows = await service.pool.fetch(
-        """SELECT w.id::text AS withdrawal, w.agency, w.recorded_at, array_agg(c.person ORDER BY c.person) AS candidates
-           FROM withdrawal AS w JOIN withdrawal_candidate AS c ON c.withdrawal = w.id
-           WHERE w.state = $1 GROUP BY w.id ORDER BY w.id LIMIT 200""",
-        state,
-    )
-    await service.transact(reading.note_read, caller.agency, caller.worker, "withdrawals.unclear")
-    found = [dict(row) | {"recorded_at": row["recorded_at"].isoformat()} for row in rows]
-    return json_response({"withdrawals": found})
+    """Return the withdrawals of which a person must say whom they mean, the oldest first.
+
+    With what was said of who it is, and the candidates: none where too many people have such a name.
+    """
+    rows = await service.transact(_unclear, caller)
+    found = [
+        {
+            "withdrawal": row["id"],
+            "agency": row["agency"],
+            "recorded_at": row["recorded_at"].isoformat(),
+            "identifiers": _said(service, row),
+            "candidates": row["candidates"],
+        }
+        for row in rows
+    ]
+    return json_response({"withdrawals": found}, headers={"Cache-Control": "no-store"})
+
+
+async def _unclear(work: Work, caller: Caller) -> Sequence[Any]:
+    rows = await store.unclear(work)
+    for row in rows:
+        for person in row["candidates"] or [None]:
+            await reading.note_read(work, caller.agency, caller.worker, "withdrawals.unclear", person)
+    return rows
+
+
+def _said(service: Intake, row: Any) -> Any:  # noqa: ANN401 - a record, and JSON
+    if row["key"] is None:
+        return None
+    owner = withdrawing.sealed_owner(row["id"])
+    return msgspec.json.decode(service.keyring.unwrap(row["key"], owner).open(row["sealed"], owner))
 
 
 class Resolution(Part):
@@ -181,7 +204,11 @@ async def resolve(
 
 async def _mine(service: Intake, withdrawal: str, caller: Caller) -> Withdrawal:
     known = await service.transact(store.read, withdrawal) if reading.as_uuid(withdrawal) else None
-    if known is None or (known.agency != caller.agency and not caller.may("hub")):
+    if known is None or not (
+        known.agency == caller.agency
+        or caller.may("hub")
+        or known.agency in await service.transact(following.lineage, caller.agency)
+    ):
         raise not_found("withdrawal")
     return known
 

@@ -137,6 +137,16 @@ async def record(
     )  # fmt: skip
 
 
+async def unclear(work: Work) -> Sequence[Any]:
+    """Return the withdrawals of which a person must say whom they mean, the oldest first, with their sealed details."""
+    return await work.fetch(
+        """SELECT w.id::text AS id, w.agency, w.recorded_at, w.key, w.sealed,
+             ARRAY(SELECT c.person FROM withdrawal_candidate AS c WHERE c.withdrawal = w.id ORDER BY c.person) AS candidates
+           FROM withdrawal AS w WHERE w.state = $1 ORDER BY w.id LIMIT 200""",
+        NEEDS_PERSON,
+    )
+
+
 async def suppress(work: Work, tags: Iterable[bytes], source: str, reason: str) -> None:
     """Keep keyed hashes that a later referral meets."""
     await work.execute(
@@ -174,6 +184,12 @@ async def cases_of_referral(work: Work, agency: str, reference_tag: bytes) -> li
         reference_tag,
     )
     return [(row["case_id"], row["harmed"]) for row in rows]
+
+
+async def is_waiting(work: Work, agency: str, reference_tag: bytes) -> bool:
+    """Say whether it is still to be worked out who a referral of an agency is about."""
+    query = "SELECT true FROM referral WHERE agency = $1 AND reference_tag = $2 AND status = 'received'"
+    return bool(await work.fetchval(query, agency, reference_tag))
 
 
 async def is_party(work: Work, person: str, case: str) -> bool:

@@ -1,6 +1,7 @@
 """A "no" is in force for releases at once, and reaches consent however long that takes."""
 
-from datetime import datetime
+import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -8,7 +9,7 @@ import pytest
 
 from services.intake.core import Intake
 from services.intake.store import following
-from tests.integration.intake.helpers import Headers, harmed, kind, posted
+from tests.integration.intake.helpers import Headers, harmed, kind, matched, posted
 from tests.integration.intake.stand_in import StandIn
 from tests.support.referrals import party, referral
 from tests.support.running import until
@@ -120,6 +121,90 @@ async def test_by_details_that_may_be_hers_a_person_decides_and_nobody_approache
     assert (
         await client.post("/v1/releases", json={"permit": "p1", "fence": 1}, headers=care)
     ).status_code == 200
+
+
+async def test_who_decides_whom_a_no_means_sees_what_was_said_and_decides_once(
+    intake: Intake, client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
+    unsure = {"name": {"forenames": "Mary", "surname": "Wells"}, "date_of_birth": "1971-03-09"}
+    answer = await client.post("/v1/withdrawals", json={"identifiers": unsure}, headers=key(care, "1"))
+    hub = bearer("hub", "hub", worker="h1")
+    listed = await client.get("/v1/withdrawals", headers=hub)
+    assert listed.json()["withdrawals"][0]["identifiers"] == unsure
+    assert listed.headers["cache-control"] == "no-store"
+    reads = (await client.get(f"/v1/people/{victim[0]}/reads", headers=hub)).json()["reads"]
+    assert [(read["worker"], read["what"]) for read in reads] == [("h1", "withdrawals.unclear")]
+    path = f"/v1/withdrawals/{answer.json()['withdrawal']}/resolution"
+    both: tuple[dict[str, list[str]], ...] = ({"people": [victim[0]]}, {"people": []})
+    answers = await asyncio.gather(*(client.post(path, json=body, headers=hub) for body in both))
+    assert sorted(one.status_code for one in answers) == [200, 404]
+    assert await intake.pool.fetchval("SELECT count(*) FROM withdrawal WHERE sealed IS NOT NULL") == 0
+
+
+async def test_a_no_that_nobody_in_particular_can_be_blocked_for_is_in_the_hubs_list(
+    intake: Intake, client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
+    unsure = {"name": {"forenames": "Mary", "surname": "Wells"}, "date_of_birth": "1971-03-09"}
+    answer = await client.post("/v1/withdrawals", json={"identifiers": unsure}, headers=key(care, "1"))
+    # As with a name that too many people have.
+    await intake.pool.execute("DELETE FROM withdrawal_candidate")
+    hub = bearer("hub", "hub", worker="h1")
+    (listed,) = (await client.get("/v1/withdrawals", headers=hub)).json()["withdrawals"]
+    assert (listed["withdrawal"], listed["candidates"]) == (answer.json()["withdrawal"], [])
+
+
+async def test_nothing_is_kept_of_what_was_said_where_nobody_has_to_decide(
+    intake: Intake, client: httpx.AsyncClient, care: Headers, consent: StandIn
+) -> None:
+    answer = await client.post("/v1/withdrawals", json={"identifiers": DETAILS}, headers=key(care, "1"))
+    assert (answer.status_code, answer.json()["state"]) == (202, "recorded")
+    assert await intake.pool.fetchval("SELECT key IS NULL AND sealed IS NULL FROM withdrawal")
+
+
+async def test_a_no_by_the_reference_of_a_referral_that_is_still_worked_out_is_to_be_sent_again(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, consent: StandIn
+) -> None:
+    async with intake.pool.acquire() as another, another.transaction():
+        await another.execute("LOCK TABLE blocking_key")
+        posted_ = await client.post("/v1/referrals", json=referral(), headers=police)
+        assert posted_.status_code == 202
+        early = await client.post("/v1/withdrawals", json={"reference": "R-1"}, headers=key(police, "1"))
+        assert (early.status_code, "retry-after" in early.headers) == (503, True)
+        unknown = await client.post("/v1/withdrawals", json={"reference": "R-9"}, headers=key(police, "2"))
+        assert unknown.status_code == 404
+    await matched(intake, 1)
+    again = await client.post("/v1/withdrawals", json={"reference": "R-1"}, headers=key(police, "1"))
+    assert (again.status_code, again.json()["outcome"]) == (201, "clean")
+
+
+async def test_a_successor_reads_the_withdrawals_of_its_predecessor(
+    intake: Intake, client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
+    made = await client.post("/v1/withdrawals", json={"person": victim[0]}, headers=key(care, "1"))
+    path = f"/v1/withdrawals/{made.json()['withdrawal']}"
+    heir = bearer("new-care", "withdrawals.write")
+    assert (await client.get(path, headers=heir)).status_code == 404
+    async with intake.pool.acquire() as connection:
+        await following.save_succession(
+            connection, [("victim-care", "new-care", datetime.now(UTC) - timedelta(days=1))]
+        )
+    assert (await client.get(path, headers=heir)).json()["state"] == "in_force"
+
+
+async def test_the_link_of_somebody_whom_a_later_version_leaves_out_still_says_no(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, consent: StandIn
+) -> None:
+    parent = {"relation": "parent", "name": {"full": "Dora Wells"}, "phones": [{"number": "07700 900999"}]}
+    child = party(date_of_birth="2015-06-01", contact_person=parent)
+    number = await posted(intake, client, police, referral(parties=[child]))
+    _, case = await harmed(intake, number)
+    mother = await intake.pool.fetchval("SELECT person FROM party WHERE contact")
+    internal = bearer("notifications", "internal", kind="service")
+    made = await client.post(f"/v1/people/{mother}/withdrawal-link?case={case}", headers=internal)
+    await posted(intake, client, police, referral(version=2, parties=[party(date_of_birth="2015-06-01")]))
+    acted = await client.post("/v1" + made.json()["url"].partition("/v1")[2], data={"scope": "case"})
+    assert acted.status_code == 200, acted.text
+    assert consent.asked[-1][1] == f"/v1/people/{mother}/withdrawals"
 
 
 async def test_a_no_of_somebody_not_known_yet_holds_the_later_referral(
