@@ -44,14 +44,20 @@ async def lift(work: Work, referral: str, hold: str, reason: str, version: int) 
     cases = await _cases(work, referral)
     people = [row.person] if row.person else []
     await work.lock(*((PERSON, person) for person in people), *((CASE_FILE, case) for case in cases))
-    for person in people:
-        work.record(PERSON, person, *domain.lift_person(work.state(PERSON, person), hold, reason))
-    for case in cases:
-        work.record(CASE_FILE, case, *domain.lift_referral(work.state(CASE_FILE, case), hold, reason))
-    await store.lift(work, hold, reason)
+    await _lift(work, row, cases, reason)
     found = await store.read(work, hold)
     assert found is not None  # noqa: S101 - read above, in this transaction
     return found
+
+
+async def _lift(work: Work, row: HoldRow, cases: list[str], reason: str) -> None:
+    """Lift a hold of a person, or of cases. They are locked."""
+    if row.person is not None:
+        events = domain.lift_person(work.state(PERSON, row.person), row.id, reason)
+        work.record(PERSON, row.person, *events)
+    for case in cases:
+        work.record(CASE_FILE, case, *domain.lift_referral(work.state(CASE_FILE, case), row.id, reason))
+    await store.lift(work, row.id, reason)
 
 
 async def retract(work: Work, referral: str, agency: str) -> str:
@@ -80,6 +86,10 @@ async def retract(work: Work, referral: str, agency: str) -> str:
         work.record(CASE_FILE, case, *domain.retract(work.state(CASE_FILE, case), referral))
     for person in people:
         await details.tell_safety(work, PERSON, person)
+    # What only a later version of it could have answered: there will be none.
+    for held in await store.of_referral(work, referral):
+        if held.reason in domain.ANSWERABLE and held.person in (None, *people):
+            await _lift(work, held, [] if held.person else cases, "retracted")
     return referral
 
 

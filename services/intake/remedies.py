@@ -29,6 +29,7 @@ def _expected(context: Mapping[str, Any]) -> str:
     return f"one of {context['expected']}"
 
 
+_TIME: Final = "send one that exists, like 2026-03-31T10:00:00Z"
 _SENTENCES: Final[Mapping[str, tuple[str, str | Callable[[Mapping[str, Any]], str]]]] = {
     "missing": ("it is missing", "add it"),
     "extra_forbidden": ("no such field", "remove it, or look up its name in the API's description"),
@@ -60,6 +61,12 @@ _SENTENCES: Final[Mapping[str, tuple[str, str | Callable[[Mapping[str, Any]], st
     "date_parsing": ("not a date", "send a date that exists, like 2026-03-31"),
     "date_from_datetime_parsing": ("not a date", "send a date that exists, like 2026-03-31"),
     "date_from_datetime_inexact": ("not a date but a moment", "send the date only, like 2026-03-31"),
+    "greater_than": ("too small", lambda c: f"more than {c['gt']}"),
+    "less_than": ("too large", lambda c: f"less than {c['lt']}"),
+    "datetime_type": ("not a time with its zone", _TIME),
+    "datetime_parsing": ("not a time with its zone", _TIME),
+    "datetime_from_date_parsing": ("not a time with its zone", _TIME),
+    "timezone_aware": ("not a time with its zone", _TIME),
     "time_type": ("not a time", "send a local time like 09:00"),
     "time_parsing": ("not a time", "send a local time like 09:00"),
 }

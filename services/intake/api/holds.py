@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Request
@@ -23,13 +23,15 @@ from shared.runtime.work import Work
 
 router = APIRouter(prefix="/v1/referrals", tags=["holds"])
 ReasonCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+# Beyond, PostgreSQL's times end for one offset or the other, and nothing is looked at again then.
+_EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class SetHold(Part):
     """Why nobody works on the referral's cases for now, and when that is looked at again."""
 
     reason: ReasonCode
-    until: AwareDatetime | None = None
+    until: Annotated[AwareDatetime, Field(ge=_EARLIEST, lt=_LATEST)] | None = None
 
 
 class LiftHold(Part):
