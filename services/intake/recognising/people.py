@@ -92,9 +92,10 @@ class Crowd:
         await store.lock_tags(work, [*bounds, *suppressions])
         self.locked_at = time.monotonic()
         self._crowded = self._hot.among(bounds)
-        self._under = await store.meet(
-            work, {tag: bound for tag, bound in bounds.items() if tag not in self._crowded}
-        )
+        followed = {tag: bound for tag, bound in bounds.items() if tag not in self._crowded}
+        self._under, suppressed = await store.meet(work, followed, suppressions)
+        for one in people:
+            one.suppressed = not suppressed.isdisjoint(one.suppression)
         self._stored = {tag: len(under) for tag, under in self._under.items()}
         wanted = {one.previous for one in people if one.previous}
         for one in people:
@@ -119,9 +120,6 @@ class Crowd:
         self._group = groups(links)
         before = {member for one in people if one.previous for member in self.members(one.previous)}
         self._apart = await store.told_apart(work, sorted(before))
-        met = await store.suppressed(work, suppressions)
-        for one in people:
-            one.suppressed = bool(met & one.suppression)
 
     def _met(self, one: Someone) -> Iterable[tuple[str, Sequence[str]]]:
         for key, tag in one.keys.items():

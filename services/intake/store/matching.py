@@ -43,12 +43,15 @@ SELECT referral::text AS referral, position, case_id, harmed, facts FROM referra
 """
 _LOCK: Final = "SELECT pg_advisory_xact_lock($1, s) FROM unnest($2::int[]) AS s"
 # One person may have hundreds of referrals, so people are counted and not their records. The bound is one more than is
-# followed: that many says "hot".
+# followed: that many says "hot". In the same round trip: which suppressions are met, as rows without people.
 _MEET: Final = """
 SELECT n, people FROM (
   SELECT n, ARRAY(SELECT person FROM blocking_key AS b WHERE b.tag = t.tag LIMIT t.bound + 1) AS people
   FROM unnest($1::bytea[], $2::int[]) WITH ORDINALITY AS t(tag, bound, n) OFFSET 0
 ) AS met WHERE people <> '{}'
+UNION ALL
+SELECT n, NULL FROM unnest($3::bytea[]) WITH ORDINALITY AS s(tag, n)
+WHERE EXISTS (SELECT FROM suppression AS u WHERE u.tag = s.tag OFFSET 0)
 """
 # Hardly anybody was ever linked: a table of who was is always in memory, and the streams of the others are not read.
 _RECORDS: Final = """
@@ -62,7 +65,6 @@ CROSS JOIN LATERAL (SELECT id, key, record, record_tag FROM party AS p WHERE p.p
 _APART: Final = """
 SELECT person, other, bits FROM told_apart WHERE person = ANY($1::text[])
 """
-_SUPPRESSED: Final = "SELECT tag FROM suppression WHERE tag = ANY($1::bytea[])"
 _INCIDENTS: Final = """
 SELECT c.harmed, c.case_id, c.incident, r.agency, r.reference_tag, c.version, v.key
 FROM referral_case AS c JOIN referral AS r ON r.id = c.referral
@@ -119,11 +121,17 @@ async def lock_tags(work: Work, tags: Iterable[bytes]) -> None:
     await work.execute(_LOCK, _BLOCKING, stripes)
 
 
-async def meet(work: Work, tags: Mapping[bytes, int]) -> dict[bytes, list[str]]:
-    """Return the people under each key, at most its bound and one more."""
-    ordered = list(tags)
-    rows = await work.fetch(_MEET, ordered, [tags[tag] for tag in ordered])
-    return {ordered[number - 1]: people for number, people in rows}
+async def meet(
+    work: Work, tags: Mapping[bytes, int], suppressions: Iterable[bytes]
+) -> tuple[dict[bytes, list[str]], set[bytes]]:
+    """Return the people under each key, at most its bound and one more; and which of the suppressions there are.
+
+    A suppression is of somebody who said no and is erased, or was never met.
+    """
+    ordered, others = list(tags), list(suppressions)
+    rows = await work.fetch(_MEET, ordered, [tags[tag] for tag in ordered], others)
+    under = {ordered[number - 1]: people for number, people in rows if people is not None}
+    return under, {others[number - 1] for number, people in rows if people is None}
 
 
 async def records(work: Work, people: Iterable[str]) -> list[Any]:
@@ -137,13 +145,6 @@ async def told_apart(work: Work, people: Iterable[str]) -> dict[tuple[str, str],
     wanted = list(people)
     rows = await work.fetch(_APART, wanted) if wanted else []
     return {(row["person"], row["other"]): row["bits"] for row in rows}
-
-
-async def suppressed(work: Work, tags: Iterable[bytes]) -> set[bytes]:
-    """Return which of the keyed hashes belong to somebody who said no and is erased or was never met."""
-    wanted = list(tags)
-    rows = await work.fetch(_SUPPRESSED, wanted) if wanted else []
-    return {row["tag"] for row in rows}
 
 
 async def incidents(work: Work, harmed: Iterable[str]) -> list[Any]:
