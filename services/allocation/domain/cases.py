@@ -58,6 +58,8 @@ NOT_WAIVABLE: Final[frozenset[CheckKind]] = frozenset(
     {"admission", "willingness", "agreement_to_share", "responsible_identified"}
 )
 BY_HUB: Final = "hub"
+NOT_THEIRS: Final = frozenset({LINKED, "closed"})
+"""Why a party is out, or was refused a lead, by the "no" of somebody linked. Its own is said again by no unlink."""
 MEMBERS_AT_MOST: Final = 30
 TEAM_HOURS: Final = 6
 """What delivering a case takes of each member of its team: preparation, the meeting, the follow-up."""
@@ -167,7 +169,9 @@ def take_out(story: Story, party: str, reason: str) -> None:
     story.tell(Placed(party, "out", reason=reason, agency=known.agency if known.place == "led" else None))
     parties = story.state.parties.values()
     if known.role in HARMED and all(p.place == "out" for p in parties if p.role in HARMED):
-        close(story, reason)
+        # One human may be in it under two ids. A case that ended with a no goes on when they ask for it, or were not meant.
+        said = (p.reason for p in parties if p.role in HARMED and p.reason in {LINKED, *NOT_CONTACTABLE})
+        close(story, next(said, reason) or reason)
     elif known.role in RESPONSIBLE and all(p.place == "out" for p in parties if p.role in RESPONSIBLE):
         ask_hub(story, "no_responsible_left")
 
@@ -185,11 +189,11 @@ def reopen(story: Story, person: str, because: Literal["person_asked", "unlinked
         key
         for key, party in mine
         if party.place == "out"
-        and (party.reason == LINKED if because == "unlinked" else party.reason != RETRACTED)
+        and (party.reason in NOT_THEIRS if because == "unlinked" else party.reason != RETRACTED)
     ]
     if not parties:
         return
-    if story.state.closed == LINKED or (because == "person_asked" and story.state.closed in NOT_CONTACTABLE):
+    if story.state.closed in (NOT_THEIRS if because == "unlinked" else {LINKED, *NOT_CONTACTABLE}):
         story.tell(Reopened(), CaseResumed(reason=because))
     elif story.state.closed is None:
         for party in parties:

@@ -131,6 +131,17 @@ def test_a_no_of_somebody_linked_ends_with_the_link() -> None:
     assert told(settle(responsible)) == ["CaseNeedsDecision", "CaseProposed"]
 
 
+def test_a_lead_that_was_refused_for_a_no_of_somebody_linked_is_claimed_when_the_link_ends() -> None:
+    story = received()
+    answers.refused(story, ANNA, story.state.parties[ANNA].claim or "", "closed", None)
+    answers.answered(story, BEN, story.state.parties[BEN].claim or "", "probation", None)
+    settle(story)
+    assert find(story, CaseClosed).reason == "closed"
+    cases.reopen(story, ANNA, "unlinked")
+    settle(story)
+    assert told(story)[-3:] == ["CaseClosed", "CaseResumed", "CaseProposed"]
+
+
 def test_a_case_that_went_on_goes_on_after_a_restore_too() -> None:
     """A restored journal has what was told and no notes: that the case is open again must follow from it."""
     story = go_on(allocated())
@@ -172,6 +183,20 @@ def test_a_case_whose_only_referral_was_taken_back_begins_anew_with_the_next_one
     assert story.state.closed == "retracted"
     again = received(story.state, referral="r2")
     assert told(again) == ["CaseResumed", "CaseProposed"]
+
+
+def test_a_case_of_one_human_with_two_ids_ended_with_the_no_though_one_referral_is_taken_back_after_it() -> (
+    None
+):
+    ann = party("person-ann", "harmed", "beacon")
+    both = replace(PROPOSAL, parties=(*PROPOSAL.parties, ann))
+    named = (PartyFact(person="person-ann", role="harmed"),)
+    story = go_on(received(allocated(), both, referral="r2", parties=named).state)
+    cases.person_out(story, "person-ann", "declined")
+    cases.retract(story, "r1")
+    assert find(story, CaseClosed).reason == "declined"
+    cases.reopen(story, "person-ann")
+    assert story.state.closed is None, "she asked to take part after all"
 
 
 def test_a_case_that_ended_otherwise_does_not_begin_anew() -> None:
