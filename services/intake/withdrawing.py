@@ -96,21 +96,19 @@ def _new(
     work: Work, state: str, named: Named, case: str | None, person: str | None, agency: str
 ) -> Withdrawal:
     of_case = case if named.scope == "case" else None
-    return Withdrawal(new_id(), state, named.scope, of_case, named.by, agency, person, (), work.now, None)
+    scope: Literal["case", "everything"] = "case" if of_case else "everything"
+    return Withdrawal(new_id(), state, scope, of_case, named.by, agency, person, (), work.now, None)
 
 
 async def _whom(work: Work, service: Intake, agency: str, named: Named) -> tuple[list[str], str | None, str]:
     if named.person is not None:
-        # Our own link was right when it was made. Since then a child may have come of age, or a version left somebody out.
-        case = named.case if named.by != "link" else None
-        if case is not None and not await store.is_party(work, named.person, case):
-            raise not_found("person")
-        return [named.person], named.case, "person"
+        return [named.person], await _case_of(work, named, named.person), "person"
     if named.case is not None:
         harmed = await store.harmed_of_case(work, named.case)
-        if harmed is None:
+        went = [(named.case, harmed)] if harmed else await store.went_on(work, named.case)
+        if len(went) != 1:
             raise not_found("case")
-        return [harmed], named.case, "case"
+        return [went[0][1]], went[0][0], "case"
     cases: list[tuple[str, str]] = []
     for of in await following.lineage(work, agency):
         tag = service.keyring.tag("reference", f"{of}\n{named.reference}")
@@ -128,6 +126,23 @@ async def _whom(work: Work, service: Intake, agency: str, named: Named) -> tuple
         )
         raise invalid([wrong])
     return sorted(people), cases[0][0], "reference"
+
+
+async def _case_of(work: Work, named: Named, person: str) -> str | None:
+    """Return the case that is meant, by its present name; None: it cannot be told which, so every one. Raises Problem 404.
+
+    Who says no uses the name that they were told. Since then the case may have been joined to another, or parted from it.
+    """
+    if named.case is None or await store.is_party(work, person, named.case):
+        return named.case
+    # Our own link was right when it was made. Since then a child may have come of age, or a version left somebody out.
+    if named.by != "link" and not await store.was_party(work, person, named.case):
+        raise not_found("person")
+    went = [case for case, _ in await store.went_on(work, named.case)]
+    theirs = {case for case in went if await store.is_party(work, person, case)}
+    if len(theirs) > 1:
+        return None
+    return theirs.pop() if theirs else named.case
 
 
 # --------------------------------------------------------------------------------------------------------- by details

@@ -202,3 +202,27 @@ async def is_party(work: Work, person: str, case: str) -> bool:
             case,
         )
     )
+
+
+# The referrals that a case ever had, whatever has become of them.
+_REFERRALS: Final = """
+FROM stream AS s CROSS JOIN LATERAL jsonb_object_keys(s.state::jsonb -> 'referrals') AS r(id)
+"""
+_WENT_ON: Final = f"""
+SELECT DISTINCT c.case_id, c.harmed {_REFERRALS} JOIN referral_case AS c ON c.referral = r.id::uuid
+WHERE s.kind = 'case_file' AND s.key = $1 ORDER BY c.case_id
+"""
+_WAS_PARTY: Final = f"""
+SELECT true {_REFERRALS} JOIN party AS p ON p.referral = r.id::uuid
+WHERE s.kind = 'case_file' AND s.key = $1 AND p.person = $2 LIMIT 1
+"""
+
+
+async def went_on(work: Work, case: str) -> list[tuple[str, str]]:
+    """Return as which cases the referrals of this one go on, each with who was harmed."""
+    return [(row["case_id"], row["harmed"]) for row in await work.fetch(_WENT_ON, case)]
+
+
+async def was_party(work: Work, person: str, case: str) -> bool:
+    """Say whether any version of a referral that this case ever had was about this person."""
+    return bool(await work.fetchval(_WAS_PARTY, case, person))

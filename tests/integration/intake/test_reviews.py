@@ -9,6 +9,7 @@ import httpx
 
 from services.intake.core import Intake
 from tests.integration.intake.helpers import Headers, events, harmed, kind, posted
+from tests.integration.intake.stand_in import StandIn
 from tests.support.referrals import offender, party, referral
 from tests.support.tokens import bearer
 
@@ -117,6 +118,40 @@ async def test_what_keeps_her_from_contact_in_a_case_goes_where_the_case_goes(
         doubt.newer,
     )
     assert [row["held"] for row in rows] == [doubt.own_case, doubt.case, parted]
+
+
+async def test_a_no_by_an_old_name_of_a_case_is_a_no_in_the_case_as_which_it_goes_on(
+    intake: Intake, client: httpx.AsyncClient
+) -> None:
+    """A letter bears the name that the case had when it was written, and an agency uses the one that it was told."""
+    consent = StandIn(intake)
+    doubt = await Doubt(client).post(intake)
+    assert (await doubt.act("anna", "decision", answer="same")).status_code == 200
+    assert (await doubt.act("ben", "undo")).status_code == 200
+    parted = (await harmed(intake, doubt.referral))[1]
+    care = bearer(CARE, "withdrawals.write")
+    told = [
+        {"person": doubt.newer, "case": doubt.own_case, "scope": "case"},
+        {"person": doubt.newer, "case": doubt.case, "scope": "case"},
+        {"case": doubt.own_case, "scope": "case"},
+        {"person": doubt.newer, "case": doubt.own_case},
+    ]
+    for number, body in enumerate(told):
+        answer = await client.post(
+            "/v1/withdrawals", json=body, headers={**care, "Idempotency-Key": f'"{number}"'}
+        )
+        assert answer.status_code == 201, answer.text
+    assert [body["cases"] for body in consent.called("POST", "withdrawals")] == [[parted]] * 3 + [[]]
+    internal = bearer("notifications", "internal", kind="service")
+    made = await client.post(
+        f"/v1/people/{doubt.newer}/withdrawal-link?case={doubt.own_case}", headers=internal
+    )
+    path = "/v1" + made.json()["url"].partition("/v1")[2]
+    assert (await client.post(path, data={"scope": "case"})).status_code == 200
+    assert consent.called("POST", "withdrawals")[-1]["cases"] == [parted]
+    stranger = {"person": doubt.older, "case": doubt.own_case, "scope": "case"}
+    wrong = await client.post("/v1/withdrawals", json=stranger, headers={**care, "Idempotency-Key": '"w"'})
+    assert wrong.status_code == 404, "a name that was never theirs is mistyped"
 
 
 async def test_different_undone_lets_the_question_be_asked_again(
