@@ -76,11 +76,13 @@ def _add_all() -> None:
         commands_identity,
         commands_policy,
         commands_run,
+        commands_stuck,
         commands_worker,
     )
 
     # In the order in which the help shows them.
     commands_run.add_to(app)
+    app.add_typer(commands_stuck.app, name="stuck")
     app.command()(token)
     app.add_typer(commands_agency.app, name="agency")
     app.add_typer(commands_worker.app, name="worker")

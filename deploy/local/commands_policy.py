@@ -13,30 +13,20 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from deploy.local import services
 from deploy.local.agencies import POLICIES
-from deploy.local.clients import Clients
-from deploy.local.issuer import Issuer
+from deploy.local.asking import ask
 from deploy.local.place import Place
-from deploy.local.processes import DidNotStart
 from deploy.local.supervisor import supervisor_of
 from services.allocation import policy
 from services.allocation.policy.difference import Difference, differences
-from shared.runtime.identifiers import new_id
 
 app = typer.Typer(help="Read, try out and change how cases are allocated.", no_args_is_help=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 out = Console(highlight=False, soft_wrap=True)
 
-PATIENCE = 120.0  # seconds: a dry run decides each case twice
-
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A changed policy")]
 As = Annotated[str, typer.Option("--as", metavar="ID", help="A hub of the partnership, or operator")]
 Worker = Annotated[str, typer.Option(help="Who you are: two different people propose and publish")]
-
-
-class NotDone(DidNotStart):
-    """What Onefriend refused, in its own words."""
 
 
 @app.command()
@@ -155,23 +145,7 @@ def publish(
 def _ask(
     method: str, path: str, *, who: str = "operator", worker: str | None = None, json: object = None
 ) -> httpx.Response:
-    """Ask allocation. Raises NotDone with what it refused."""
-    place = Place.default()
-    if not supervisor_of(place):
-        raise DidNotStart("Onefriend does not run here: `onefriend up` first")
-    token = Issuer(place).token(Clients(place).get(who), worker=worker)
-    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": f'"{new_id()}"'}
-    address = services.url(place, "allocation") + path
-    answer = httpx.request(method, address, headers=headers, json=json, timeout=PATIENCE)
-    if answer.is_success:
-        return answer
-    problem = answer.json()
-    lines = [f"{one['field']}: {one['problem']}. {one['remedy']}" for one in problem.get("errors", ())]
-    raise NotDone(
-        "\n".join(
-            [problem.get("title", str(answer.status_code)), problem.get("detail") or "", *lines]
-        ).strip()
-    )
+    return ask("allocation", method, path, who=who, worker=worker, json=json)
 
 
 def _parsed(texts: dict[str, str]) -> policy.Policies:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Annotated, Any
 
+import asyncpg
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from shared.contracts.envelope import TOPICS
+from shared.contracts.envelope import REGISTER, TOPICS
 from shared.runtime import journal
 from shared.runtime.auth import Caller, scope
 from shared.runtime.journal import KEY
@@ -49,13 +51,37 @@ async def read_journal(
 
 
 @router.get("/quarantine")
-async def list_quarantine(service: Current, caller: Caller = scope("operator")) -> list[dict[str, Any]]:  # noqa: ARG001
-    """Return what could not be handled and is not resolved, the oldest first (at most 200)."""
-    rows = await service.pool.fetch(
-        """SELECT id, topic, partition, "offset", key, sequence, reason, how, since FROM quarantine
-        WHERE resolved IS NULL ORDER BY id LIMIT 200"""
-    )
-    return [dict(row) | {"since": row["since"].isoformat()} for row in rows]
+async def list_quarantine(
+    service: Current,
+    after: Annotated[int, Query(ge=0, le=2**62, description="the last id that you have")] = 0,
+    caller: Caller = scope("operator"),  # noqa: ARG001
+) -> list[dict[str, Any]]:
+    """Return what could not be handled and is not resolved, the oldest first (at most 200, after an id).
+
+    `waiting`: later events of its key that wait behind it; `restrictive`: it can never be passed over.
+    """
+    rows = await service.pool.fetch(_OPEN, after)
+    return [_entry(row) for row in rows]
+
+
+_TYPE = re.compile(r"[a-z_]{1,40}\.[a-z_]{1,40}\.v[0-9]{1,4}")
+_OPEN = """
+SELECT id, topic, partition, "offset", key, sequence, headers, reason, how, since,
+  (SELECT count(*) FROM waiting AS w WHERE (w.topic, w.key) = (q.topic, q.key)) AS waiting
+FROM quarantine AS q WHERE resolved IS NULL AND id > $1 ORDER BY id LIMIT 200
+"""
+
+
+def _entry(row: asyncpg.Record) -> dict[str, Any]:
+    shown = dict(row)
+    named = dict(msgspec.json.decode(shown.pop("headers"))).get("ce_type", "")
+    contract = REGISTER.get(named)
+    # Of a record that nobody can read not even its type is to be believed; nor is what looks like none shown.
+    return shown | {
+        "since": row["since"].isoformat(),
+        "type": named if row["key"] and _TYPE.fullmatch(named) else None,
+        "restrictive": contract is None or contract.restrictive,
+    }
 
 
 @router.post("/quarantine/{number}/redrive")
