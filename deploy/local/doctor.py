@@ -216,16 +216,19 @@ async def _service(http: httpx.AsyncClient, place: Place, name: str) -> list[Fin
         metrics = (await http.get(f"{base}/metrics")).text
     except httpx.HTTPError:
         return findings
-    return [*findings, *judged(name, measured(metrics), base)]
+    return [*findings, *judged(name, measured(metrics))]
 
 
 def _remedy(place: Place, name: str, state: str) -> str:
-    """What to do about a service that runs and is not ready. One that hangs does not die, so nobody starts it again."""
+    """What to do about a service that runs and is not ready."""
     look = f"`onefriend logs {name}`"
     if state != "starting":
         return look
     found = ", ".join(str(process.pid) for process in services.running(place, name))
-    return f"{look}; if it stays so it hangs: end it (kill -9 {found}), and it is started again"
+    return (
+        f"{look}; if it hangs it is ended and started again by itself, within a minute; one that has never answered is "
+        f"left to you: kill -9 {found}"
+    )
 
 
 def measured(metrics: str) -> dict[str, float]:
@@ -237,9 +240,8 @@ def measured(metrics: str) -> dict[str, float]:
     return sums
 
 
-def judged(name: str, gauges: dict[str, float], base: str) -> Iterator[Finding]:
-    """What the gauges of a service mean; it answers at `base`."""
-    quarantine = f"{base}/v1/quarantine"
+def judged(name: str, gauges: dict[str, float]) -> Iterator[Finding]:
+    """What the gauges of a service mean."""
     unsent = int(gauges.get("onefriend_outbox_unsent", 0))
     if unsent > MANY_UNSENT:
         remedy = "the broker does not keep up or is away: look at Kafka above; they are sent by themselves"
@@ -253,17 +255,13 @@ def judged(name: str, gauges: dict[str, float], base: str) -> Iterator[Finding]:
         yield Finding("warning", f"{name}: events not yet applied", str(lag), remedy)
     parked = int(gauges.get("onefriend_parked_keys", 0))
     if parked:
-        remedy = (
-            f"GET {quarantine} says why, with `onefriend token operator`;"
-            f" POST {quarantine}/ID/redrive?dry_run=true, then without dry_run"
-        )
+        remedy = "`onefriend stuck` says whose and why, and what to type"
         yield Finding("bad", f"{name}: parked keys", str(parked), remedy)
     unreadable = int(gauges.get("onefriend_unreadable_records", 0))
     if unreadable:
         remedy = (
-            "their source tells its topic again by itself; look at the broker and its disk, then, with"
-            f" `onefriend token operator`, GET {quarantine} and POST {quarantine}/ID/acknowledge with"
-            ' {"reason": "..."}'
+            "their source tells its topic again by itself; look at the broker and its disk, then `onefriend stuck`"
+            " names what to put away"
         )
         yield Finding("warning", f"{name}: unreadable records", str(unreadable), remedy)
     if not (unsent > MANY_UNSENT or lag > MUCH_LAG or parked or unreadable):

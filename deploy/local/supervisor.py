@@ -5,18 +5,20 @@ go on without it; the next one ends them and starts its own.
 """
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from time import monotonic
 
 import httpx
 import psutil
 import uvicorn
 
-from deploy.local import agencies, issuer, mail, processes, services
+from deploy.local import agencies, issuer, liveness, mail, processes, services
 from deploy.local.place import CHECKOUT, Busy, Place, is_free
 from deploy.local.processes import DidNotStart, Tell
 from deploy.local.stack import SERVICES, Stack
@@ -26,6 +28,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds before a service that died is 
 STEADY = 30.0  # a service that ran so long had started well: the next pause is the first one again
 PATIENCE = 90.0  # seconds until every service must be ready
 GRACE = 15.0  # seconds to stop in good order
+GRACE_OF_HUNG = 5.0  # the same, of a service that answers nothing any more
 
 
 @dataclass
@@ -154,7 +157,11 @@ class Supervisor:
                     stderr=asyncio.subprocess.STDOUT,
                     start_new_session=True,
                 )
-            status = await service.child.wait()
+            watched = asyncio.create_task(self._end_if_it_hangs(service.name, service.child))
+            try:
+                status = await service.child.wait()
+            finally:
+                watched.cancel()
             service.last_exit = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
             service.restarts += 1
             if monotonic() - service.began > STEADY:
@@ -162,6 +169,24 @@ class Supervisor:
             self.tell(service.name, f"{service.last_exit}; starting again in {pause:.1f} s")
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _end_if_it_hangs(self, name: str, child: asyncio.subprocess.Process) -> None:
+        await liveness.hangs(services.url(self.place, name))
+        words = f"runs as {child.pid} and has answered nothing for half a minute: it is ended"
+        self.tell(name, words)
+        line = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "level": "error",
+            "service": name,
+            "logger": "supervisor",
+            "message": words,
+        }
+        with processes.opened(self.place.log(name)) as log:
+            log.write(json.dumps(line).encode() + b"\n")
+        with suppress(ProcessLookupError):
+            child.terminate()
+            await asyncio.sleep(GRACE_OF_HUNG)
+            child.kill()
 
     async def _all_ready(self) -> None:
         deadline = monotonic() + PATIENCE

@@ -11,7 +11,6 @@ from deploy.local import commands_run, doctor, services
 from deploy.local.doctor import _remedy, judged, measured
 from deploy.local.place import Place
 
-BASE = "http://127.0.0.1:8101"
 METRICS = """\
 # HELP onefriend_outbox_unsent events committed and not yet told
 # TYPE onefriend_outbox_unsent gauge
@@ -28,7 +27,7 @@ def test_a_gauge_is_summed_over_its_labels() -> None:
 
 
 def test_a_service_in_flow_is_good() -> None:
-    (finding,) = judged("intake", {"onefriend_outbox_unsent": 5}, BASE)
+    (finding,) = judged("intake", {"onefriend_outbox_unsent": 5})
     assert (finding.verdict, finding.found) == ("good", "5 unsent, 0 behind, 0 parked")
 
 
@@ -37,12 +36,12 @@ def test_a_service_in_flow_is_good() -> None:
     [
         ("onefriend_outbox_unsent", 5000, "warning", "broker"),
         ("onefriend_consumer_lag", 5000, "warning", "services.intake --only consumer"),
-        ("onefriend_parked_keys", 1, "bad", f"POST {BASE}/v1/quarantine/ID/redrive?dry_run=true"),
-        ("onefriend_unreadable_records", 1, "warning", f"POST {BASE}/v1/quarantine/ID/acknowledge"),
+        ("onefriend_parked_keys", 1, "bad", "`onefriend stuck`"),
+        ("onefriend_unreadable_records", 1, "warning", "`onefriend stuck`"),
     ],
 )
 def test_each_trouble_has_its_remedy(gauge: str, value: float, verdict: str, remedy: str) -> None:
-    (finding,) = judged("intake", {gauge: value}, BASE)
+    (finding,) = judged("intake", {gauge: value})
     assert finding.verdict == verdict
     assert remedy in finding.remedy
 
@@ -50,7 +49,7 @@ def test_each_trouble_has_its_remedy(gauge: str, value: float, verdict: str, rem
 def test_a_service_that_runs_and_does_not_answer_may_have_to_be_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The supervisor starts again what dies, and what hangs does not."""
+    """What hangs is started again by itself, but only once it has answered: before, it may be starting."""
     monkeypatch.setattr(services, "running", lambda *_: [psutil.Process()])
     place = Place(tmp_path, tmp_path)
     assert f"kill -9 {os.getpid()}" in _remedy(place, "intake", "starting")
