@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from deploy.local import agencies, kafka_agencies, services
+from deploy.local import agencies, kafka_agencies, services, subscriptions
 from deploy.local.agencies import KINDS, Agency, Invalid
 from deploy.local.clients import Client, Clients, Unknown
 from deploy.local.issuer import Issuer
@@ -69,6 +70,8 @@ def add(
     secret = Clients(place).put(agency.id, "agency", agency.scopes)
     _register(place, agency)
     _show(place, agency.id, secret)
+    if known:
+        _tell_of_paused(agency.id)
 
 
 @app.command()
@@ -82,10 +85,14 @@ def rotate(agency_id: AgencyId) -> None:
 
 @app.command()
 def revoke(agency_id: AgencyId) -> None:
-    """End an agency's access: no more tokens (those that it has end within five minutes), nor its topic. Its cases stay."""
+    """End an agency's access: no more tokens (those that it has end within five minutes), nor its topic.
+
+    Its webhooks and e-mails are paused. Its cases stay.
+    """
     place = Place.default()
     clients = Clients(place)
     clients.revoke(_agency(clients, agency_id).id)
+    _pause(place, agency_id)
     kafka_agencies.dismiss_revoked(place, Stack(place).kafka)
     console.print(
         f"{agency_id} gets no more tokens. `onefriend agency add {agency_id} ...` gives it access again."
@@ -122,6 +129,38 @@ def _agency(clients: Clients, agency_id: str) -> Client:
     if client.kind != "agency":
         raise Unknown(f"{agency_id} is no agency: see `onefriend agency list`")
     return client
+
+
+def _pause(place: Place, agency_id: str) -> None:
+    if not supervisor_of(place):
+        console.print("Onefriend does not run: webhooks and e-mails are paused at the next `onefriend up`.")
+        return
+    try:
+        paused = subscriptions.pause_of(agency_id)
+    except DidNotStart as error:
+        console.print(
+            f"[yellow]Its webhooks and e-mails are not paused[/]: {escape(str(error))}. It is tried again at the next `up`."
+        )
+    else:
+        console.print(f"{paused} of its webhooks and e-mail subscriptions are paused.")
+
+
+def _tell_of_paused(agency_id: str) -> None:
+    """Access that is given again resumes nothing: what was paused may go where nobody reads it any more."""
+    try:
+        paused = subscriptions.paused_of(agency_id)
+    except DidNotStart as error:
+        console.print(
+            f"Webhooks and e-mails that it had are paused. How many is not known: {escape(str(error))}"
+        )
+        return
+    if paused:
+        console.print(
+            f"{paused} of its webhooks and e-mail subscriptions stay paused since it was revoked. The agency resumes each "
+            "itself, and is then sent what came meanwhile: GET /v1/subscriptions, then PATCH /v1/subscriptions/ID with "
+            '{"active": true} and its ETag in If-Match.',
+            markup=False,
+        )
 
 
 def _register(place: Place, agency: Agency) -> None:

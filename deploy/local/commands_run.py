@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.local import agencies, doctor, example_workers, kafka_agencies, processes, services
+from deploy.local import agencies, doctor, example_workers, kafka_agencies, processes, services, subscriptions
 from deploy.local.clients import Clients
 from deploy.local.issuer import Issuer
 from deploy.local.place import CHECKOUT, Place
@@ -50,7 +50,7 @@ def up(
         bool, typer.Option("--agencies-listener", help="Open Kafka's listener for agencies (SASL/SCRAM)")
     ] = False,
 ) -> None:
-    """Start database, broker, token issuer and all services, restart what dies, until Ctrl-C."""
+    """Start database, broker, token issuer and all services, restart what dies or hangs, until Ctrl-C."""
     place = Place.default()
     if detach:
         _detach(place, agencies_listener=agencies_listener)
@@ -72,6 +72,8 @@ async def _up(place: Place, stack: Stack, tell: processes.Tell) -> None:
     with suppress(asyncio.CancelledError):
         async with Supervisor(place, stack, tell).running() as running:
             await asyncio.to_thread(kafka_agencies.dismiss_revoked, place, stack.kafka)
+            if any(service.name == "notifications" for service in running):
+                await _pause_revoked(place, tell)
             if any(service.name == "allocation" for service in running):
                 await _register_agencies(place, tell)
             _print_urls(place, [service.name for service in running])
@@ -80,6 +82,18 @@ async def _up(place: Place, stack: Stack, tell: processes.Tell) -> None:
                 await asyncio.Event().wait()
             finally:
                 ready_mark(place).unlink(missing_ok=True)
+
+
+async def _pause_revoked(place: Place, tell: processes.Tell) -> None:
+    try:
+        paused = await asyncio.to_thread(subscriptions.pause_revoked, place)
+    except DidNotStart as error:
+        tell("agencies", f"webhooks and e-mails of those that are revoked are not paused: {error}")
+    else:
+        if paused:
+            tell(
+                "agencies", f"{paused} webhooks and e-mail subscriptions of those that are revoked are paused"
+            )
 
 
 async def _register_agencies(place: Place, tell: processes.Tell) -> None:

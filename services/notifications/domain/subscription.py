@@ -14,6 +14,7 @@ from typing import Final
 
 MAIL: Final = "mailto:"
 UNCONFIRMED: Final = "unconfirmed"
+REVOKED: Final = "revoked"
 
 # How often confirmations may be asked for: whoever wants to molest a stranger must not find us willing.
 BETWEEN: Final = timedelta(minutes=5)
@@ -56,6 +57,16 @@ def change(standing: Standing, url: str | None, *, active: bool | None) -> Stand
             agreed or not url.startswith(MAIL),
         )
     )
+
+
+def revoke(standing: Standing) -> Standing:
+    """Return the standing once its agency's access has ended; only the agency itself activates it again.
+
+    What had been stopped before keeps its reason.
+    """
+    if standing.active or standing.reason == UNCONFIRMED:
+        return replace(standing, active=False, reason=REVOKED)
+    return standing
 
 
 def confirm(standing: Standing) -> Standing:

@@ -1,29 +1,28 @@
-"""HTTP: an agency's subscriptions, and the deliveries that operators look after."""
+"""HTTP: an agency's subscriptions."""
 
 from __future__ import annotations
 
 import base64
-from datetime import datetime
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import asyncpg
 import msgspec
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from services.notifications import store
 from services.notifications.domain import subscription as rules
 from services.notifications.domain import tell
 from services.notifications.domain.subscription import Standing
-from services.notifications.webhooks import confirmations, guard, links, readers, rows
+from services.notifications.webhooks import confirmations, guard, links, operators, readers, rows
 from services.notifications.webhooks.confirmations import Question
-from services.notifications.webhooks.loops import redrive, settings_of, vault_of
+from services.notifications.webhooks.loops import settings_of, vault_of
+from services.notifications.webhooks.operators import wake
 from services.notifications.webhooks.secrets import new_secret
 from shared.contracts.envelope import REGISTER
 from shared.runtime.auth import Caller, scope
-from shared.runtime.http import check_version, decode_cursor, encode_cursor, etag, required_version
+from shared.runtime.http import check_version, etag, required_version
 from shared.runtime.idempotency import Answer, idempotency_key
 from shared.runtime.identifiers import new_id
 from shared.runtime.problems import FieldError, Problem, invalid, not_found
@@ -32,6 +31,7 @@ from shared.runtime.work import Work
 
 router = APIRouter(prefix="/v1", tags=["webhooks"])
 router.include_router(links.router)
+router.include_router(operators.router)
 Current = Annotated[Service, Depends(current_service)]
 Key = Annotated[str, Depends(idempotency_key)]
 Id = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]
@@ -206,17 +206,13 @@ async def change(
             # Another address: how long ago the old one was asked does not matter, how often this one was does.
             question = Question(subscription, caller.agency, standing.url, row["asked"])
             await confirmations.ask(work, vault_of(service), settings_of(service).limits, question)
-        work.after_commit(_wake)
+        work.after_commit(wake)
 
     await service.transact(command, actor=caller.actor)
     row = await _mine(service, caller, subscription)
     if secret:
         return _answer(service, row, secret=await _secret(service, subscription))
     return _answer(service, row)
-
-
-def _wake() -> None:
-    store.BELL.ring(())
 
 
 @router.delete("/subscriptions/{subscription}", status_code=204)
@@ -245,7 +241,7 @@ async def send_test(
     async def command(work: Work) -> Answer:
         await work.lock()
         work.write(rows.add, (subscription, 0, f"{subscription}.test", "", TEST, work.now))
-        work.after_commit(_wake)
+        work.after_commit(wake)
         return Answer(202, {"delivery": f"{subscription}.0"})
 
     answer = await service.once(caller, key, await request.body(), command, route=f"test/{subscription}")
@@ -269,48 +265,8 @@ async def replay(
         last = await work.fetchval("SELECT last FROM feed_counter WHERE agency = $1", caller.agency)
         after = min(wanted.after, last or 0)
         work.write(rows.move, (subscription, after))
-        work.after_commit(_wake)
+        work.after_commit(wake)
         return Answer(202, {"after": after})
 
     answer = await service.once(caller, key, await request.body(), command, route=f"replay/{subscription}")
-    return answer.response()
-
-
-@router.get("/deliveries")
-async def list_deliveries(
-    service: Current,
-    state: Literal["pending", "delivered", "failed", "withheld"] | None = None,
-    subscription: Annotated[str | None, Query(pattern=r"^[0-9a-f-]{36}$")] = None,
-    cursor: Annotated[str | None, Query(max_length=400)] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    caller: Caller = scope("operator"),  # noqa: ARG001 - the declaration is the check
-) -> Response:
-    """Return deliveries of all agencies, the last changed first."""
-    after = decode_cursor(cursor, datetime, str, int)
-    found = await rows.deliveries(service.pool, state, subscription, after, limit)
-    listed = [dict(row) | {"id": f"{row['subscription_id']}.{row['number']}"} for row in found]
-    last = found[-1] if len(found) == limit else None
-    more = last and encode_cursor(last["updated_at"].isoformat(), last["subscription_id"], last["number"])
-    return Response(msgspec.json.encode({"deliveries": listed, "next": more}), media_type="application/json")
-
-
-@router.post("/deliveries/{delivery}/redrive", status_code=202)
-async def redrive_delivery(
-    service: Current,
-    request: Request,
-    delivery: Annotated[str, Path(pattern=r"^[0-9a-f-]{36}\.-?\d{1,18}$")],
-    key: Key,
-    caller: Caller = scope("operator"),
-) -> Response:
-    """Try a failed delivery again; those behind it in its lane follow."""
-    subscription, _, number = delivery.partition(".")
-
-    async def command(work: Work) -> Answer:
-        lane = await redrive(work, subscription, int(number))
-        if lane is None:
-            raise Problem(409, "not-failed", "There is no such delivery, or it has not failed.")
-        work.after_commit(_wake)
-        return Answer(202, {"lane": lane})
-
-    answer = await service.once(caller, key, await request.body(), command, route=f"redrive/{delivery}")
     return answer.response()

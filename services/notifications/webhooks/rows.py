@@ -249,6 +249,14 @@ async def held(work: Work, subscription: str) -> asyncpg.Record | None:
     )
 
 
+async def held_of(work: Work, agency: str) -> list[asyncpg.Record]:
+    """Return an agency's subscriptions, locked."""
+    return await work.fetch(
+        f"SELECT {FIELDS} FROM subscription WHERE agency = $1 ORDER BY subscription_id FOR UPDATE",  # noqa: S608 - constant
+        agency,
+    )
+
+
 async def of_agency(
     pool: asyncpg.Pool[asyncpg.Record], agency: str, subscription: str | None = None
 ) -> list[asyncpg.Record]:
@@ -270,7 +278,8 @@ async def deliveries(
 ) -> list[asyncpg.Record]:
     """Return deliveries of all agencies, the newest first, after a cursor (updated_at, subscription, number)."""
     return await pool.fetch(
-        """SELECT subscription_id, number, lane, nullif(case_id, '') AS case_id, kind, state, attempts, reason, updated_at
+        """SELECT subscription_id, number, lane, nullif(case_id, '') AS case_id, kind, state, attempts, reason, updated_at,
+          (SELECT agency FROM subscription AS s WHERE s.subscription_id = delivery.subscription_id) AS agency
         FROM delivery WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR subscription_id = $2)
           AND ($3::timestamptz IS NULL OR (updated_at, subscription_id, number) < ($3, $4, $5))
         ORDER BY updated_at DESC, subscription_id DESC, number DESC LIMIT $6""",

@@ -1,5 +1,7 @@
 """`onefriend` as its users have it: real servers, the real services, processes killed underneath."""
 
+import asyncio
+import json
 import os
 import re
 import subprocess
@@ -9,18 +11,24 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import asyncpg
 import httpx
 import psutil
 import pytest
+from aiokafka import AIOKafkaProducer
 
-from deploy.local import jars, services
+from deploy.local import jars, liveness, services
+from deploy.local.clients import Clients
 from deploy.local.example_workers import EXAMPLES
 from deploy.local.hours import until_tuesday
 from deploy.local.kafka import Kafka
 from deploy.local.place import CHECKOUT, Place
-from deploy.local.postgres import Postgres
+from deploy.local.postgres import Postgres, on_same_server
 from deploy.local.processes import alive
 from deploy.local.supervisor import supervisor_of
+from shared.runtime.identifiers import new_id
+from shared.runtime.journal import of_key
+from shared.runtime.wire import headers_of
 from tests.support.running import slack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("command line")]
@@ -105,6 +113,43 @@ def test_an_agency_that_is_added_can_sign_in_until_it_is_revoked(up: Place) -> N
     assert httpx.post(endpoint, auth=("new-provider", another), data=grant, timeout=60).status_code == 401
 
 
+def test_a_revoked_agency_is_sent_nothing_and_resumes_by_itself(up: Place) -> None:
+    add = ("agency", "add", "leaver", "--name", "Leaver", "--kind", "provider")
+    _onefriend(up, *add)
+    url = f"{services.url(up, 'notifications')}/v1/subscriptions"
+
+    def headers(**more: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {_onefriend(up, 'token', 'leaver').stdout.strip()}", **more}
+
+    def subscription() -> httpx.Response:
+        return httpx.get(f"{url}/{made['id']}", headers=headers(), timeout=60)
+
+    wanted = {"url": "http://127.0.0.1:9/hook"}
+    made = httpx.post(url, json=wanted, headers=headers(**{"Idempotency-Key": '"one"'}), timeout=60).json()
+    assert made["active"]
+    assert (
+        "1 of its webhooks and e-mail subscriptions are paused"
+        in _onefriend(up, "agency", "revoke", "leaver").stderr
+    )
+    again = _onefriend(up, *add).stderr
+    assert "1 of its webhooks and e-mail subscriptions stay paused" in again
+    there = subscription()
+    assert (there.json()["active"], there.json()["reason"]) == (False, "revoked")
+    resumed = httpx.patch(
+        f"{url}/{made['id']}",
+        json={"active": True},
+        headers=headers(**{"If-Match": there.headers["etag"]}),
+        timeout=60,
+    ).json()
+    assert (resumed["active"], resumed["reason"]) == (True, None)
+    # Revoked while nothing runs: the next `up` does it.
+    Clients(up).revoke("leaver")
+    _onefriend(up, "down")
+    assert "1 webhooks and e-mail subscriptions" in _onefriend(up, "up", "--detach").stderr
+    _onefriend(up, *add)
+    assert subscription().json()["reason"] == "revoked"
+
+
 def test_the_shipped_agencies_are_known_to_allocation(up: Place) -> None:
     operator = _onefriend(up, "token", "operator").stdout.strip()
     url = f"{services.url(up, 'allocation')}/v1/agencies/beacon"
@@ -142,6 +187,93 @@ def test_a_service_that_is_killed_is_started_again(up: Place) -> None:
     before.wait(10)
     _ready_again(up, "intake")
     assert _one(up, "intake") != before
+
+
+def test_a_service_that_hangs_is_ended_and_started_again(up: Place) -> None:
+    before, others = _one(up, "intake"), {_one(up, name) for name in ("consent", "allocation")}
+    time.sleep(2 * liveness.ASKED_EVERY)  # a service that has not answered yet is taken for starting
+    before.suspend()
+    try:
+        _, alive_still = psutil.wait_procs(
+            [before], timeout=slack() * 3 * liveness.ASKED_EVERY * liveness.SILENT
+        )
+    finally:
+        if before.is_running():
+            before.resume()
+    assert not alive_still
+    _ready_again(up, "intake")
+    assert _one(up, "intake") != before
+    assert {_one(up, name) for name in ("consent", "allocation")} == others
+    said = f"runs as {before.pid} and has answered nothing"
+    assert said in up.log("intake").read_text()
+    assert said in up.log("supervisor").read_text()
+
+
+async def _damaged(place: Place, *keys: str) -> None:
+    """Tell the first event of each key, damaged on the way: allocation's journal has it, the topic has not."""
+    url = on_same_server(
+        Postgres(place).url(), "allocation", "allocation", place.secret("database/allocation")
+    )
+    producer = AIOKafkaProducer(bootstrap_servers=Kafka(place).bootstrap_servers)
+    await producer.start()
+    async with asyncpg.create_pool(url, min_size=1, max_size=1) as pool:
+        for key in keys:
+            await pool.execute(
+                """INSERT INTO journal (position, event_id, topic, key, sequence, type, data, agency, recorded_at)
+                VALUES (nextval('journal_position'), $1, 'agencies', $2, 1, 'agency.changed.v1',
+                        '{"name":"Lost","kind":"provider"}', 'x', clock_timestamp())""",
+                new_id(),
+                key,
+            )
+            (told,) = await of_key(pool, "/onefriend/allocation", "agencies", key, 0)
+            await producer.send_and_wait(
+                "agencies", b"\xff no json", key=key.encode(), headers=headers_of(told.envelope)
+            )
+    await producer.stop()
+
+
+def _stuck(place: Place, key: str) -> dict[str, dict[str, str]]:
+    """What is stuck of a key, by service."""
+    rows = json.loads(_onefriend(place, "stuck", "--json").stdout)
+    return {row["id"].split("/")[0]: row for row in rows if f" {key}," in row["whose"]}
+
+
+def test_what_is_stuck_is_listed_redriven_and_passed_over_by_two_people(up: Place) -> None:
+    assert "Nothing waits for a person" in _onefriend(up, "stuck").stderr
+    asyncio.run(_damaged(up, "mended", "passed"))
+    readers = {"consent", "notifications"}
+    deadline = time.monotonic() + 60
+    while not (set(_stuck(up, "mended")) == set(_stuck(up, "passed")) == readers):
+        assert time.monotonic() < deadline, _onefriend(up, "stuck").stdout
+        time.sleep(0.5)
+    shown = _onefriend(up, "stuck").stdout
+    assert re.search(
+        r"parked key .* agencies mended, event 1 .* onefriend stuck redrive consent/\d+ --original", shown
+    )
+    assert "`onefriend stuck`" in _onefriend(up, "doctor", status=1).stdout
+
+    # As it arrived it fails still; a dry run of the original changes nothing; for real it is applied.
+    for row in _stuck(up, "mended").values():
+        refused = _onefriend(up, "stuck", "redrive", row["id"], "--for-real", status=1)
+        assert "still cannot be handled" in refused.stderr
+        assert "Nothing has changed" in _onefriend(up, "stuck", "redrive", row["id"], "--original").stderr
+    assert set(_stuck(up, "mended")) == readers
+    for row in _stuck(up, "mended").values():
+        done = _onefriend(up, "stuck", "redrive", row["id"], "--original", "--for-real", "--json")
+        assert json.loads(done.stdout)["applied"] == 1
+    assert _stuck(up, "mended") == {}
+
+    name = _stuck(up, "passed").pop("consent")["id"]
+    assert f"skip {name} --worker YOU" in _onefriend(up, "stuck", "show", name).stdout
+    skip = ("stuck", "skip", name, "--worker", "olive.grant", "--for-real", "--confirmed-by")
+    assert "is no operator here" in _onefriend(up, *skip, "anna.hill", status=1).stderr
+    assert "takes two people" in _onefriend(up, *skip, "olive.grant", status=1).stderr
+    _onefriend(up, "worker", "add", "osman.reed", "--agency", "operator", "--role", "operator")
+    assert "Passed over" in _onefriend(up, *skip, "osman.reed").stderr
+    assert "does not wait any more" in _onefriend(up, "stuck", "show", name, status=1).stderr
+    for row in _stuck(up, "passed").values():
+        _onefriend(up, "stuck", "redrive", row["id"], "--original", "--for-real")
+    assert "Nothing waits for a person" in _onefriend(up, "stuck").stderr
 
 
 def test_a_killed_supervisor_leaves_nothing_in_the_way(up: Place) -> None:

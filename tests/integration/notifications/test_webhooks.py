@@ -167,6 +167,7 @@ async def test_after_enough_tries_the_lane_waits_until_it_is_redriven(
     await until(failed, seconds=40)
     [stuck] = await deliveries(world, state="failed")
     assert (stuck["number"], stuck["attempts"], stuck["reason"]) == (1, 5, "status-500")
+    assert (stuck["agency"], stuck["case_id"]) == ("beacon", "case-1")
     tries = len(receiver.seen)
     receiver.answer = lambda _: 204
     await asyncio.sleep(1.2)
@@ -197,6 +198,35 @@ async def test_gone_ends_the_subscription_and_says_why(world: World, receiver: R
 
     await until(stopped)
     assert len(receiver.seen) == 1
+
+
+async def test_a_revoked_agency_is_sent_nothing_until_it_resumes(world: World, receiver: Receiver) -> None:
+    made = await subscribe(world, receiver.url)
+    other = await subscribe(world, receiver.url + "?another", agency="lamp")
+    await subscribe(world, "mailto:desk@beacon.example")
+    headers = bearer("beacon", "subscribe")
+    refused = await world.http.post("/v1/agencies/beacon/revocation", headers=headers)
+    assert refused.status_code == 403
+    for paused in (2, 0):
+        answer = await world.http.post("/v1/agencies/beacon/revocation", headers=bearer("ops", "operator"))
+        assert answer.json() == {"paused": paused}, answer.text
+    found = (await world.http.get("/v1/subscriptions", headers=headers)).json()["subscriptions"]
+    assert [(row["active"], row["reason"]) for row in found] == [(False, "revoked")] * 2
+    kept = await world.http.get(f"/v1/subscriptions/{other['id']}", headers=bearer("lamp", "subscribe"))
+    assert kept.json()["active"] is True
+
+    await world.teller.tell("case-1", allocated(("mary", "beacon")))
+    await world.entries("beacon", 1)
+    await asyncio.sleep(0.5)
+    assert not receiver.taken
+    there = await world.http.get(f"/v1/subscriptions/{made['id']}", headers=headers)
+    answer = await world.http.patch(
+        f"/v1/subscriptions/{made['id']}",
+        json={"active": True},
+        headers=headers | {"If-Match": there.headers["etag"]},
+    )
+    assert answer.json()["active"] is True, answer.text
+    await until(lambda: receiver.numbers() == [1])
 
 
 async def test_a_redirect_is_not_followed(world: World, receiver: Receiver) -> None:

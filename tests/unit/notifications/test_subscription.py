@@ -53,6 +53,19 @@ def test_an_endpoint_that_is_gone_stays_so_until_it_is_wanted_again() -> None:
     )
 
 
+def test_what_is_paused_by_a_revocation_only_the_agency_resumes() -> None:
+    paused = subscription.revoke(subscription.begin(HOOK))
+    assert (paused.active, paused.reason) == (False, "revoked")
+    assert subscription.revoke(paused) == paused
+    assert subscription.change(paused, None, active=True).active
+    # A mailbox that agrees meanwhile is told nothing, and one that has yet to agree has yet to agree afterwards.
+    asked = subscription.revoke(subscription.begin(DESK))
+    assert not subscription.confirm(asked).active
+    assert subscription.change(asked, None, active=True) == subscription.begin(DESK)
+    gone = Standing(HOOK, active=False, reason="gone", confirmed=True)
+    assert subscription.revoke(gone) == gone
+
+
 @given(
     st.lists(
         st.one_of(
