@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from services.intake import domain, matching
+from services.intake import domain, matching, unjoining
 from services.intake.core import CASE_FILE, PERSON, Intake
 from services.intake.explaining import Decided, Parting, encoded
 from services.intake.facts import comparable
@@ -16,6 +16,7 @@ from services.intake.safe_contact import contact_points
 from services.intake.store import holds as hold_store
 from services.intake.store import matching as candidates
 from services.intake.store import people as store
+from services.intake.store import releases, withdrawals
 from services.intake.store.people import Held
 from shared.contracts.people import PersonReferred
 from shared.contracts.referrals import PartyFact, ReferralFacts
@@ -51,7 +52,8 @@ async def split(
     """Give a referral's human, by their row, a person id of its own; returns it.
 
     The old id keeps its ledger, and is held for the cases that were never theirs, so that nobody speaks to them about those.
-    The new id starts with what the referral said. The machine does not join the two again.
+    The new id starts with what the referral said. The machine does not join the two again. Where somebody has been spoken
+    with already, the new one is held: only a human can find out which of the two that was.
     """
     held = list(await store.held_about(work, service.keyring, [person]))
     moved = next((one for one in held if one.party == party), None)
@@ -66,18 +68,30 @@ async def split(
     mine = [case for case in cases if _names(case, person)]
     files = {case["case_id"] for case in mine}
     fresh = {case["case_id"]: new_id() for case in mine if case["harmed"] == person}
+    around = {one for case in mine if case["case_id"] in fresh for one in unjoining.people_of(_facts(case))}
     await work.lock(
-        (PERSON, person), (PERSON, new), *((CASE_FILE, case) for case in (*files, *fresh.values()))
+        *((PERSON, one) for one in {person, new, *around}),
+        *((CASE_FILE, case) for case in (*files, *fresh.values())),
     )
     parting = Parting(person=person, reason=reason, worker=worker, confirmed_by=confirmed_by, at=work.now)
     await _own(work, party, person, new, parting)
     for case in mine:
         await _move(work, case, moved.referral, person, new, fresh.get(case["case_id"]), moved)
+    if await releases.spoken_with(work, person, [case["case_id"] for case in mine]):
+        await _look_first(work, new, moved.referral)
     await _rekey(work, service, person, [one for one in held if one.party != moved.party])
     await _rekey(work, service, new, [moved])
     await tell_apart(work, person, [new], 99.0)
     await store.tell_safety(work, PERSON, person)
     return new
+
+
+async def _look_first(work: Work, new: str, referral: str) -> None:
+    """Who has been spoken with, or has said no, may have been this one: a human finds out before anybody contacts them."""
+    hold = f"{referral}:split:spoken_with"
+    work.record(PERSON, new, *domain.hold_person(work.state(PERSON, new), hold, "approached_before"))
+    row = hold_store.HoldRow(hold, new, None, referral, "approached_before", None, work.now, 1, None)
+    await hold_store.insert_or_set_again(work, row)
 
 
 async def _own(work: Work, party: str, person: str, new: str, parting: Parting) -> None:
@@ -88,9 +102,12 @@ async def _own(work: Work, party: str, person: str, new: str, parting: Parting) 
         raise Conflict("parted by somebody else meanwhile")
 
 
+def _facts(case: Any) -> ReferralFacts:  # noqa: ANN401 - a record
+    return msgspec.json.decode(case["facts"], type=ReferralFacts)
+
+
 def _names(case: Any, person: str) -> bool:  # noqa: ANN401 - a record
-    facts = msgspec.json.decode(case["facts"], type=ReferralFacts)
-    return any(person in (party.person, *party.contact_persons) for party in facts.parties)
+    return person in unjoining.people_of(_facts(case))
 
 
 async def _move(
@@ -103,7 +120,7 @@ async def _move(
     moved: Held,
 ) -> None:
     """Tell of one case that its party is somebody else. A harmed party takes the referral into a case of its own."""
-    before = msgspec.json.decode(case["facts"], type=ReferralFacts)
+    before = _facts(case)
     parties = tuple(_renamed(party, person, new) for party in before.parties)
     after = msgspec.structs.replace(before, parties=parties)
     old = case["case_id"]
@@ -127,13 +144,11 @@ async def _move(
             contact_persons=own.contact_persons if own else (),
         ),
     )
-    hold = f"{referral}:split:{old}"
-    held = domain.hold_person(work.state(PERSON, person), hold, "not_this_person", case=old)
-    if held:
-        work.record(PERSON, person, *held)
-        await hold_store.insert(
-            work, hold_store.HoldRow(hold, person, old, referral, "not_this_person", None, work.now, 1, None)
-        )
+    if fresh is not None:
+        # What the others have said of the old case, they have said of this one.
+        others = tuple(party for party in parties if party.person != new)
+        leaving = unjoining.Leaving(referral, case["position"], old, target, new, after)
+        unjoining.refer(work, leaving, others)
     await work.execute(
         "UPDATE referral_case SET case_id = $3, harmed = $4, facts = $5 WHERE referral = $1 AND position = $2",
         referral,
@@ -142,6 +157,18 @@ async def _move(
         new if case["harmed"] == person else case["harmed"],
         msgspec.json.encode(after).decode(),
     )
+    if not await withdrawals.is_party(work, person, old):
+        await _stay_away(work, person, referral, old)
+
+
+async def _stay_away(work: Work, person: str, referral: str, case: str) -> None:
+    """Nobody speaks to this person about a case that was never theirs. If another referral names them in it, it is."""
+    hold = f"{referral}:split:{case}"
+    held = domain.hold_person(work.state(PERSON, person), hold, unjoining.NOT_THEIRS, case=case)
+    if held:
+        work.record(PERSON, person, *held)
+        row = hold_store.HoldRow(hold, person, case, referral, unjoining.NOT_THEIRS, None, work.now, 1, None)
+        await hold_store.insert_or_set_again(work, row)
 
 
 def _renamed(party: PartyFact, person: str, new: str) -> PartyFact:

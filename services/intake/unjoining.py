@@ -62,11 +62,12 @@ class Moving:
         found: dict[Ref, None] = {}
         for one in self.leaving:
             found |= {(CASE_FILE, one.old): None, (CASE_FILE, one.new): None}
-            found |= {(PERSON, person): None for person in _people(one.facts)}
+            found |= {(PERSON, person): None for person in people_of(one.facts)}
         return list(found)
 
 
-def _people(facts: ReferralFacts) -> list[str]:
+def people_of(facts: ReferralFacts) -> list[str]:
+    """Return everybody in particular whom a referral's case names."""
     named = [person for party in facts.parties for person in (party.person, *party.contact_persons)]
     return [person for person in dict.fromkeys(named) if "." not in person]
 
@@ -135,8 +136,7 @@ async def leave(work: Work, one: Leaving) -> None:
     """Take a referral out of a case into another, with its holds; tell of everybody in it. All of them are locked."""
     old, new = work.state(CASE_FILE, one.old), work.state(CASE_FILE, one.new)
     work.record(CASE_FILE, one.new, *domain.receive(new, one.facts))
-    for party in one.facts.parties:
-        _refer(work, one, party)
+    refer(work, one, one.facts.parties)
     for hold, held in old.holds.items():
         if held.referral == one.referral:
             work.record(CASE_FILE, one.old, *domain.lift_referral(old, hold, "unjoined"))
@@ -145,7 +145,7 @@ async def leave(work: Work, one: Leaving) -> None:
             await holds.move(work, hold, one.new)
     for row in await holds.of_case(work, one.old):
         # Whom a later version names no more is not locked, and has nothing to do with the new case.
-        if row.referral == one.referral and row.reason != NOT_THEIRS and row.person in _people(one.facts):
+        if row.referral == one.referral and row.reason != NOT_THEIRS and row.person in people_of(one.facts):
             await _move_hold(work, row, one.new)
     work.record(CASE_FILE, one.old, *domain.retract(work.state(CASE_FILE, one.old), one.referral))
     await work.execute(
@@ -180,6 +180,12 @@ async def theirs_again(work: Work, group: Iterable[str], cases: Container[str]) 
             if held.reason == NOT_THEIRS and held.case in cases:
                 work.record(PERSON, person, *domain.lift_person(state, hold, "linked"))
                 await holds.lift(work, hold, "linked")
+
+
+def refer(work: Work, one: Leaving, parties: Iterable[PartyFact]) -> None:
+    """Tell these parties, and whoever is spoken to for them, as what the case goes on for them. All are locked."""
+    for party in parties:
+        _refer(work, one, party)
 
 
 def _refer(work: Work, one: Leaving, party: PartyFact) -> None:

@@ -174,6 +174,13 @@ async def withdrawn(work: Work, people: list[str], case: str) -> bool:
     return bool(await work.fetchval(_WITHDRAWN, people, case))
 
 
+async def spoken_with(work: Work, person: str, cases: list[str]) -> bool:
+    """Say whether an approach of this person is live, or has been answered with a no, or a no is recorded here."""
+    query = "SELECT true FROM ledger WHERE person = $1 AND (live OR refused) LIMIT 1"
+    known = bool(await work.fetchval(query, person))
+    return known or any([await withdrawn(work, [person], case) for case in cases])
+
+
 async def refused_by(work: Work, people: list[str]) -> bool:
     """Say whether consent has told that any of these people said no."""
     query = "SELECT true FROM ledger WHERE person = ANY($1::text[]) AND refused LIMIT 1"

@@ -10,6 +10,7 @@ import httpx
 
 from services.intake import matching
 from services.intake.core import Intake
+from services.intake.store import following
 from tests.integration.intake.helpers import Headers, by_two, harmed, kind, posted
 from tests.integration.intake.test_reviews import CARE, HUB, POLICE, Doubt, doubtful, reviewer, sender
 from tests.support.referrals import offender, party, referral
@@ -192,6 +193,43 @@ async def test_a_join_is_undone_by_two_people_and_says_by_whom(
     assert [one["referral"] for one in left] == [pair.first, third]
     assert (await client.get("/v1/splits", headers=reviewer("ben"))).json()["splits"] == []
     assert (await pair.part("cleo")).status_code == 404
+
+
+async def test_a_join_undone_keeps_nobody_from_their_own_case_and_says_what_it_goes_on_as(
+    intake: Intake, client: httpx.AsyncClient
+) -> None:
+    """Both referrals were of one case. What its people have said of it holds in the one that came out of it."""
+    pair = Pair(intake, client)
+    pair.first = await posted(intake, client, sender(POLICE), referral())
+    pair.second = await posted(intake, client, sender(CARE), referral("V-1", parties=[party(), offender()]))
+    pair.person, case = await harmed(intake, pair.first)
+    assert await harmed(intake, pair.second) == (pair.person, case)
+    await pair.part("anna")
+    done = await pair.part("ben")
+    assert done.status_code == 201, done.text
+    new, parted = await harmed(intake, pair.second)
+    held = (await client.get(f"/v1/people/{pair.person}", headers=reviewer("anna"))).json()["holds"]
+    assert held == {}, "the first referral names her in it"
+    rows = await intake.pool.fetch("SELECT key, data FROM journal WHERE type LIKE 'person.referred.v%'")
+    told = [(row["key"], json.loads(row["data"])) for row in rows]
+    goes_on = {key: said.get("continues") for key, said in told if said["case"] == parted}
+    rob = next(key for key, said in told if said["role"] == "responsible")
+    assert goes_on == {new: None, rob: case}
+
+
+async def test_who_is_parted_from_somebody_who_said_no_is_looked_at_first(
+    intake: Intake, client: httpx.AsyncClient
+) -> None:
+    """Which of the two was spoken with is nothing that a machine could know."""
+    pair = await Pair(intake, client).post()
+    async with intake.pool.acquire() as connection:
+        await following.save_ledger(connection, [following.LedgerRow(pair.person, refused=True)])
+    await pair.part("anna")
+    done = await pair.part("ben")
+    assert done.status_code == 201, done.text
+    path = f"/v1/people/{done.json()['person']}"
+    held = (await client.get(path, headers=reviewer("anna"))).json()["holds"]
+    assert list(held.values()) == ["approached_before"]
 
 
 async def test_what_was_joined_with_a_record_that_was_parted_says_that_it_is_somebody_elses(
