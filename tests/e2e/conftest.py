@@ -66,11 +66,15 @@ ALL = (
 
 @dataclass
 class Mailbox:
-    """What the mail server was given."""
+    """What the mail server was given. `hangs_up`: it takes a message and ends without a word."""
 
     messages: list[EmailMessage] = field(default_factory=list)
+    hangs_up: bool = False
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - the library's name
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - the library's name
+        if self.hangs_up:
+            server.transport.abort()
+            return ""
         content = envelope.content
         assert isinstance(content, bytes)
         self.messages.append(message_from_bytes(content, policy=default))

@@ -6,9 +6,11 @@ import os
 import re
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import asyncpg
@@ -148,6 +150,59 @@ def test_a_revoked_agency_is_sent_nothing_and_resumes_by_itself(up: Place) -> No
     assert "1 webhooks and e-mail subscriptions" in _onefriend(up, "up", "--detach").stderr
     _onefriend(up, *add)
     assert subscription().json()["reason"] == "revoked"
+
+
+class _Gone(BaseHTTPRequestHandler):
+    """An endpoint that has gone for good, and then has not."""
+
+    gone = True
+    taken = threading.Event()
+
+    def do_POST(self) -> None:
+        self.send_response(410 if self.gone else 204)
+        self.end_headers()
+        if not self.gone:
+            self.taken.set()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_delivery_that_was_given_up_is_listed_and_redriven(up: Place) -> None:
+    url = f"{services.url(up, 'notifications')}/v1/subscriptions"
+
+    def headers(**more: str) -> dict[str, str]:
+        token = _onefriend(up, "token", "beacon").stdout.strip()
+        return {"Authorization": f"Bearer {token}", "Idempotency-Key": '"given-up"', **more}
+
+    def failed() -> list[dict[str, str]]:
+        rows = json.loads(_onefriend(up, "stuck", "--json").stdout)
+        return [row for row in rows if row["kind"] == "failed delivery"]
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Gone) as endpoint:
+        threading.Thread(target=endpoint.serve_forever, daemon=True).start()
+        wanted = {"url": f"http://127.0.0.1:{endpoint.server_port}/hook"}
+        made = httpx.post(url, json=wanted, headers=headers(), timeout=60).json()
+        assert httpx.post(f"{url}/{made['id']}/test", headers=headers(), timeout=60).status_code == 202
+        deadline = time.monotonic() + 60
+        while not failed():
+            assert time.monotonic() < deadline
+        (row,) = failed()
+        assert (row["id"], row["whose"]) == (f"delivery/{made['id']}.0", "agency beacon")
+        there = httpx.get(f"{url}/{made['id']}", headers=headers(), timeout=60)
+        match = {"If-Match": there.headers["etag"]}
+        resumed = httpx.patch(
+            f"{url}/{made['id']}", json={"active": True}, headers=headers(**match), timeout=60
+        )
+        assert resumed.json()["active"], resumed.text
+        _Gone.gone = False
+        assert f"redrive {row['id']}" in _onefriend(up, "stuck", "show", row["id"]).stdout
+        assert "sent again" in _onefriend(up, "stuck", "redrive", row["id"]).stderr
+        assert _Gone.taken.wait(60)
+        assert failed() == []
+        assert "has not failed" in _onefriend(up, "stuck", "redrive", row["id"], status=1).stderr
+        httpx.delete(f"{url}/{made['id']}", headers=headers(), timeout=60)
+        endpoint.shutdown()
 
 
 def test_the_shipped_agencies_are_known_to_allocation(up: Place) -> None:
