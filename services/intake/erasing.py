@@ -107,7 +107,7 @@ async def _destroy(work: Work, group: list[str]) -> None:
 async def export(work: Work, service: Intake, person: str) -> dict[str, Any]:
     """Return everything that is held about a person, as it was sent. Raises Problem 404."""
     group = await _group(work, person)
-    held = await store.held_about(work, service.keyring, group)
+    held = await store.ever_held(work, service.keyring, group)
     corrected = await store.corrections(work, service.keyring, group)
     return {
         "person": person,

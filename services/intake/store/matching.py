@@ -34,9 +34,12 @@ FROM unnest($1::uuid[], $2::int[]) AS w(referral, version)
 JOIN referral_version AS v USING (referral, version) JOIN party AS p USING (referral, version)
 ORDER BY v.referral, p.position, p.contact
 """
+# Whoever was erased since is nobody whom we know any more: who is sent again meets the suppression, as in a new referral.
 _EARLIER: Final = """
 SELECT p.referral::text AS referral, p.position, p.contact, p.role, p.person, p.id::text AS id, p.key, p.record
 FROM party AS p WHERE p.referral = ANY($1::uuid[]) AND p.person IS NOT NULL AND p.current
+  AND NOT EXISTS (SELECT FROM stream AS s
+                  WHERE s.kind = 'person' AND s.key = p.person AND (s.state ->> 'erased')::boolean)
 """
 _CASES_OF: Final = """
 SELECT referral::text AS referral, position, case_id, harmed, facts FROM referral_case WHERE referral = ANY($1::uuid[])

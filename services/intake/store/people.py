@@ -103,6 +103,11 @@ async def held_about(work: Work, keyring: Keyring, people: list[str]) -> list[He
     return _opened(keyring, await work.fetch(_PARTIES, people))
 
 
+async def ever_held(work: Work, keyring: Keyring, people: list[str]) -> list[Held]:
+    """Return the details that are held of these people, oldest first: superseded and retracted ones too."""
+    return _opened(keyring, await work.fetch(_EVER + " ORDER BY p.id", people))
+
+
 def _opened(keyring: Keyring, rows: Sequence[Any]) -> list[Held]:
     found = []
     for row in rows:

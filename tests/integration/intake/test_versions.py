@@ -4,10 +4,14 @@ import json
 from typing import Any
 
 import httpx
+import pytest
 
+from services.intake import erasing
 from services.intake.core import Intake
-from tests.integration.intake.helpers import Headers, events, posted
+from shared.runtime.work import Work
+from tests.integration.intake.helpers import Headers, events, harmed, posted
 from tests.support.referrals import offender, party, referral
+from tests.support.tokens import bearer
 
 ANN = party()
 CAT = party(
@@ -90,3 +94,41 @@ async def test_what_was_missing_is_answered_from_another_place(
     await posted(intake, client, police, second)
     assert (await client.get(f"/v1/referrals/{number}", headers=police)).json()["holds"] == []
     assert [name for _, name in await events(intake, "referrals")][-1] == "referral.hold_lifted"
+
+
+@pytest.mark.parametrize("role", ["harmed", "responsible"])
+async def test_a_later_version_of_somebody_erased_is_worked_out_and_held(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, role: str
+) -> None:
+    known = [ANN, offender(addresses=CAT["addresses"])]
+    await posted(intake, client, police, referral(parties=known))
+    person = await intake.pool.fetchval("SELECT person FROM party WHERE role = $1", role)
+
+    async def erase(work: Work) -> list[str]:
+        return await erasing.erase(work, intake, person, "asked")
+
+    await intake.transact(erase)
+    await posted(intake, client, police, referral(version=2, parties=known, stage="post_sentence"))
+    again = await intake.pool.fetchval("SELECT person FROM party WHERE role = $1 AND current", role)
+    assert again != person
+    rows = await intake.pool.fetch("SELECT person, reason FROM hold WHERE lifted_at IS NULL")
+    assert [(row["person"], row["reason"]) for row in rows] == [(again, "suppressed")]
+    await harmed(intake, await posted(intake, client, police, referral("R-2", parties=[CAT])))
+
+
+async def test_the_export_has_what_was_superseded_and_taken_back(
+    intake: Intake, client: httpx.AsyncClient, police: Headers
+) -> None:
+    number = await posted(
+        intake, client, police, referral(parties=[party(phones=[{"number": "07700 900222"}])])
+    )
+    await posted(intake, client, police, referral(version=2, parties=[ANN]))
+    person, _ = await harmed(intake, number)
+    retraction = f"/v1/referrals/{number}/retraction"
+    await client.post(retraction, headers={**police, "Idempotency-Key": '"r1"'})
+    found = (
+        await client.get(f"/v1/people/{person}/export", headers=bearer("hub", "hub", worker="h1"))
+    ).json()
+    sent = [one["sent"]["phones"][0]["number"] for one in found["as_sent"]]
+    assert sent == ["07700 900222", "07700 900123"]
+    assert [one["version"] for one in found["referrals"]] == [1, 2]
