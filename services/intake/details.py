@@ -31,7 +31,9 @@ async def details_for(
 ) -> dict[str, Any] | None:
     """Return the details of one human (`own`: every id that is them) for one channel; None if none is safe."""
     found = await for_contact(work, keyring, own, case)
-    if not found.known:
+    merged = merge_safety(found.safety)
+    # What holds for one of a human's ids holds for all of them: a linked one may allow letters only, or be a child's.
+    if not found.known or merged.minor or channel not in merged.channels:
         return None
     held, humans = [one for one, _ in found.known], [human for _, human in found.known]
     # One referral knows that they live together, and others give the telephone of that home: it counts for all of them.
@@ -54,7 +56,7 @@ async def details_for(
         "name": _name(humans),
         "speaks_for": _relation(held),
         **{kind: ways[kind] for kind in _NEEDS[channel]},
-        "safe_contact": {**_safety(found.safety), **_wishes(humans)},
+        "safe_contact": {**_safety(merged), **_wishes(humans)},
     }
 
 
@@ -100,8 +102,7 @@ def _place(address: Address) -> str:
     return address.postcode or "".join("".join(address.lines).casefold().split())
 
 
-def _safety(each: Sequence[Safety]) -> dict[str, Any]:
-    merged = merge_safety(each)
+def _safety(merged: Safety) -> dict[str, Any]:
     said: dict[str, Any] = {"flags": list(merged.flags), "hours": None}
     if merged.hours is not None:
         said["hours"] = {

@@ -167,6 +167,19 @@ async def test_a_correction_replaces_what_was_said_under_another_id_of_hers(
     assert (await ask(person, case)).json()["phones"] == ["+447700900888"]
 
 
+async def test_what_is_said_of_one_of_her_ids_holds_for_all_of_them(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers, ask: Asker
+) -> None:
+    person, case = await harmed(intake, await posted(intake, client, police, referral()))
+    bare = {"role": "harmed", "name": {"forenames": "Mary Ann", "surname": "Wells"}}
+    await posted(intake, client, care, referral("V-1", parties=[bare]))
+    letters = party(safe_contact={"channels": ["letter"]})
+    await posted(intake, client, care, referral("V-1", version=2, parties=[letters]))
+    answer = await ask(person, case)
+    assert (answer.status_code, kind(answer)) == (409, "unsafe")
+    assert (await ask(person, case, "letter")).json()["addresses"]
+
+
 @pytest.mark.parametrize("language", ["\u0000", "no language at all", ""])
 async def test_what_cannot_be_a_correction_is_named(
     intake: Intake, client: httpx.AsyncClient, police: Headers, language: str
