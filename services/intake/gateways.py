@@ -54,9 +54,10 @@ class Withdrawn(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why consent refuses: the last part of the problem's type, with hyphens."""
+    """Why consent refuses: the last part of the problem's type, with hyphens, and its sentence."""
 
     kind: str
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Consent:
                 raise
             answer = await self._again(path, arguments)
         if answer.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
-            return Refusal(_kind(answer))
+            return Refusal(_kind(answer), _title(answer))
         return _decode(answer, Redeemed)
 
     async def _again(self, path: str, arguments: dict[str, Any]) -> Reply:
@@ -124,6 +125,13 @@ def _kind(answer: Reply) -> str:
     except (ValueError, KeyError, TypeError):
         kind = "refused"
     return "not-found" if answer.status_code == HTTPStatus.NOT_FOUND else kind.replace("_", "-")
+
+
+def _title(answer: Reply) -> str:
+    try:
+        return str(answer.json()["title"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _decode(answer: Reply, kind: type[T]) -> T:

@@ -59,6 +59,7 @@ _TITLES = {
     "counterpart-withdrawn": "Nobody on the other side takes part in this case any longer.",
     "not-named-worker": "The permit is for another worker.",
 }
+_RETRY = {"behind": 1, "parked": 5, "restored": 30}  # seconds, as consent has them
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,10 @@ class Asked:
     again: bool
 
 
-def refusal(kind: str) -> Problem:
-    """Return the 409 for a typed reason. Tells no more than the reason."""
-    headers = {"Retry-After": "1"} if kind == "behind" else {}
-    title = _TITLES.get(kind, "Contact is not allowed.")
+def refusal(kind: str, title: str = "") -> Problem:
+    """Return the 409 for a typed reason. Tells no more than the reason, in our words or in consent's `title`."""
+    headers = {"Retry-After": str(_RETRY[kind])} if kind in _RETRY else {}
+    title = _TITLES.get(kind) or title or "Contact is not allowed."
     return Problem(409, kind, title, detail="Do not contact this person.", headers=headers)
 
 
@@ -126,7 +127,7 @@ async def _release(service: Intake, caller: Holder, permit: str, fence: int) -> 
             await service.transact(store.refused, permit, "unavailable")
         raise
     if isinstance(redeemed, Refusal):
-        raise await _refused(service, permit, fence, redeemed.kind, asked)
+        raise await _refused(service, permit, fence, redeemed, asked)
     found = await service.transact(
         _step_three, service, caller, fact, asked, redeemed, actor=Actor(caller.agency, caller.worker)
     )
@@ -228,7 +229,8 @@ async def _step_three(
     return found if handed_out else None
 
 
-async def _refused(service: Intake, permit: str, fence: int, kind: str, asked: Asked) -> Problem:
+async def _refused(service: Intake, permit: str, fence: int, of: Refusal, asked: Asked) -> Problem:
+    kind = of.kind
     becomes = rules.after_refusal(kind, again=asked.again)
     if becomes in ("given_up", "taken_back"):
         tell = becomes == "taken_back"
@@ -236,7 +238,7 @@ async def _refused(service: Intake, permit: str, fence: int, kind: str, asked: A
             await _tell_not_made(service, permit, fence)
     elif becomes == "refused":
         await service.transact(store.refused, permit, kind)
-    return not_found("permit") if kind == "not-found" else refusal(kind)
+    return not_found("permit") if kind == "not-found" else refusal(kind, of.title)
 
 
 async def _tell_not_made(service: Intake, permit: str, fence: int) -> None:

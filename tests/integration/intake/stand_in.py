@@ -96,7 +96,12 @@ class StandIn:
 
     @staticmethod
     def _problem(status: int, kind: str) -> Reply:
-        return _reply(status, {"type": f"https://onefriend.example/problems/{kind}", "status": status})
+        problem = {
+            "type": f"https://onefriend.example/problems/{kind}",
+            "title": f"{kind}, in a sentence.",
+            "status": status,
+        }
+        return _reply(status, problem)
 
     async def aclose(self) -> None:
         """Close nothing."""

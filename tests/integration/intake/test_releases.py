@@ -333,3 +333,15 @@ async def test_consent_is_told_which_worker_presents_the_permit(
     consent.permit("p1", *victim, "victim-care")
     await release(client, bearer("victim-care", "contact", worker="w7"), "p1")
     assert [body["worker"] for body in consent.called("POST", "redemption")] == ["w7"]
+
+
+async def test_a_refusal_of_consent_says_why_in_a_sentence(
+    client: httpx.AsyncClient, care: Headers, consent: StandIn, victim: tuple[str, str]
+) -> None:
+    consent.permit("p1", *victim, "victim-care")
+    for reason in ("hours_unsafe", "paused", "parked"):
+        consent.refuse = reason
+        answer = await release(client, care, "p1")
+        assert (answer.status_code, kind(answer)) == (409, reason.replace("_", "-"))
+        assert answer.json()["title"] == f"{reason}, in a sentence."
+        assert answer.headers.get("retry-after") == ("5" if reason == "parked" else None)
