@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from deploy.local import services, stuck
@@ -51,7 +52,7 @@ def table(context: typer.Context, as_json: Json = False) -> None:
     elif not untold:
         errors.print("Nothing waits for a person.")
     for sentence in untold:
-        errors.print(f"[yellow]Not asked[/]: {sentence}")
+        errors.print(f"[yellow]Not asked[/]: {escape(sentence)}")
     if untold:
         raise typer.Exit(1)
 
@@ -77,7 +78,7 @@ def show(name: Id, as_json: Json = False) -> None:
     shown = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for field, value in found.items():
         shown.add_row(field, "-" if value is None else str(value))
-    Console(highlight=False).print(shown)
+    Console(highlight=False, markup=False).print(shown)
     for way in ways:
         sys.stdout.write(f"onefriend stuck {way}\n")
 
@@ -250,10 +251,9 @@ def _with_remedy(error: NotDone, where: str, name: str) -> NotDone:
 def _go_on(fact: str, question: str, *, for_real: bool, as_json: bool) -> bool:
     if for_real:
         return True
-    if as_json:
-        return False
-    errors.print(fact)
-    if not sys.stdin.isatty():
+    if not as_json:
+        errors.print(escape(fact))
+    if as_json or not sys.stdin.isatty():
         errors.print("Nothing has changed: `--for-real` does it.")
         return False
     return typer.confirm(question, err=True)

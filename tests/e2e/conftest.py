@@ -73,6 +73,7 @@ class Mailbox:
 
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - the library's name
         if self.hangs_up:
+            assert isinstance(server.transport, asyncio.Transport)
             server.transport.abort()
             return ""
         content = envelope.content

@@ -6,15 +6,13 @@ import asyncio
 import json
 from typing import Any
 
-import click.testing
 import httpx
 import pytest
 from typer.testing import CliRunner
 
-from deploy.local import asking, commands_stuck, stuck
+from deploy.local import asking, commands_stuck, services, stuck
 from deploy.local.asking import NotDone
 from deploy.local.place import Place
-from deploy.local.services import register_clients
 from deploy.local.workers import Workers
 from tests.e2e.conftest import Onefriend
 from tests.e2e.steps import HERTFORDSHIRE, refer, referral, why
@@ -29,7 +27,7 @@ POLICE, BEACON = "hertfordshire-constabulary", "beacon"
 def on_call(onefriend: Onefriend, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command, asking these services: they run inside the test, so nobody supervises them, and tokens are the test's."""
     place = Place(tmp_path, tmp_path).made()
-    register_clients(place)
+    services.register_clients(place)
     Workers(place).ensure_examples()
 
     def ask(
@@ -46,12 +44,12 @@ def on_call(onefriend: Onefriend, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
     for module in (stuck, commands_stuck):
         monkeypatch.setattr(module, "ask", ask)
         monkeypatch.setattr(module, "running", lambda: place)
-    monkeypatch.setattr(stuck.services, "existing", lambda: list(onefriend.urls))
+    monkeypatch.setattr(services, "existing", lambda: list(onefriend.urls))
 
 
-async def run(*words: str) -> click.testing.Result:
-    """Run the command beside the services, which are in this loop."""
-    return await asyncio.to_thread(CliRunner().invoke, commands_stuck.app, list(words))
+async def run(*words: str) -> Any:
+    """Run the command beside the services, which are in this loop; return what CliRunner does."""
+    return await asyncio.to_thread(lambda: CliRunner().invoke(commands_stuck.app, list(words)))
 
 
 @pytest.mark.usefixtures("on_call")
