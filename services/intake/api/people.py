@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -14,6 +15,7 @@ from services.intake.core import PERSON, Current, Intake
 from services.intake.correcting import Corrected
 from services.intake.referral import Part
 from services.intake.store import reading, second_person
+from services.intake.store.people import group_of
 from shared.runtime.auth import Caller, scope
 from shared.runtime.http import check_version, etag, required_version
 from shared.runtime.idempotency import Answer
@@ -177,16 +179,22 @@ class Clearance(Part):
 @router.get("/{person}/contact-points")
 async def neighbours(person: PathId, service: Current, caller: Caller = scope("hub")) -> Response:
     """Return the other people at this person's contact points, whose approach is live or who said no."""
-    rows = await service.pool.fetch(
-        """SELECT DISTINCT o.person, l.live, l.refused,
-             EXISTS (SELECT FROM contact_point_cleared AS k WHERE k.person = $1 AND k.other = o.person) AS cleared
-           FROM contact_point AS p JOIN contact_point AS o ON o.tag = p.tag AND o.person <> p.person
-           JOIN ledger AS l ON l.person = o.person WHERE p.person = $1 AND (l.live OR l.refused)
-           ORDER BY o.person LIMIT 100""",
-        person,
-    )
-    await service.transact(reading.note_read, caller.agency, caller.worker, "person.contact_points", person)
+    rows = await service.transact(_neighbours, caller, person)
     return json_response({"people": [dict(row) for row in rows]})
+
+
+async def _neighbours(work: Work, caller: Caller, person: str) -> Sequence[Any]:
+    await reading.note_read(work, caller.agency, caller.worker, "person.contact_points", person)
+    # By all ids of this human, as a release looks: what is at the telephone of a linked one stops it too.
+    return await work.fetch(
+        """SELECT DISTINCT o.person, l.live, l.refused,
+             EXISTS (SELECT FROM contact_point_cleared AS k
+                     WHERE k.person = ANY($1::text[]) AND k.other = o.person) AS cleared
+           FROM contact_point AS p JOIN contact_point AS o ON o.tag = p.tag AND NOT (o.person = ANY($1::text[]))
+           JOIN ledger AS l ON l.person = o.person WHERE p.person = ANY($1::text[]) AND (l.live OR l.refused)
+           ORDER BY o.person LIMIT 100""",
+        await group_of(work, [person]),
+    )
 
 
 @router.post("/{person}/contact-points/clearances", status_code=201, openapi_extra=sends(Clearance))

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from services.intake.core import Intake
+from services.intake.store import following
 from services.intake.store import releases as store
 from tests.integration.intake.helpers import Headers, harmed, kind, posted
 from tests.integration.intake.stand_in import StandIn
@@ -345,3 +346,34 @@ async def test_a_refusal_of_consent_says_why_in_a_sentence(
         assert (answer.status_code, kind(answer)) == (409, reason.replace("_", "-"))
         assert answer.json()["title"] == f"{reason}, in a sentence."
         assert answer.headers.get("retry-after") == ("5" if reason == "parked" else None)
+
+
+async def test_a_hub_sees_who_is_at_the_telephone_of_a_linked_id_and_may_clear_it(
+    intake: Intake,
+    client: httpx.AsyncClient,
+    police: Headers,
+    care: Headers,
+    consent: StandIn,
+    victim: tuple[str, str],
+) -> None:
+    bare = {"role": "harmed", "name": {"forenames": "Mary Ann", "surname": "Wells"}}
+    await posted(intake, client, care, referral("V-1", parties=[bare]))
+    whole = party(phones=[{"number": "07700 900123"}, {"number": "07700 900555"}])
+    await posted(intake, client, care, referral("V-1", version=2, parties=[whole]))
+    neighbour = party(
+        name={"forenames": "Gwendolyn", "surname": "Thackeray"}, date_of_birth="1950-07-01", addresses=[], emails=[],
+        phones=[{"number": "07700 900555"}],
+    )  # fmt: skip
+    theft = {"offence_class": "theft", "on": "2025-12-24"}
+    number = await posted(intake, client, police, referral("R-2", parties=[neighbour], incident=theft))
+    other, _ = await harmed(intake, number)
+    async with intake.pool.acquire() as connection:
+        await following.save_ledger(connection, [following.LedgerRow(other, refused=True)])
+    consent.permit("p1", *victim, "victim-care")
+    assert kind(await release(client, care, "p1")) == "contact-point"
+    hub = bearer("hub", "hub", worker="h1")
+    path = f"/v1/people/{victim[0]}/contact-points"
+    near = (await client.get(path, headers=hub)).json()["people"]
+    assert near == [{"person": other, "live": False, "refused": True, "cleared": False}]
+    await client.post(f"{path}/clearances", json={"other": other}, headers=hub)
+    assert (await release(client, care, "p1")).status_code == 200
