@@ -166,6 +166,9 @@ async def _step_one(
     look = await store.look(work, fact.person, fact.party, fact.case, permit)
     if (look.people, look.own, look.points) != (people, before.own, before.points):
         raise Conflict("linked, unlinked or changed while being locked")
+    if not any(party in look.people for party, _ in look.parties):
+        # The case has been joined to another, or parted from it, or its referral taken back. Consent is told by allocation.
+        raise refusal("changed")
     states = {person: work.state(PERSON, person) for person in people}
     reason = rules.objection(
         states, fact.case, withdrawn=look.withdrawn, alone=await _alone(work, fact.case, look)

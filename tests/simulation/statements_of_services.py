@@ -242,7 +242,7 @@ async def lock_points(t: Transaction, person: str, party: str, kind: int, stripe
 
 @knows(INTAKE, releases._LOOK)
 async def look(t: Transaction, person: str, party: str, case: str, permit: str) -> list[Row]:
-    """Look without the parties of the case: nobody is on the other side of the simulated cases."""
+    """Look. Whoever is asked about is in the case, and nobody on the other side: the simulated cases have no parties."""
     own, people = _everyone(t, person), _everyone(t, person, party)
     points = {r["tag"] for r in t.rows("contact_point") if r["person"] in own}
     said = {r["person"] for r in t.rows("ledger") if r["live"] or r["refused"]}
@@ -251,7 +251,8 @@ async def look(t: Transaction, person: str, party: str, case: str, permit: str) 
     states = ("recorded", "needs_person", "in_force")
     return [
         {
-            "own": sorted(own), "people": sorted(people), "points": sorted(points), "parties": None, "unheard": [],
+            "own": sorted(own), "people": sorted(people), "points": sorted(points),
+            "parties": msgspec.json.encode([[party, "harmed"]]).decode(), "unheard": [],
             "withdrawn": bool(_stored(t, sorted(people), case, states)), "elsewhere": bool(there - own),
         }
     ]  # fmt: skip

@@ -154,6 +154,32 @@ async def test_a_no_by_an_old_name_of_a_case_is_a_no_in_the_case_as_which_it_goe
     assert wrong.status_code == 404, "a name that was never theirs is mistyped"
 
 
+async def test_nothing_is_handed_out_in_a_case_that_goes_on_as_another_or_whose_referral_was_taken_back(
+    intake: Intake, client: httpx.AsyncClient
+) -> None:
+    """Consent hears of either from allocation, perhaps much later: until then it would redeem a permit."""
+    consent = StandIn(intake)
+    mary = party(addresses=[], emails=[], phones=[{"number": "07700 900777"}])
+    doubt = await Doubt(client).post(intake, mary)
+    care = bearer(CARE, "contact", "referrals.write")
+
+    async def release(case: str) -> tuple[int, str]:
+        permit = consent.permit(f"p-{len(consent.permits)}", doubt.newer, case, CARE)
+        answer = await client.post("/v1/releases", json={"permit": permit, "fence": 1}, headers=care)
+        return answer.status_code, kind(answer) if answer.is_error else ""
+
+    assert (await doubt.act("anna", "decision", answer="same")).status_code == 200
+    assert await release(doubt.own_case) == (409, "changed")
+    first = await intake.pool.fetchval("SELECT id::text FROM referral WHERE agency = $1", POLICE)
+    police = {**sender(POLICE), "Idempotency-Key": '"r"'}
+    assert (await client.post(f"/v1/referrals/{first}/retraction", headers=police)).status_code == 202
+    assert await release(doubt.case) == (200, ""), "the other referral is of the same human"
+    path = f"/v1/referrals/{doubt.referral}/retraction"
+    gone = await client.post(path, headers={**care, "Idempotency-Key": '"r"'})
+    assert gone.status_code == 202, gone.text
+    assert await release(doubt.case) == (409, "changed")
+
+
 async def test_different_undone_lets_the_question_be_asked_again(
     intake: Intake, client: httpx.AsyncClient
 ) -> None:
