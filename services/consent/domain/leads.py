@@ -187,12 +187,16 @@ def name_worker(
     """The lead agency has said which of its workers is these people's one point of contact.
 
     Whoever has begun with a person through another case stays that: only a hand-over gives the person somebody else.
+    Under whatever id: one human has one friend.
     """
     d = Decision(at)
-    for key, lead in leads_of(d, people):
-        elsewhere = lead.worker is not None and lead.cases != (case,)
-        if elsewhere and any(a.attempts for a in history(d, d.group(key))):
+    for key, _ in leads_of(d, people):
+        ids = d.group(key)
+        theirs = leads_of(d, ids)
+        elsewhere = any(lead.worker is not None and lead.cases != (case,) for _, lead in theirs)
+        if elsewhere and any(a.attempts for a in history(d, ids)):
             continue
-        if current(lead.agency, context.successors) == current(agency, context.successors):
-            d.note(key, WorkerNamed(agency, worker))
+        for one, lead in theirs:
+            if current(lead.agency, context.successors) == current(agency, context.successors):
+                d.note(one, WorkerNamed(agency, worker))
     return d

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.consent.domain import cases, people
+from services.consent.domain import cases, leads, people
 from services.consent.domain.decision import Decision
 from services.consent.domain.standing import goes_on_as, own_no
 from shared.contracts.cases import CasePartyLeft
@@ -163,3 +163,19 @@ def test_a_hold_of_a_joined_case_moves_with_it() -> None:
         event = PersonHeld(hold="h", reason="unsafe_contact", case=case)
         w.apply(people.held(w.at, "vera", event))
     assert why(w.ask("vera", "c1")) == "on_hold"
+
+
+def test_one_human_with_two_ids_has_one_friend() -> None:
+    """Each of two cases names its worker: of the second, before anybody has begun with her, and after."""
+    w = World()
+    w.lead("vera", "c1")
+    w.lead("veronica", "c2")
+    w.apply(leads.name_worker(w.at, "c1", ("vera",), "beacon", "wendy", w.context))
+    w.link("vera", "veronica")
+    w.apply(leads.name_worker(w.at, "c2", ("veronica",), "beacon", "walt", w.context))
+    assert why(w.ask("veronica", "c2", worker="wendy")) == "not_named_worker"
+    assert granted(w.ask("veronica", "c2", worker="walt")), "who was named last, as for a human with one id"
+    w.redeem("veronica")
+    w.outcome("no_answer", "veronica")
+    w.apply(leads.name_worker(w.at, "c1", ("vera",), "beacon", "wendy", w.context))
+    assert {state.lead.worker for state in w.people.values() if state.lead} == {"walt"}
