@@ -28,13 +28,16 @@ ForReal = Annotated[bool, typer.Option("--for-real", help="Do not ask")]
 Worker = Annotated[str, typer.Option(help="Who you are, as in olive.grant")]
 
 
+OTHERS = ("outbox", "delivery", "message")  # what is no event of a service's quarantine
+
+
 class Wrong(DidNotStart):
     """What was typed names nothing that is stuck; the message says what does."""
 
 
 @app.callback(invoke_without_command=True)
 def table(context: typer.Context, as_json: Json = False) -> None:
-    """Show what waits for a person: parked keys, unreadable records, failed deliveries, unknown messages."""
+    """Show what waits for a person: parked keys, untold events, unreadable records, failed deliveries, unknown messages."""
     if context.invoked_subcommand:
         return
     found, untold = stuck.everything()
@@ -65,6 +68,12 @@ def show(name: Id, as_json: Json = False) -> None:
         found, ways = _message(number), [f"resolve {name} --outcome WHAT --worker YOU"]
     elif where == "delivery":
         found, ways = _delivery(number), [f"redrive {name}"]
+    elif where == "outbox":
+        found = {
+            f"{row['topic']} {row['key']}": f"{row['type']}, {row['reason']}"
+            for row in stuck.untold_events(number)
+        }
+        ways = [f"redrive {name}"]
     else:
         found = _entry(where, number)
         if found["key"] is None:
@@ -92,12 +101,20 @@ def redrive(
     for_real: ForReal = False,
     as_json: Json = False,
 ) -> None:
-    """Try again. An event is tried without saving anything first; a delivery goes out at once."""
+    """Try again. A parked event is first tried without saving anything; all else goes out at once."""
     where, number = _split(name)
     if where == "delivery":
         _delivery(number)
         done = ask("notifications", "POST", f"/v1/deliveries/{number}/redrive").json()
         _say(done, "It is sent again, and those behind it follow.", as_json=as_json)
+        return
+    if where == "outbox":
+        done = ask(number, "POST", "/v1/outbox/retry").json()
+        _say(
+            done,
+            f"{done['retrying']} are tried again; `onefriend stuck` lists those that are refused again.",
+            as_json=as_json,
+        )
         return
     path = f"/v1/quarantine/{_number(where, number)}/redrive?original={str(original).lower()}"
     try:
@@ -197,13 +214,14 @@ def resolve(
 # ------------------------------------------------------------------------------------------------- what is named
 def _split(name: str) -> tuple[str, str]:
     where, _, number = name.partition("/")
-    if not number or where not in {*services.existing(), "delivery", "message"}:
+    known = services.existing()
+    if not number or where not in {*known, *OTHERS} or (where == "outbox" and number not in known):
         raise Wrong(f"nothing stuck is called {name}: `onefriend stuck` lists what waits, by name")
     return where, number
 
 
 def _number(where: str, number: str) -> int:
-    if where in {"delivery", "message"} or not number.isdecimal():
+    if where in OTHERS or not number.isdecimal():
         raise Wrong(f"{where}/{number} is no event of a quarantine: those are named as in consent/12")
     return int(number)
 

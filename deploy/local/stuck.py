@@ -1,7 +1,9 @@
 """What waits for a person, over all services.
 
-Parked keys, records that nobody can read, failed deliveries, messages of which nobody knows what became.
-Each is named by where it is and its number there: `consent/12`, `delivery/<subscription>.<entry>`, `message/<id>`.
+Parked keys, events that the broker refused, records that nobody can read, failed deliveries, messages of which nobody knows
+what became.
+Each is named by where it is and its number there: `consent/12`, `outbox/consent`, `delivery/<subscription>.<entry>`,
+`message/<id>`.
 """
 
 from collections import defaultdict
@@ -15,7 +17,7 @@ from deploy.local.asking import ask, running
 from deploy.local.processes import DidNotStart
 
 Row = Mapping[str, Any]
-Kind = Literal["parked key", "unreadable", "failed delivery", "unknown message"]
+Kind = Literal["parked key", "untold events", "unreadable", "failed delivery", "unknown message"]
 PAGE = 200  # entries that one answer of a quarantine has
 # Beginnings of the codes under which a service puts something aside.
 REASONS = {
@@ -50,6 +52,7 @@ def everything() -> tuple[list[Stuck], list[str]]:
     for name in services.existing():
         try:
             found += of_quarantine(name, quarantine(name))
+            found += of_outbox(name, untold_events(name))
             if name == "notifications":
                 found += of_deliveries(failed_deliveries())
                 found += of_messages(*unknown_messages())
@@ -68,6 +71,12 @@ def quarantine(service: str) -> list[Row]:
         found += page
         if len(page) < PAGE:
             return found
+
+
+def untold_events(service: str) -> list[Row]:
+    """Events of a service that the broker refused, the oldest first."""
+    found: list[Row] = ask(service, "GET", "/v1/outbox/failed").json()
+    return found
 
 
 def failed_deliveries() -> list[Row]:
@@ -140,6 +149,22 @@ def _unreadable(service: str, records: list[Row]) -> Stuck:
         if told
         else f"onefriend stuck retell {name}",
     )
+
+
+def of_outbox(service: str, events: list[Row]) -> Iterator[Stuck]:
+    """One line for all that the broker refused of a service: they are tried again together."""
+    if events:
+        first = events[0]
+        name = f"outbox/{service}"
+        more = f" and {len(events) - 1} more" if len(events) > 1 else ""
+        yield Stuck(
+            id=name,
+            kind="untold events",
+            whose=f"{first['topic']} {first['key']}, event {first['sequence']}{more}",
+            since=_at(first["since"]),
+            why=f"the broker refused {first['type']} ({first['reason']}); later ones of its key wait",
+            next=f"onefriend stuck redrive {name}",
+        )
 
 
 def of_deliveries(deliveries: Iterable[Row]) -> Iterator[Stuck]:

@@ -197,6 +197,16 @@ async def read_heads(
     return {"heads": await heads(service, topic, after)}
 
 
+@router.get("/outbox/failed")
+async def list_failed(service: Current, caller: Caller = scope("operator")) -> list[dict[str, Any]]:  # noqa: ARG001
+    """Return events that the broker refused, the oldest first (at most 200). Later ones of their keys wait."""
+    rows = await service.pool.fetch(
+        """SELECT o.topic, o.key, j.sequence, j.type, o.failed AS reason, j.recorded_at AS since
+        FROM outbox AS o JOIN journal AS j USING (position) WHERE o.failed IS NOT NULL ORDER BY position LIMIT 200"""
+    )
+    return [dict(row) | {"since": row["since"].isoformat()} for row in rows]
+
+
 @router.post("/outbox/retry")
 async def retry_outbox(service: Current, caller: Caller = scope("operator")) -> dict[str, Any]:  # noqa: ARG001
     """Try again to publish events that the broker refused."""

@@ -205,6 +205,12 @@ async def test_an_oversized_event_stays_and_the_others_go_on(
             await source.pool.fetchval("SELECT failed FROM outbox WHERE key = 'big' AND failed IS NOT NULL")
             == "too_large"
         )
+        headers = bearer("operator", "operator", kind="operator")
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{source.settings.port}/v1/outbox") as http:
+            (listed,) = (await http.get("/failed", headers=headers)).json()
+            assert (listed["topic"], listed["key"], listed["sequence"]) == ("agencies", "big", 1)
+            assert (listed["type"], listed["reason"]) == ("agency.changed.v1", "too_large")
+            assert (await http.post("/retry", headers=headers)).json() == {"retrying": 1}
 
 
 async def test_a_late_commit_with_a_low_position_is_told(

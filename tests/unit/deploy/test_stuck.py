@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from deploy.local import asking, commands_stuck, services, stuck
 from deploy.local.asking import NotDone, refusal
 from deploy.local.processes import DidNotStart
-from deploy.local.stuck import of_deliveries, of_messages, of_quarantine
+from deploy.local.stuck import of_deliveries, of_messages, of_outbox, of_quarantine
 
 WHEN = "2026-11-21T14:03:00+00:00"
 
@@ -41,6 +41,23 @@ def test_records_that_nobody_can_read_are_one_line_a_topic() -> None:
     assert asked.next == "onefriend stuck acknowledge intake/5 --earlier"
     assert asked.why.startswith("3 records")
     assert new.next == "onefriend stuck retell intake/6"
+
+
+def test_what_the_broker_refused_is_one_line_a_service() -> None:
+    refused = {
+        "topic": "cases",
+        "key": "c1",
+        "sequence": 2,
+        "type": "case.allocated.v1",
+        "reason": "too_large",
+        "since": WHEN,
+    }
+    (one,) = of_outbox("allocation", [refused, {**refused, "key": "c2"}])
+    assert (one.whose, one.next) == (
+        "cases c1, event 2 and 1 more", "onefriend stuck redrive outbox/allocation",
+    )  # fmt: skip
+    assert "(too_large)" in one.why
+    assert list(of_outbox("allocation", [])) == []
 
 
 def test_a_failed_delivery_names_its_agency_and_its_case() -> None:
@@ -86,6 +103,7 @@ def test_a_service_that_cannot_be_asked_is_told_and_the_others_are_shown(
     monkeypatch.setattr(stuck, "running", lambda: None)
     monkeypatch.setattr(services, "existing", lambda: ["intake", "consent"])
     monkeypatch.setattr(stuck, "quarantine", quarantine)
+    monkeypatch.setattr(stuck, "untold_events", lambda _name: [])
     said = CliRunner().invoke(commands_stuck.app, [])
     assert said.exit_code == 1
     assert "onefriend stuck redrive intake/1" in said.output
@@ -96,6 +114,8 @@ def test_a_service_that_cannot_be_asked_is_told_and_the_others_are_shown(
     "words",
     [
         ["redrive", "nowhere/1"],
+        ["redrive", "outbox/nowhere"],
+        ["skip", "outbox/consent", "--worker", "a", "--confirmed-by", "b"],
         ["skip", "delivery/1", "--worker", "a", "--confirmed-by", "b"],
         ["resolve", "consent/1", "--outcome", "delivered", "--worker", "a"],
         [],
