@@ -30,10 +30,13 @@ class Asker:
         self._client, self._consent, self._headers = client, consent, headers
         self._permits = 0
 
-    async def __call__(self, person: str, case: str, channel: str = "phone") -> httpx.Response:
+    async def __call__(
+        self, person: str, case: str, channel: str = "phone", *, speaks_for: str | None = None
+    ) -> httpx.Response:
         """Return the answer to a release."""
         self._permits += 1
         permit = self._consent.permit(f"p{self._permits}", person, case, "victim-care", channel)
+        self._consent.permits[permit]["party"] = speaks_for or person
         body = {"permit": permit, "fence": 1}
         return await self._client.post("/v1/releases", json=body, headers=self._headers)
 
@@ -83,10 +86,11 @@ async def test_who_speaks_for_a_child_is_reached_at_the_home_that_they_share(
     }
     child = party(date_of_birth="2015-06-01", phones=number, emails=[], contact_person=mother)
     referred = await posted(intake, client, police, referral(parties=[child, offender()]))
-    _, case = await harmed(intake, referred)
+    party_, case = await harmed(intake, referred)
     person = await intake.pool.fetchval("SELECT person FROM party WHERE contact")
-    assert (await ask(person, case)).json().get("phones") == ["+447700900999"]
-    assert (await ask(person, case, "letter")).json().get("addresses")
+    rung = await ask(person, case, speaks_for=party_)
+    assert rung.json().get("phones") == ["+447700900999"], rung.text
+    assert (await ask(person, case, "letter", speaks_for=party_)).json().get("addresses")
 
 
 @pytest.mark.parametrize("channel", ["letter", "phone"])
