@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from shared.runtime.migrations import small_samples
+
 revision = "0011"
 down_revision = "0010"
 branch_labels = None
@@ -19,6 +21,7 @@ def upgrade() -> None:
             worker text NOT NULL, at timestamptz NOT NULL, second_agency text, second_worker text, done_at timestamptz,
             PRIMARY KEY (person, what, detail))"""
     )
+    small_samples(op)
 
 
 def downgrade() -> None:
