@@ -26,7 +26,7 @@ from services.allocation.api.common import (
     stands_for,
 )
 from services.allocation.api.drafts import registry_of
-from services.allocation.domain import cases
+from services.allocation.domain import cases, route
 from services.allocation.domain.cases import Refused
 from services.allocation.domain.evolve import Placed, Story
 from services.allocation.domain.state import CaseState
@@ -70,7 +70,7 @@ async def pause(
         cases.pause_by_hub(story, body.reason, body.until)
 
     state, version = await act(service, request, caller, case, decide)
-    made = state.pauses[cases.BY_HUB]
+    made = state.pauses[route.BY_HUB]
     return await _in_force(service, case, state, version, "pause", made.id, body.reason, body.until)
 
 

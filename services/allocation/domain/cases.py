@@ -27,6 +27,7 @@ from services.allocation.domain.evolve import (
 from services.allocation.domain.reasons import LINKED, RETRACTED
 from services.allocation.domain.returning import named_again
 from services.allocation.domain.route import (
+    BY_HUB,
     CHECKS,
     NOT_CONTACTABLE,
     REMIND_BEFORE,
@@ -57,7 +58,6 @@ from shared.contracts.referrals import ReferralFacts
 NOT_WAIVABLE: Final[frozenset[CheckKind]] = frozenset(
     {"admission", "willingness", "agreement_to_share", "responsible_identified"}
 )
-BY_HUB: Final = "hub"
 NOT_THEIRS: Final = frozenset({LINKED, "closed"})
 """Why a party is out, or was refused a lead, by the "no" of somebody linked. Its own is said again by no unlink."""
 MEMBERS_AT_MOST: Final = 30
@@ -124,22 +124,6 @@ def retract(story: Story, referral_id: str) -> None:
                 # Consent may be deciding a claim for this party, or have decided it: a lead would stand for nothing.
                 story.tell(CasePartyLeft(party=key, person=party.person, reason=RETRACTED))
             take_out(story, key, RETRACTED)
-
-
-def join(story: Story, into: str) -> None:
-    """This case and another were one: it goes on as the other.
-
-    Told of one that is over already too. A "no" that ended it binds in the other, and it does not begin again by itself.
-    """
-    if story.state.closed is None or story.state.joined_into != into:
-        story.tell(CaseClosed(reason="joined", joined_into=into))
-
-
-def take_over_pause(story: Story, joined: CaseState) -> None:
-    """What the hub had paused before it was joined to this case is paused."""
-    paused = joined.pauses.get(BY_HUB)
-    if paused is not None and joined.closed is None and BY_HUB not in story.state.pauses:
-        pause(story, BY_HUB, paused.reason)
 
 
 def hold(story: Story, hold_id: str, reason: str, until: datetime | None) -> None:

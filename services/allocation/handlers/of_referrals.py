@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.allocation.domain import cases, coming_of_age
+from services.allocation.domain import cases, coming_of_age, joining
 from services.allocation.domain.evolve import Story
 from services.allocation.handlers.carry import CASE, carry_on
 from services.allocation.store import rows
@@ -73,8 +73,8 @@ async def case_file_joined(work: Work, event: Envelope) -> None:
     data: referrals.CaseFileJoined = event.data  # type: ignore[assignment]
     before = work.state(CASE, event.subject)
     ended = Story(before)
-    cases.join(ended, data.into)
+    joining.join(ended, data.into)
     await carry_on(work, event.subject, ended, replan=False)
     story = Story(work.state(CASE, data.into))
-    cases.take_over_pause(story, before)
+    joining.take_over_pause(story, before)
     await carry_on(work, data.into, story, replan=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.allocation import policy
-from services.allocation.domain import answers, cases, route
+from services.allocation.domain import answers, cases, joining, route
 from services.allocation.domain.cases import Refused
 from services.allocation.domain.evolve import Story, evolve
 from services.allocation.domain.state import CaseState, leads_of, status_of
@@ -510,7 +510,7 @@ def test_retracted_with_no_other_referral_closes() -> None:
 
 def test_joined_cases_go_on_as_one() -> None:
     story = go_on(allocated())
-    cases.join(story, "case-2")
+    joining.join(story, "case-2")
     assert find(story, CaseClosed).joined_into == "case-2"
     with pytest.raises(Refused, match="case-2"):
         cases.accept(story, "beacon", None)
@@ -521,9 +521,9 @@ def test_a_case_that_was_over_when_it_was_joined_is_told_as_joined_and_does_not_
         story = go_on(allocated())
         cases.person_out(story, ANNA, reason)
         assert find(story, CaseClosed).reason == reason
-        cases.join(story, "case-2")
+        joining.join(story, "case-2")
         assert find(story, CaseClosed).joined_into == "case-2"
-        cases.join(story, "case-2")
+        joining.join(story, "case-2")
         assert told(story).count("CaseClosed") == 2, "once each"
         cases.reopen(story, ANNA, "unlinked")
         cases.reopen(story, ANNA)
@@ -534,11 +534,11 @@ def test_what_the_hub_has_paused_stays_paused_in_the_case_as_which_it_goes_on() 
     joined = go_on(allocated())
     cases.pause_by_hub(joined, "safety", None)
     story = go_on(allocated())
-    cases.take_over_pause(story, joined.state)
+    joining.take_over_pause(story, joined.state)
     assert find(story, CasePaused).reason == "safety"
     own = go_on(allocated())
     cases.pause_by_hub(own, "in_hospital", None)
-    cases.take_over_pause(own, joined.state)
+    joining.take_over_pause(own, joined.state)
     assert [one.reason for one in own.told if isinstance(one, CasePaused)] == ["in_hospital"]
 
 
