@@ -145,7 +145,7 @@ def decisions() -> None:
         for each in of_one:
             policy.decide(changed, each, agencies)
         cold = (process_time() - began) / len(of_one) * 1e6
-        again = micros(lambda: [policy.decide(changed, each, agencies) for each in of_one], len(of_one))  # noqa: B023
+        again = micros(lambda: [policy.decide(changed, each, agencies) for each in of_one], len(of_one))  # noqa: B023 - called before the next turn
         print(f"  {2 * more:4} more                                       {cold:8.1f} us {again:8.1f} us")
 
 

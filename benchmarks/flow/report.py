@@ -137,7 +137,7 @@ async def _raw(stack: Measured) -> Raw:
     return found
 
 
-async def _phase(result: Result, run: Run, name: str, count: int, **how: Any) -> Figures:  # noqa: ANN401
+async def _phase(result: Result, run: Run, name: str, count: int, **how: Any) -> Figures:  # noqa: ANN401 - passed through
     console.print(f"  {name}: {count} referrals ...")
     figures = await run.phase(name, count, **how)
     said = "counts equal" if figures.equal else f"[red]counts differ: {figures.stages}[/]"

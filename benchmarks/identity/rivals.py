@@ -101,9 +101,9 @@ class Pairs:
 def splink(labelled: Sequence[Labelled]) -> dict[tuple[int, int], float]:
     """Splink's own model, trained as its documentation shows: u from random pairs, m by expectation maximisation."""
     import duckdb  # noqa: PLC0415 - only in the identity environment
-    import pandas as pd  # noqa: PLC0415
-    import splink.comparison_library as cl  # noqa: PLC0415
-    from splink import DuckDBAPI, Linker, SettingsCreator, block_on  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415 - slow to import, and wanted by few runs
+    import splink.comparison_library as cl  # noqa: PLC0415 - slow to import, and wanted by few runs
+    from splink import DuckDBAPI, Linker, SettingsCreator, block_on  # noqa: PLC0415 - slow to import, and wanted by few runs
 
     columns = ("first_name", "surname", "dob", "postcode", "gender")
     frame = pd.DataFrame(

@@ -70,7 +70,7 @@ def simulate(
 
 
 def _add_all() -> None:
-    from deploy.local import (  # noqa: PLC0415
+    from deploy.local import (  # noqa: PLC0415 - each takes time to import, and most calls want none of them
         commands_agency,
         commands_data,
         commands_identity,

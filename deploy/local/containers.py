@@ -48,7 +48,7 @@ class Containers:
         """
         port = self.place.ports()["kafka"]
         try:
-            from testcontainers.core.container import DockerContainer  # noqa: PLC0415
+            from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - only where Docker is
 
             container = DockerContainer(KAFKA_IMAGE).with_bind_ports(port, port)
             for name, value in _kafka_environment(port).items():

@@ -149,7 +149,7 @@ def application(place: Place) -> Starlette:
         try:
             return await _answer(issuer, request)
         except Refused as refused:
-            challenge = {"WWW-Authenticate": 'Basic realm="onefriend"'} if refused.status == 401 else {}  # noqa: PLR2004
+            challenge = {"WWW-Authenticate": 'Basic realm="onefriend"'} if refused.status == 401 else {}  # noqa: PLR2004 - HTTP
             body = {"error": refused.code, "error_description": str(refused)}
             return JSONResponse(body, refused.status, challenge | {"Cache-Control": "no-store"})
 

@@ -116,7 +116,7 @@ def _maven(repository: Path) -> Any:  # noqa: ANN401 -- jgo publishes no useful 
     )
 
 
-def _artifact(maven: Any, coordinate: str) -> Path:  # noqa: ANN401
+def _artifact(maven: Any, coordinate: str) -> Path:  # noqa: ANN401 - jgo has no types
     group, artifact, version = coordinate.split(":")
     return Path(maven.project(group, artifact).at_version(version).artifact().resolve())
 

@@ -112,7 +112,7 @@ class Simulation:
 
     async def _withdraw(self, client: Elsewhere, lead: Lead, entry: dict[str, Any]) -> None:
         # Another agency than the lead knows her only if it referred her: half of the time it is the lead that she tells.
-        teller = lead.client if self.draw.random() < 0.5 else client  # noqa: PLR2004
+        teller = lead.client if self.draw.random() < 0.5 else client  # noqa: PLR2004 - one in two
         body = {"person": entry["data"]["person"], "scope": "everything", "by": "person"}
         answer = await teller.call("intake", "POST", "/v1/withdrawals", json=body)
         self.withdrawals[str(answer.status_code)] += 1

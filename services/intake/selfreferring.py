@@ -139,7 +139,7 @@ async def self_referral_loop(service: Service) -> None:
                 raise
             except Exception as error:  # noqa: BLE001 - one that cannot be worked off must not stop the others
                 # Without what it says: that may quote what was sent.
-                log.error("a self-referral cannot be worked off", extra={"error": type(error).__name__})  # noqa: TRY400
+                log.error("a self-referral cannot be worked off", extra={"error": type(error).__name__})  # noqa: TRY400 - see above
         await intake.transact(_expire)
         await asyncio.sleep(RETRY_SECONDS)
 

@@ -333,5 +333,5 @@ def _leave(consumer: AIOKafkaConsumer) -> None:
 
     A static member does not leave: aiokafka asks for its instance id alone, and has no setting for it.
     """
-    if consumer._coordinator is not None:  # noqa: SLF001
-        consumer._coordinator._group_instance_id = None  # noqa: SLF001
+    if consumer._coordinator is not None:  # noqa: SLF001 - see above: no setting for it
+        consumer._coordinator._group_instance_id = None  # noqa: SLF001 - see above: no setting for it

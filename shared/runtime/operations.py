@@ -54,7 +54,7 @@ async def read_journal(
 async def list_quarantine(
     service: Current,
     after: Annotated[int, Query(ge=0, le=2**62, description="the last id that you have")] = 0,
-    caller: Caller = scope("operator"),  # noqa: ARG001
+    caller: Caller = scope("operator"),  # noqa: ARG001 - the declaration is the check
 ) -> list[dict[str, Any]]:
     """Return what could not be handled and is not resolved, the oldest first (at most 200, after an id).
 
@@ -90,7 +90,7 @@ async def redrive(
     number: Annotated[int, Path(ge=1, le=2**62)],
     dry_run: bool = False,  # noqa: FBT001, FBT002 - a query parameter
     original: bool = False,  # noqa: FBT001, FBT002 - a query parameter
-    caller: Caller = scope("operator"),  # noqa: ARG001
+    caller: Caller = scope("operator"),  # noqa: ARG001 - the declaration is the check
 ) -> dict[str, Any]:
     """Try a quarantined event again (`original`: as its source's journal has it). A dry run saves nothing."""
     try:
@@ -162,7 +162,7 @@ async def acknowledge(
 async def ask_for_retelling(
     service: Current,
     number: Annotated[int, Path(ge=1, le=2**62)],
-    caller: Caller = scope("operator"),  # noqa: ARG001
+    caller: Caller = scope("operator"),  # noqa: ARG001 - the declaration is the check
 ) -> dict[str, Any]:
     """Ask the source of a record without a key that can be trusted to tell its topic again: at most once a minute."""
     try:
@@ -176,7 +176,7 @@ async def tell_again(
     service: Current,
     topic: Annotated[str, Path(pattern=r"^[a-z]{1,20}$")],
     age: Annotated[float, Query(ge=0, le=1e9, description="seconds since the asker read it")] = 0,
-    caller: Caller = scope("internal", "operator"),  # noqa: ARG001
+    caller: Caller = scope("internal", "operator"),  # noqa: ARG001 - the declaration is the check
 ) -> dict[str, bool]:
     """Tell one of this service's topics again, all of it, at most once a minute."""
     if topic not in service.own_topics:
@@ -189,7 +189,7 @@ async def read_heads(
     service: Current,
     topic: Annotated[str, Path(pattern=r"^[a-z]{1,20}$")],
     after: Annotated[str, Query(pattern=rf"^$|{KEY}")] = "",
-    caller: Caller = scope("internal", "operator"),  # noqa: ARG001
+    caller: Caller = scope("internal", "operator"),  # noqa: ARG001 - the declaration is the check
 ) -> dict[str, list[tuple[str, int]]]:
     """Return how many events each key of an own topic has, from a key on: some thousand keys at a time."""
     if topic not in service.own_topics:
@@ -198,7 +198,7 @@ async def read_heads(
 
 
 @router.get("/outbox/failed")
-async def list_failed(service: Current, caller: Caller = scope("operator")) -> list[dict[str, Any]]:  # noqa: ARG001
+async def list_failed(service: Current, caller: Caller = scope("operator")) -> list[dict[str, Any]]:  # noqa: ARG001 - the declaration is the check
     """Return events that the broker refused, the oldest first (at most 200). Later ones of their keys wait."""
     rows = await service.pool.fetch(
         """SELECT o.topic, o.key, j.sequence, j.type, o.failed AS reason, j.recorded_at AS since
@@ -208,7 +208,7 @@ async def list_failed(service: Current, caller: Caller = scope("operator")) -> l
 
 
 @router.post("/outbox/retry")
-async def retry_outbox(service: Current, caller: Caller = scope("operator")) -> dict[str, Any]:  # noqa: ARG001
+async def retry_outbox(service: Current, caller: Caller = scope("operator")) -> dict[str, Any]:  # noqa: ARG001 - the declaration is the check
     """Try again to publish events that the broker refused."""
     rows = await service.pool.fetch(
         "UPDATE outbox SET failed = NULL WHERE failed IS NOT NULL RETURNING position"
@@ -225,7 +225,7 @@ class Shift(BaseModel, extra="forbid"):
 
 
 @router.put("/clock")
-async def shift_clock(service: Current, body: Shift, caller: Caller = scope("operator")) -> dict[str, float]:  # noqa: ARG001
+async def shift_clock(service: Current, body: Shift, caller: Caller = scope("operator")) -> dict[str, float]:  # noqa: ARG001 - the declaration is the check
     """Move the clock of a development stack, so that a deferred sentence can pass in a minute."""
     if not service.settings.development:
         raise not_found("clock")

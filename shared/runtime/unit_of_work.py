@@ -141,7 +141,7 @@ class UnitOfWork:
                             answer = await function(work)
                             if work.recorded and not self.may_record():
                                 why = "not yet compared with the broker's topics"
-                                raise Unavailable(why, nothing_done=True)  # noqa: TRY301
+                                raise Unavailable(why, nothing_done=True)  # noqa: TRY301 - what is done so far has to be rolled back
                             # A release, say, saves nothing here and has somebody waiting: what was told is not its errand.
                             if work.recorded or consumed:
                                 told = self.relay.take_told()

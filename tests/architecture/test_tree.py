@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,3 +147,14 @@ def test_files_stay_readable() -> None:
         if (lines := len(path.read_text().splitlines())) > LONGEST_FILE
     }
     assert not long, f"longer than {LONGEST_FILE} lines: {long}"
+
+
+def test_every_rule_that_is_set_aside_has_its_reason_beside_it() -> None:
+    bare = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for folder in ("services", "shared", "deploy", "tests", "benchmarks")
+        for path in sources(ROOT / folder)
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(r"#\s*noqa(:\s*[A-Z0-9, ]+)?$", line)
+    ]
+    assert not bare, f"# noqa without a reason: {bare}"

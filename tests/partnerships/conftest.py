@@ -20,7 +20,7 @@ AT_ONCE = 12
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def playing(
     request: pytest.FixtureRequest,
-    onefriend: Onefriend,  # noqa: F811
+    onefriend: Onefriend,  # noqa: F811 - a fixture is named by its parameter
 ) -> AsyncIterator[Mapping[str, Awaitable[None]]]:
     """Every scenario that was asked for, under way, by its id."""
     world = World(onefriend)

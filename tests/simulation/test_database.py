@@ -217,7 +217,7 @@ async def _rows(pool: Any, tables: dict[str, str]) -> dict[str, list[Any]]:
         if isinstance(pool, Pool):
             rows = [[row[name] for name in names] for row in pool._database.tables[table].rows.values()]
         else:
-            rows = [list(row.values()) for row in await pool.fetch(f"SELECT {columns} FROM {table}")]  # noqa: S608
+            rows = [list(row.values()) for row in await pool.fetch(f"SELECT {columns} FROM {table}")]  # noqa: S608 - names of our own tables
         found[table] = sorted((list(map(_plain, row)) for row in rows), key=repr)
     return found
 

@@ -84,7 +84,7 @@ def _unpacked(package: Path, folder: Path) -> None:
         if hasattr(tarfile, "data_filter"):
             archive.extractall(folder, filter="data")
         else:  # Python before 3.11.4 (Debian 12 has 3.11.2); what it is, its SHA-512 has said
-            archive.extractall(folder)  # noqa: S202
+            archive.extractall(folder)  # noqa: S202 - see above
 
 
 def _unpack(folder: Path, package: Path) -> None:

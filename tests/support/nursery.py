@@ -153,7 +153,7 @@ def _become(arguments: Sequence[str]) -> None:
 def main(services: Sequence[str]) -> None:
     """Import everything, and then do as asked until nobody asks any more."""
     import gc  # noqa: PLC0415 - of use here only
-    import importlib  # noqa: PLC0415
+    import importlib  # noqa: PLC0415 - of use here only
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb", buffering=0)

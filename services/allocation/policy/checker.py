@@ -182,11 +182,11 @@ def _later_clocks(partnership: Partnership) -> Iterator[Problem]:
         if isinstance(rule.effect, ClockRule)
     }
     for rule in partnership.rules["clocks"]:
-        assert isinstance(rule.effect, ClockRule)  # noqa: S101  the section's shape
+        assert isinstance(rule.effect, ClockRule)  # noqa: S101 - the section's shape
         other = national.get(rule.effect.clock)
         if other is None:
             continue
-        assert isinstance(other.effect, ClockRule)  # noqa: S101
+        assert isinstance(other.effect, ClockRule)  # noqa: S101 - the section's shape
         if _hours(rule.effect.due) > _hours(other.effect.due):
             yield Problem(
                 rule.file, rule.line, f"'{rule.id}' makes the national clock '{rule.effect.clock}' later",

@@ -89,7 +89,7 @@ def add_months(day: date, amount: int) -> date:
     """The same day of a later month, or that month's last day."""
     months = day.year * 12 + day.month - 1 + amount
     year, month = divmod(months, 12)
-    last = (date(year + (month == 11), (month + 1) % 12 + 1, 1) - timedelta(days=1)).day  # noqa: PLR2004
+    last = (date(year + (month == 11), (month + 1) % 12 + 1, 1) - timedelta(days=1)).day  # noqa: PLR2004 - December, counted from 0
     return date(year, month + 1, min(day.day, last))
 
 

@@ -231,7 +231,7 @@ def _known(answer: bool | None) -> str:  # noqa: FBT001  None is the third answe
     return "unknown" if answer is None else _yes(answer)
 
 
-def _yes(answer: bool) -> str:  # noqa: FBT001
+def _yes(answer: bool) -> str:  # noqa: FBT001 - the answer is what it says in words
     return "yes" if answer else "no"
 
 

@@ -44,7 +44,7 @@ class Node:
         if self.items is not None:
             return [item.plain() for item in self.items]
         text = self.text or ""
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text  # noqa: PLR2004
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text  # noqa: PLR2004 - so many digits make no sensible number
 
 
 def read(file: str, text: str, problems: list[Problem]) -> Node | None:

@@ -112,7 +112,7 @@ def _dates(a: str, b: str) -> str:  # noqa: PLR0911 - a ladder of levels, best f
         return "one_digit" if _possible(a) and _possible(b) else "impossible_digit"
     if a[4:] == b[4:] and not _vague(a, b):
         return "other_year"  # one birthday in 365 by chance: a year that was mistyped or guessed
-    if differing == 2:  # noqa: PLR2004
+    if differing == 2:  # noqa: PLR2004 - two slips
         if not _vague(a, b) and _slips(a, b):
             return "two_slips_first_of_january" if "0101" in (a[4:], b[4:]) else "two_slips"
         return "two_digits"
@@ -180,7 +180,7 @@ def _home(a: str, b: str) -> str:
     common = len(words.intersection(theirs))
     # Two thirds of all words. Asked of those in common first: mostly there are none, and the rest need not be counted.
     close = common * 3 >= len(words) * 2 and common * 3 >= (len(words) + len(set(theirs)) - common) * 2
-    return "similar" if close or OSA.distance(a, b, score_cutoff=2) <= 2 else "different"  # noqa: PLR2004
+    return "similar" if close or OSA.distance(a, b, score_cutoff=2) <= 2 else "different"  # noqa: PLR2004 - two slips
 
 
 def _phone(a: str, b: str) -> str:

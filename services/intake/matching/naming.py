@@ -186,7 +186,7 @@ def _spelling(one: str, other: str) -> str:
     slips = edits(one, other) if shorter >= _SHORT else 3
     if slips == 1:
         return "typing_slip" if neighbours(one, other) else "one_letter"
-    return "similar" if slips == 2 and shorter >= _LONG else ""  # noqa: PLR2004
+    return "similar" if slips == 2 and shorter >= _LONG else ""  # noqa: PLR2004 - two slips
 
 
 def _others(a: tuple[str, ...], b: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -131,7 +131,7 @@ def birth_date(value: object) -> str:
         parts = re.split(r"[-/. ]", text)
         if len(parts) == 3 and len(parts[2]) == 4:  # noqa: PLR2004 - day/month/year as people write it
             parts.reverse()
-        digits = "".join(part.zfill(2) for part in parts) if len(parts) == 3 else text  # noqa: PLR2004
+        digits = "".join(part.zfill(2) for part in parts) if len(parts) == 3 else text  # noqa: PLR2004 - year, month and day
     valid = len(digits) == 8 and digits.isascii() and digits.isdigit()  # noqa: PLR2004 - YYYYMMDD
     return digits if valid and digits not in _PLACEHOLDER_DATES else ""
 

@@ -113,7 +113,7 @@ async def read_bound(at: Work | UnitOfWork, withdrawal: str) -> Bound | None:
 
 async def due(work: Work, limit: int = 100) -> list[Withdrawal]:
     """Return the withdrawals that consent has yet to answer, the oldest first."""
-    query = f"SELECT {_COLUMNS} FROM withdrawal WHERE state = 'recorded' AND person IS NOT NULL ORDER BY id LIMIT $1"  # noqa: S608
+    query = f"SELECT {_COLUMNS} FROM withdrawal WHERE state = 'recorded' AND person IS NOT NULL ORDER BY id LIMIT $1"  # noqa: S608 - constants
     return [_of(row) for row in await work.fetch(query, limit)]
 
 

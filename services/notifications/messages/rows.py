@@ -147,13 +147,13 @@ async def abandoned(work: Work) -> list[str]:
 
 async def of_permit(work: Work, permit: str) -> asyncpg.Record | None:
     """Return the message that has the permit, if one has."""
-    sql = f"SELECT {FIELDS} FROM message WHERE permit = $1 AND step <> 'not_made' FOR UPDATE"  # noqa: S608
+    sql = f"SELECT {FIELDS} FROM message WHERE permit = $1 AND step <> 'not_made' FOR UPDATE"  # noqa: S608 - constants
     return await work.fetchrow(sql, permit)
 
 
 async def one(pool: asyncpg.Pool[asyncpg.Record], message_id: str) -> asyncpg.Record | None:
     """Return a message."""
-    return await pool.fetchrow(f"SELECT {FIELDS} FROM message WHERE message_id = $1", message_id)  # noqa: S608
+    return await pool.fetchrow(f"SELECT {FIELDS} FROM message WHERE message_id = $1", message_id)  # noqa: S608 - constants
 
 
 async def to_reconcile(

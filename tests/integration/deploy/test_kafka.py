@@ -95,7 +95,7 @@ def test_a_path_of_any_length_will_do(place: Place) -> None:
 def test_topics_are_made_once_and_kept_for_ever(
     bootstrap_servers: str, new_topics: Callable[..., dict[str, str]]
 ) -> None:
-    from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # noqa: PLC0415
+    from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # noqa: PLC0415 - of use here only
 
     topic = new_topics("people")["people"]
     ensure_topics(bootstrap_servers, [topic], partitions=9)  # those that exist stay as they are

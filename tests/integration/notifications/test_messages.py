@@ -132,7 +132,7 @@ class Mailbox:
             envelope.rcpt_tos.append(address)
         return self.recipients
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
         self.mails.append(envelope)
         if self.answer is None:
             await asyncio.sleep(5)  # longer than the sender waits
@@ -206,7 +206,7 @@ async def ended(world: World, answer: httpx.Response, *steps: str) -> dict[str, 
 async def everything_stored(world: World) -> str:
     """All rows of all tables, as text."""
     tables = await world.service.pool.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-    rows = [await world.service.pool.fetch(f'SELECT * FROM "{row[0]}"') for row in tables]  # noqa: S608
+    rows = [await world.service.pool.fetch(f'SELECT * FROM "{row[0]}"') for row in tables]  # noqa: S608 - names of our own tables
     return str([[dict(row) for row in found] for found in rows])
 
 

@@ -206,7 +206,7 @@ async def test_a_topic_that_lacks_its_last_events_is_told_again(own_stack: Stack
             await Toys(own_stack, source, target).settled(6)
             # The last event is committed and counts as told, but the topic never gets it.
             assert source.outbox is not None
-            source.outbox.offer = lambda recorded: None  # type: ignore[method-assign]  # noqa: ARG005
+            source.outbox.offer = lambda recorded: None  # type: ignore[method-assign]  # noqa: ARG005 - as it is called
             await tell(source, "key-0")
             await source.pool.execute("DELETE FROM outbox")
         async with running(teller(settings(RuntimeSettings, one, kafka, prefix))):
