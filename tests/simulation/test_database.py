@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -332,7 +333,9 @@ async def _calls(pool: Any, seed: int) -> list[Any]:  # noqa: C901 - one arm for
                 case 6:
                     answers.append(await releases.lock_points(work, person, random.choice(KEYS)))
                 case 7:
-                    answers.append(await releases.look(work, person, random.choice(KEYS), "case", permit))
+                    look = await releases.look(work, person, random.choice(KEYS), "case", permit)
+                    # The simulated cases have no parties of their own: whoever is asked about is in the case.
+                    answers.append(replace(look, parties=[]))
                 case 8:
                     answers.append(await releases.withdrawn(work, [person], "case"))
                 case 9:
