@@ -51,8 +51,9 @@ model: .venv/.develop ## Model-check it exhaustively in the full bounds, and eve
 	$(PYTHON) -m tests.model.check --full $(ARGS)
 
 .PHONY: explore
-explore: .venv/.develop ## Explore every short history of the real rules, and find every wrong variant of them
+explore: .venv/.develop ## Explore every short history of the real rules, 10,000 random ones of joined cases, and every wrong variant
 	$(PYTHON) -m tests.exploration $(ARGS)
+	$(PYTHON) -m tests.histories
 
 .PHONY: faults faults-long crash-points
 faults: .venv/.develop ## Ten minutes of real faults under load, checked by a witness of its own (another selection each day)

@@ -15,6 +15,7 @@ BUDGETS = {
     "contract": 10,
     "model": 60,
     "exploration": 40,
+    "histories": 40,
     "simulation": 300,
     "integration": 900,
     "e2e": 240,
