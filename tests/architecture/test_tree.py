@@ -158,3 +158,16 @@ def test_every_rule_that_is_set_aside_has_its_reason_beside_it() -> None:
         if re.search(r"#\s*noqa(:\s*[A-Z0-9, ]+)?$", line)
     ]
     assert not bare, f"# noqa without a reason: {bare}"
+
+
+def test_no_token_is_made_when_a_file_of_tests_is_read() -> None:
+    """It would live for five minutes, and the whole suite runs longer."""
+    early = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sources(ROOT / "tests")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for call in ast.walk(node)
+        if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in {"bearer", "token"}
+    ]
+    assert not early, f"tokens made too early: {early}"

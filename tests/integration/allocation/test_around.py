@@ -12,14 +12,14 @@ from tests.support.running import until
 from tests.support.tokens import bearer
 
 CO_ORDINATOR = "herts-rj-coordinator"
-OPERATOR = bearer("ops", "operator")
 
 
 async def _put(world: World, path: str, **body: Any) -> httpx.Response:
     """Register an agency or a worker, or change it."""
-    known = await world.http.get(path, headers=OPERATOR)
+    operator = bearer("ops", "operator")
+    known = await world.http.get(path, headers=operator)
     seen = {"If-Match": known.headers["etag"]} if known.status_code == 200 else {}
-    return await world.http.put(path, headers=OPERATOR | seen, json=body)
+    return await world.http.put(path, headers=operator | seen, json=body)
 
 
 async def _registered(world: World) -> None:

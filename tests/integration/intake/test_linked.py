@@ -75,7 +75,6 @@ def _as_of(url: str, revision: str) -> None:
     command.upgrade(config, revision)
 
 
-HUB = bearer("hub", "hub", "referrals.read", worker="h1")
 MOVED: dict[str, Any] = {
     "addresses": [{"lines": ["9 Quay Street"], "postcode": "TS1 3QA"}],
     "phones": [{"number": "07700 900987"}],
@@ -83,22 +82,26 @@ MOVED: dict[str, Any] = {
 }
 
 
+def _hub() -> Headers:
+    return bearer("hub", "hub", "referrals.read", worker="h1")
+
+
 async def _decide(
     client: httpx.AsyncClient, person: str, answer: str, chosen: str | None = None
 ) -> dict[str, Any]:
     """Answer the open review about a person."""
-    waiting = (await client.get("/v1/match-reviews", headers=HUB)).json()["reviews"]
+    waiting = (await client.get("/v1/match-reviews", headers=_hub())).json()["reviews"]
     review: dict[str, Any] = next(one for one in waiting if one["person"] == person)
     body = {"answer": answer, "reason": "spoke_to_both"} | ({"with": chosen} if chosen else {})
     path = f"/v1/match-reviews/{review['id']}/decision"
-    decided = await client.post(path, json=body, headers={**HUB, "If-Match": f'"{review["version"]}"'})
+    decided = await client.post(path, json=body, headers={**_hub(), "If-Match": f'"{review["version"]}"'})
     assert decided.status_code == 200, decided.text
     return review
 
 
 async def _reasons(client: httpx.AsyncClient, person: str) -> list[list[str]]:
     """Return why the person is in doubt, for each open review."""
-    waiting = (await client.get("/v1/match-reviews", headers=HUB)).json()["reviews"]
+    waiting = (await client.get("/v1/match-reviews", headers=_hub())).json()["reviews"]
     return [one["reasons"] for one in waiting if one["person"] == person]
 
 
