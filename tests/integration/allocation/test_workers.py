@@ -48,7 +48,7 @@ async def test_work_is_spread_and_given_back(world: World) -> None:
         await world.refer(name, **alone(name))
         await world.wait(name, "case.proposed")
     hours = await used(world)
-    # What was picked by a transaction that had to be run again counts until the hours are read afresh: not always eight each.
+    # What a transaction picked that was run again counts until the hours are read afresh: not always eight each
     assert (sum(hours.values()), set(hours)) == (16, {"w1", "w2"})
     assert min(hours.values()) > 0
     await world.assign("n1")
