@@ -22,6 +22,7 @@ from shared.runtime.work import Work
 log = logging.getLogger(__name__)
 
 LISTEN_SECONDS = 2.0
+CONNECTING_SECONDS = 0.1
 BATCH = 200
 OK = 200
 
@@ -52,15 +53,18 @@ class Releases(msgspec.Struct, frozen=True):
 async def listen(service: Service) -> None:
     """Note every two seconds that the broker is there and our consumer with it.
 
-    While that note is old, a pause or a claim may be on its way without our knowing, and nobody may be contacted.
+    While that note is old, a pause or a claim may be on its way without our knowing, and nobody may be contacted. Once
+    the consumer is connected it is made at once: a service that has just started refuses no longer than it must.
     """
     while True:
-        if service.consumer is not None and service.consumer.connected:
-            try:
-                await service.topics.ids(list(service.consumes))
-                await service.transact(_heard)
-            except (KafkaException, OSError, TimeoutError) as error:
-                log.warning("the broker is not heard", extra={"error": type(error).__name__})
+        if service.consumer is None or not service.consumer.connected:
+            await asyncio.sleep(CONNECTING_SECONDS)
+            continue
+        try:
+            await service.topics.ids(list(service.consumes))
+            await service.transact(_heard)
+        except (KafkaException, OSError, TimeoutError) as error:
+            log.warning("the broker is not heard", extra={"error": type(error).__name__})
         await asyncio.sleep(LISTEN_SECONDS)
 
 

@@ -94,7 +94,7 @@ class Consent:
                 raise
             answer = await self._again(path, arguments)
         if answer.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
-            return Refusal(_kind(answer), _title(answer))
+            return _refusal(answer)
         return _decode(answer, Redeemed)
 
     async def _again(self, path: str, arguments: dict[str, Any]) -> Reply:
@@ -119,19 +119,16 @@ class Consent:
         return _decode(answer, Withdrawn)
 
 
-def _kind(answer: Reply) -> str:
+def _refusal(answer: Reply) -> Refusal:
     try:
-        kind = str(answer.json()["type"]).rpartition("/")[2]
-    except (ValueError, KeyError, TypeError):
-        kind = "refused"
-    return "not-found" if answer.status_code == HTTPStatus.NOT_FOUND else kind.replace("_", "-")
-
-
-def _title(answer: Reply) -> str:
-    try:
-        return str(answer.json()["title"])
-    except (ValueError, KeyError, TypeError):
-        return ""
+        problem = answer.json()
+    except ValueError:
+        problem = None
+    said = problem if isinstance(problem, dict) else {}
+    kind = str(said.get("type", "refused")).rpartition("/")[2].replace("_", "-")
+    return Refusal(
+        "not-found" if answer.status_code == HTTPStatus.NOT_FOUND else kind, str(said.get("title", ""))
+    )
 
 
 def _decode(answer: Reply, kind: type[T]) -> T:

@@ -9,9 +9,10 @@ All is done in memory: some three kilobytes for each person.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, Literal
 
 import msgspec
@@ -62,8 +63,15 @@ class Snapshot:
 
     def of(self, lead: str) -> list[Record]:
         """What is known of this human."""
-        linked = [member for member, other in self.group.items() if other == lead]
-        return [record for member in linked or [lead] for record in self.people.get(member, ())]
+        members = self._members.get(lead, [lead])
+        return [record for member in members for record in self.people.get(member, ())]
+
+    @cached_property
+    def _members(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for member, lead in self.group.items():
+            found[lead].append(member)
+        return dict(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-import sys
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.simulation.mutants import Bug, _Planter
+from tests.simulation.mutants import Bug, plant
 from tests.support.promise import Violation
 
 MOST = 10_000
@@ -32,14 +31,6 @@ BUGS = (
 )  # fmt: skip
 
 
-def plant(name: str) -> None:
-    """Plant a bug in this process. Raises RuntimeError if what it is in was imported already."""
-    bug = next(b for b in BUGS if b.name == name)
-    if there := sorted(set(bug.sources()) & set(sys.modules)):
-        raise RuntimeError(f"{', '.join(there)} is imported already")
-    sys.meta_path.insert(0, _Planter(bug))
-
-
 def find(name: str) -> tuple[int, Violation | None]:
     """Run histories with a planted bug, in a process of its own that has imported nothing of the services."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -47,7 +38,7 @@ def find(name: str) -> tuple[int, Violation | None]:
 
 
 def _find_here(name: str) -> tuple[int, Violation | None]:
-    plant(name)
+    plant(name, BUGS)
     from tests.histories.history import first_broken  # noqa: PLC0415 - only now: what it imports has the bug
 
     return first_broken(1, MOST)

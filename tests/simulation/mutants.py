@@ -194,9 +194,9 @@ class _Planter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self._sources[module.__name__], module.__name__, "exec"), module.__dict__)  # noqa: S102 - the project's own source
 
 
-def plant(name: str) -> None:
-    """Plant a bug in this process. Raises RuntimeError if what it is in was imported already."""
-    bug = next(b for b in BUGS if b.name == name)
+def plant(name: str, bugs: Sequence[Bug] = BUGS) -> None:
+    """Plant one of these bugs in this process. Raises RuntimeError if what it is in was imported already."""
+    bug = next(b for b in bugs if b.name == name)
     if there := sorted(set(bug.sources()) & set(sys.modules)):
         message = f"{', '.join(there)} is imported already"
         raise RuntimeError(message)

@@ -111,12 +111,12 @@ def is_agency(registry: Registry, agency: str) -> bool:
 
 
 def must_work_for(registry: Registry, worker: str | None, agency: str) -> None:
-    """Raise Refused for a worker known to work elsewhere, or no longer: nobody else could contact the person then."""
+    """Raise Problem 422 for a worker known to work elsewhere, or no longer: nobody else could contact the person then."""
     employer = registry.agency_of.get(worker or "")
     if employer is not None and registry.heir(employer) != registry.heir(agency):
-        raise Refused("invalid", f"worker: works for {employer}; name a worker of {agency}")
+        raise refusal(Refused("invalid", f"worker: works for {employer}; name a worker of {agency}"))
     if worker in registry.left:
-        raise Refused("invalid", f"worker: works for {agency} no longer; name one who does")
+        raise refusal(Refused("invalid", f"worker: works for {agency} no longer; name one who does"))
 
 
 Decide = Callable[[Story, Registry], Awaitable[None] | None]

@@ -22,7 +22,6 @@ from services.allocation.api.common import (
     changed,
     look,
     must_work_for,
-    refusal,
     stands_for,
 )
 from services.allocation.api.drafts import registry_of
@@ -242,10 +241,7 @@ class Reallocation(Reason):
 
 def _next_lead(body: Reallocation, registry: Registry) -> str:
     _, agency = _named(body.party, body.agency, registry)
-    try:
-        must_work_for(registry, body.worker, agency)
-    except Refused as refused:
-        raise refusal(refused) from None
+    must_work_for(registry, body.worker, agency)
     return agency
 
 

@@ -21,7 +21,6 @@ from services.allocation.api.common import (
     is_agency,
     look,
     must_work_for,
-    refusal,
     stands_for,
 )
 from services.allocation.api.drafts import registry_of
@@ -152,10 +151,7 @@ async def hand_over(
     if not is_agency(registry, target):
         remedy = "Name an agency that is registered and active: no other could contact the person."
         raise invalid([FieldError("target", "no such agency", remedy)])
-    try:
-        must_work_for(registry, body.worker, target)
-    except Refused as refused:
-        raise refusal(refused) from None
+    must_work_for(registry, body.worker, target)
     try:
         done = await gateways.hand_over(service, party.person, target, body.worker, body.reason)
     except Unavailable:

@@ -99,11 +99,10 @@ def late_no(at: Situation, command: Report, attempt: Attempted, context: Context
     reason = _wrong_date(command.outcome, command.not_before, context)
     if reason:
         return d.refuse(reason)
-    if not any(find(a.attempts, command.permit) for a in d.person(command.person).approaches):
-        # It had been told as not made, or as found after a restore by nobody: a contact was made after all.
-        _record(d, command.person, command.permit, attempt, command.outcome, resolved=True, at=context.now)
-    else:
-        _record(d, command.person, command.permit, attempt, command.outcome, resolved=True)
+    known = any(find(a.attempts, command.permit) for a in d.person(command.person).approaches)
+    # One that had been told as not made, or as found after a restore by nobody: a contact was made after all.
+    at_last = None if known else context.now
+    _record(d, command.person, command.permit, attempt, command.outcome, resolved=True, at=at_last)
     _follow(d, command, attempt, context)
     d.revoke(d.group(command.person), command.outcome)
     return d

@@ -226,4 +226,9 @@ async def together(
         httpx.AsyncClient(base_url=own_url, timeout=60) as http,
         AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all") as producer,
     ):
+
+        async def heard() -> bool:
+            return bool(await consent.pool.fetchval("SELECT heard_at IS NOT NULL FROM door"))
+
+        await until(heard)  # before, consent answers nobody
         yield Together(World(producer, own_topics, service, http), consent, url)
