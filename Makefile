@@ -76,6 +76,7 @@ simulate-long: .venv/.develop ## Run 100,000 of them (goes on where it was stopp
 .PHONY: proof
 proof: model-small ## Small bounds of the model and of the exploration, and samples of the simulation and of real faults
 	$(PYTHON) -m tests.exploration --small
+	$(PYTHON) -m tests.histories --histories 5000
 	$(PYTHON) -m tests.simulation --histories 500
 	$(PYTHON) -m tests.faults --minutes 3
 
