@@ -113,9 +113,8 @@ def subject(e: Envelope) -> list[Ref]:
 # --- people, by intake
 
 
-def _referred_keys(e: Envelope) -> Iterable[Ref]:
-    data: people_events.PersonReferred = e.data  # type: ignore[assignment]
-    return (PERSON, e.subject), (CASE, data.case)
+def _referred_keys(e: Envelope[people_events.PersonReferred]) -> Iterable[Ref]:
+    return (PERSON, e.subject), (CASE, e.data.case)
 
 
 async def _lock_voices(work: Work, person: str, safety: people_events.Safety) -> None:
@@ -126,75 +125,70 @@ async def _lock_voices(work: Work, person: str, safety: people_events.Safety) ->
 
 
 @handlers.event(people_events.PersonReferred, locks=_referred_keys)
-async def person_referred(work: Work, e: Envelope) -> None:
+async def person_referred(work: Work, e: Envelope[people_events.PersonReferred]) -> None:
     """A referral names a person."""
-    data: people_events.PersonReferred = e.data  # type: ignore[assignment]
+    data = e.data
     await _lock_voices(work, e.subject, data.safety)
     carry_out(work, people.referred(situation(work), e.subject, data, Context(work.now)))
 
 
 @handlers.event(people_events.PersonChanged, locks=subject)
-async def person_changed(work: Work, e: Envelope) -> None:
+async def person_changed(work: Work, e: Envelope[people_events.PersonChanged]) -> None:
     """How a person may safely be contacted has changed."""
-    data: people_events.PersonChanged = e.data  # type: ignore[assignment]
+    data = e.data
     await _lock_voices(work, e.subject, data.safety)
     carry_out(work, people.changed(situation(work), e.subject, data))
 
 
 @handlers.event(people_events.PersonHeld, locks=subject)
-async def person_held(work: Work, e: Envelope) -> None:
+async def person_held(work: Work, e: Envelope[people_events.PersonHeld]) -> None:
     """A hold begins."""
-    data: people_events.PersonHeld = e.data  # type: ignore[assignment]
-    carry_out(work, people.held(situation(work), e.subject, data))
+    carry_out(work, people.held(situation(work), e.subject, e.data))
 
 
 @handlers.event(people_events.PersonHoldLifted, locks=subject)
-async def person_hold_lifted(work: Work, e: Envelope) -> None:
+async def person_hold_lifted(work: Work, e: Envelope[people_events.PersonHoldLifted]) -> None:
     """A hold is over."""
-    data: people_events.PersonHoldLifted = e.data  # type: ignore[assignment]
-    carry_out(work, people.hold_lifted(situation(work), e.subject, data))
+    carry_out(work, people.hold_lifted(situation(work), e.subject, e.data))
 
 
 @handlers.event(people_events.PersonErased, locks=subject)
-async def person_erased(work: Work, e: Envelope) -> None:
+async def person_erased(work: Work, e: Envelope[people_events.PersonErased]) -> None:
     """A person has been erased."""
-    data: people_events.PersonErased = e.data  # type: ignore[assignment]
-    carry_out(work, people.erased(situation(work), e.subject, data))
+    carry_out(work, people.erased(situation(work), e.subject, e.data))
 
 
-def _pair(e: Envelope) -> Iterable[Ref]:
-    data: people_events.PersonLinked = e.data  # type: ignore[assignment]
-    return (PERSON, e.subject), (PERSON, data.other)
+def _pair(e: Envelope[people_events.PersonLinked | people_events.PersonUnlinked]) -> Iterable[Ref]:
+    return (PERSON, e.subject), (PERSON, e.data.other)
 
 
 @handlers.event(people_events.PersonLinked, locks=_pair)
-async def person_linked(work: Work, e: Envelope) -> None:
+async def person_linked(work: Work, e: Envelope[people_events.PersonLinked]) -> None:
     """Two ids are one human."""
-    data: people_events.PersonLinked = e.data  # type: ignore[assignment]
+    data = e.data
     context = Context(work.now, await store.successions(work))
     carry_out(work, people.linked(situation(work), e.subject, data.other, data.number, context))
 
 
 @handlers.event(people_events.PersonUnlinked, locks=_pair)
-async def person_unlinked(work: Work, e: Envelope) -> None:
+async def person_unlinked(work: Work, e: Envelope[people_events.PersonUnlinked]) -> None:
     """They are two after all."""
-    data: people_events.PersonUnlinked = e.data  # type: ignore[assignment]
+    data = e.data
     carry_out(work, people.unlinked(situation(work), e.subject, data.other, data.number))
 
 
 # --- cases, by allocation
 
 
-def _proposed_keys(e: Envelope) -> Iterable[Ref]:
-    data: case_events.CaseProposed = e.data  # type: ignore[assignment]
-    named = {key for lead in data.leads for key in (lead.party, lead.person)}
+def _proposed_keys(e: Envelope[case_events.CaseProposed]) -> Iterable[Ref]:
+    named = {key for lead in e.data.leads for key in (lead.party, lead.person)}
     return (CASE, e.subject), *((PERSON, key) for key in named)
 
 
 @handlers.event(case_events.CaseProposed, locks=_proposed_keys)
-async def case_proposed(work: Work, e: Envelope) -> None:
+async def case_proposed(work: Work, e: Envelope[case_events.CaseProposed]) -> None:
     """A claim: decided party by party, in one transaction, under the people's locks."""
-    data: case_events.CaseProposed = e.data  # type: ignore[assignment]
+    data = e.data
     grown = [work.state(PERSON, lead.party) for lead in data.leads if lead.of_age]
     if grown:
         await work.lock(*everyone(*{contact for state in grown for contact in coming_of_age.voices(state)}))
@@ -206,16 +200,14 @@ async def case_proposed(work: Work, e: Envelope) -> None:
     carry_out(work, decision)
 
 
-def _cleared_keys(e: Envelope) -> Iterable[Ref]:
-    data: case_events.CaseCleared = e.data  # type: ignore[assignment]
-    return [(PERSON, party.party) for party in data.parties]
+def _cleared_keys(e: Envelope[case_events.CaseCleared]) -> Iterable[Ref]:
+    return [(PERSON, party.party) for party in e.data.parties]
 
 
 @handlers.event(case_events.CaseCleared, locks=_cleared_keys)
-async def case_cleared(work: Work, e: Envelope) -> None:
+async def case_cleared(work: Work, e: Envelope[case_events.CaseCleared]) -> None:
     """The checks of some parties are answered."""
-    data: case_events.CaseCleared = e.data  # type: ignore[assignment]
-    carry_out(work, cases.cleared(situation(work), e.subject, data))
+    carry_out(work, cases.cleared(situation(work), e.subject, e.data))
 
 
 def case_of(e: Envelope) -> list[Ref]:
@@ -229,9 +221,9 @@ async def lock_members(work: Work, case: str) -> None:
 
 
 @handlers.event(case_events.CasePaused, locks=case_of)
-async def case_paused(work: Work, e: Envelope) -> None:
+async def case_paused(work: Work, e: Envelope[case_events.CasePaused]) -> None:
     """A pause, which allocation has put in force here by call already, or which comes by event alone."""
-    data: case_events.CasePaused = e.data  # type: ignore[assignment]
+    data = e.data
     await lock_members(work, e.subject)
     carry_out(
         work, cases.paused(situation(work), e.subject, Paused(data.pause or "", data.reason, data.until))
@@ -239,44 +231,42 @@ async def case_paused(work: Work, e: Envelope) -> None:
 
 
 @handlers.event(case_events.CaseResumed, locks=case_of)
-async def case_resumed(work: Work, e: Envelope) -> None:
+async def case_resumed(work: Work, e: Envelope[case_events.CaseResumed]) -> None:
     """A pause is over, or a case that was closed goes on."""
-    data: case_events.CaseResumed = e.data  # type: ignore[assignment]
+    data = e.data
     if data.pause is None:
         await lock_members(work, e.subject)
     carry_out(work, cases.resumed(situation(work), e.subject, data.pause))
 
 
-def _closed_keys(e: Envelope) -> list[Ref]:
-    data: case_events.CaseClosed = e.data  # type: ignore[assignment]
-    return [(CASE, case) for case in (e.subject, data.joined_into) if case]
+def _closed_keys(e: Envelope[case_events.CaseClosed]) -> list[Ref]:
+    return [(CASE, case) for case in (e.subject, e.data.joined_into) if case]
 
 
 @handlers.event(case_events.CaseClosed, locks=_closed_keys)
-async def case_closed(work: Work, e: Envelope) -> None:
+async def case_closed(work: Work, e: Envelope[case_events.CaseClosed]) -> None:
     """A case is over, or went on as another."""
-    data: case_events.CaseClosed = e.data  # type: ignore[assignment]
+    data = e.data
     await lock_members(work, e.subject)
     carry_out(work, cases.closed(situation(work), e.subject, data.reason, data.joined_into))
 
 
-def _left_keys(e: Envelope) -> list[Ref]:
-    data: case_events.CasePartyLeft = e.data  # type: ignore[assignment]
+def _left_keys(e: Envelope[case_events.CasePartyLeft]) -> list[Ref]:
+    data = e.data
     return [(CASE, e.subject), *everyone(data.party, data.person)]
 
 
 @handlers.event(case_events.CasePartyLeft, locks=_left_keys)
-async def party_left(work: Work, e: Envelope) -> None:
+async def party_left(work: Work, e: Envelope[case_events.CasePartyLeft]) -> None:
     """A party is named in a case no longer."""
-    data: case_events.CasePartyLeft = e.data  # type: ignore[assignment]
     await lock_members(work, e.subject)
-    carry_out(work, cases.left(situation(work), e.subject, data))
+    carry_out(work, cases.left(situation(work), e.subject, e.data))
 
 
 @handlers.event(case_events.CaseAccepted, locks=case_of)
-async def case_accepted(work: Work, e: Envelope) -> None:
+async def case_accepted(work: Work, e: Envelope[case_events.CaseAccepted]) -> None:
     """A lead agency has taken the case on, and perhaps named its worker."""
-    data: case_events.CaseAccepted = e.data  # type: ignore[assignment]
+    data = e.data
     if data.worker is None:
         return
     await lock_members(work, e.subject)
@@ -289,17 +279,16 @@ async def case_accepted(work: Work, e: Envelope) -> None:
 
 
 @handlers.event(agency_events.AgencyChanged, locks=lambda _: ())
-async def agency_changed(work: Work, e: Envelope) -> None:
+async def agency_changed(work: Work, e: Envelope[agency_events.AgencyChanged]) -> None:
     """Which deputy each worker names: of one who has left, too, or nobody could speak with whom they were the friend of."""
-    data: agency_events.AgencyChanged = e.data  # type: ignore[assignment]
-    for worker in data.workers:
+    for worker in e.data.workers:
         work.write(store.save_workers, (worker.id, e.subject, worker.deputy))
 
 
 @handlers.event(agency_events.AgencySucceeded, locks=lambda _: ())
-async def agency_succeeded(work: Work, e: Envelope) -> None:
+async def agency_succeeded(work: Work, e: Envelope[agency_events.AgencySucceeded]) -> None:
     """An agency's leads are its successor's from that moment; they are written down person by person when it has come."""
-    data: agency_events.AgencySucceeded = e.data  # type: ignore[assignment]
+    data = e.data
     work.write(store.save_successions, (e.subject, data.successor, data.since))
     work.timer("succession", e.subject, max(data.since, work.now))
 

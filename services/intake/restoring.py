@@ -66,9 +66,9 @@ _SEEN: Final = "SELECT true FROM referral_version WHERE referral = $1 AND versio
 
 
 @handlers.restore(ReferralReceived, ReferralChanged)
-async def referral_put_back(work: Work, e: Envelope) -> None:
+async def referral_put_back(work: Work, e: Envelope[ReferralReceived | ReferralChanged]) -> None:
     """A referral joined a case or changed it. If its content has gone, it keeps its place, and its agency is asked."""
-    facts: ReferralFacts = e.data.facts  # type: ignore[attr-defined]
+    facts = e.data.facts
     await _keep_place(work, e.subject, facts)
     if not await work.fetchval(_SEEN, facts.referral, facts.version):
         # Events are recorded when everything has been put back: timers fire then.
@@ -97,17 +97,15 @@ async def _keep_place(work: Work, case: str, facts: ReferralFacts) -> None:
 
 
 @handlers.restore(CaseFileJoined)
-async def joined_put_back(work: Work, e: Envelope) -> None:
+async def joined_put_back(work: Work, e: Envelope[CaseFileJoined]) -> None:
     """A case went on as another."""
-    into: str = e.data.into  # type: ignore[attr-defined]
-    await work.execute("UPDATE referral_case SET case_id = $2 WHERE case_id = $1", e.subject, into)
+    await work.execute("UPDATE referral_case SET case_id = $2 WHERE case_id = $1", e.subject, e.data.into)
 
 
 @handlers.restore(ReferralRetracted)
-async def retraction_put_back(work: Work, e: Envelope) -> None:
+async def retraction_put_back(work: Work, e: Envelope[ReferralRetracted]) -> None:
     """A referral was taken back, or left this case for another one, in which it has been put back by then or will be."""
-    referral: str = e.data.referral  # type: ignore[attr-defined]
-    work.timer("retracted", f"{referral}", work.now, {"case": e.subject})
+    work.timer("retracted", e.data.referral, work.now, {"case": e.subject})
 
 
 @handlers.timer("retracted", locks=lambda _key, _data: ())
@@ -125,9 +123,9 @@ async def retracted(work: Work, key: str, data: dict[str, Any]) -> None:
 
 
 @handlers.restore(PersonHeld, ReferralHeld)
-async def hold_put_back(work: Work, e: Envelope) -> None:
+async def hold_put_back(work: Work, e: Envelope[PersonHeld | ReferralHeld]) -> None:
     """A hold began."""
-    held: Any = e.data
+    held = e.data
     person, case = (e.subject, held.case) if isinstance(held, PersonHeld) else (None, e.subject)
     referral = held.hold.partition(":")[0] if isinstance(held, PersonHeld) else held.referral
     await work.execute(
@@ -138,9 +136,9 @@ async def hold_put_back(work: Work, e: Envelope) -> None:
 
 
 @handlers.restore(PersonHoldLifted, ReferralHoldLifted)
-async def lift_put_back(work: Work, e: Envelope) -> None:
+async def lift_put_back(work: Work, e: Envelope[PersonHoldLifted | ReferralHoldLifted]) -> None:
     """A hold was lifted."""
-    lifted: Any = e.data
+    lifted = e.data
     await work.execute(
         """UPDATE hold SET lifted_at = $2, lifted_by = $3, lift_reason = $4, version = version + 1
            WHERE id = $1 AND lifted_at IS NULL""",
@@ -152,10 +150,9 @@ async def lift_put_back(work: Work, e: Envelope) -> None:
 
 
 @handlers.restore(PersonReferred)
-async def person_put_back(work: Work, e: Envelope) -> None:
+async def person_put_back(work: Work, e: Envelope[PersonReferred]) -> None:
     """Somebody speaks for others; and what is known of their safe contact has to fit what was told."""
-    data: PersonReferred = e.data  # type: ignore[assignment]
-    for party in data.speaks_for:
+    for party in e.data.speaks_for:
         await work.execute("INSERT INTO speaks_for VALUES ($1, $2) ON CONFLICT DO NOTHING", e.subject, party)
     work.timer("safety-lost", e.subject, work.now)
 

@@ -70,16 +70,16 @@ async def told(work: Work, event: Envelope) -> None:
 
 
 @handlers.event(agencies.AgencyChanged, locks=lambda _: ())
-async def agency_changed(work: Work, event: Envelope) -> None:
+async def agency_changed(work: Work, event: Envelope[agencies.AgencyChanged]) -> None:
     """Remember the agency's name and its own sharing agreement."""
-    payload: agencies.AgencyChanged = event.data  # type: ignore[assignment]
+    payload = event.data
     work.write(store.save_agencies, (event.subject, payload.name, payload.sharing_agreement, payload.active))
 
 
 @handlers.event(agencies.AgencySucceeded, locks=lambda _: ())
-async def agency_succeeded(work: Work, event: Envelope) -> None:
+async def agency_succeeded(work: Work, event: Envelope[agencies.AgencySucceeded]) -> None:
     """From its moment on, what is addressed to the agency goes to its successor, who may read what went before."""
-    payload: agencies.AgencySucceeded = event.data  # type: ignore[assignment]
+    payload = event.data
     work.write(store.save_successions, (event.subject, payload.successor, payload.since))
     due = max(payload.since, work.now)
     data = {"event": event.id, "successor": payload.successor, "since": payload.since.isoformat()}

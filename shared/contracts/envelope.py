@@ -7,9 +7,10 @@ value. Nothing in an attribute, a key or a payload identifies a person: people a
 from __future__ import annotations
 
 from datetime import date, datetime, time
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Generic, Literal
 
 import msgspec
+from typing_extensions import TypeVar
 
 # The names that a service's rules may use without knowing which library encodes them.
 __all__ = [
@@ -57,7 +58,10 @@ class Hours(msgspec.Struct, frozen=True, kw_only=True):
     until: time = time(20, 0)
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+P = TypeVar("P", bound=Payload, default=Payload, covariant=True)
+
+
+class Envelope(msgspec.Struct, Generic[P], frozen=True, kw_only=True):
     """One event as published and as consumed.
 
     `sequence` counts the events of one key from 1; `previous` is the id of the key's event before it (None for the first),
@@ -76,7 +80,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     correlation: str | None
     traceparent: str | None
     actor: Actor
-    data: Payload
+    data: P
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +95,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
 REGISTER: Final[dict[str, Contract]] = {}
 _BY_PAYLOAD: Final[dict[type[Payload], Contract]] = {}
 
-P = TypeVar("P", bound=type[Payload])
+C = TypeVar("C", bound=type[Payload])
 
 
 def event(topic: Topic, name: str, *, version: int = 1, restrictive: bool = False) -> Any:  # noqa: ANN401 - a decorator
@@ -101,7 +105,7 @@ def event(topic: Topic, name: str, *, version: int = 1, restrictive: bool = Fals
     must be monotone (applying it early, or twice, never loosens anything).
     """
 
-    def register(payload: P) -> P:
+    def register(payload: C) -> C:
         contract = Contract(topic=topic, payload=payload, restrictive=restrictive, type=f"{name}.v{version}")
         if contract.type in REGISTER:
             message = f"event type {contract.type} is registered twice"

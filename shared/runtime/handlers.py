@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from shared.contracts.envelope import REGISTER, Envelope, Payload
 from shared.runtime.stream import Ref
 from shared.runtime.work import Work
 
-EventFunction = Callable[[Work, Envelope], Awaitable[None]]
+P = TypeVar("P", bound=Payload)
+Q = TypeVar("Q", bound=Payload)
+EventFunction = Callable[[Work, Envelope[P]], Awaitable[None]]
+Locks = Callable[[Envelope[P]], Iterable[Ref]]
+Registers = Callable[[EventFunction[P]], EventFunction[P]]
 TimerFunction = Callable[[Work, str, dict[str, Any]], Awaitable[None]]
 
 
@@ -18,8 +22,8 @@ TimerFunction = Callable[[Work, str, dict[str, Any]], Awaitable[None]]
 class EventHandler:
     """One function for one event type, and which keys to lock for an event."""
 
-    function: EventFunction
-    locks: Callable[[Envelope], Iterable[Ref]]
+    function: EventFunction[Any]
+    locks: Locks[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +40,19 @@ class Handlers:
     def __init__(self) -> None:
         """Begin with none."""
         self.events: dict[str, EventHandler] = {}
-        self.restored: dict[str, EventFunction] = {}
+        self.restored: dict[str, EventFunction[Any]] = {}
         self.timers: dict[str, TimerHandler] = {}
 
-    def event(
-        self, *payloads: type[Payload], locks: Callable[[Envelope], Iterable[Ref]]
-    ) -> Callable[[EventFunction], EventFunction]:
+    @overload
+    def event(self, one: type[P], /, *, locks: Locks[P]) -> Registers[P]: ...
+    @overload
+    def event(self, one: type[P], other: type[Q], /, *, locks: Locks[P | Q]) -> Registers[P | Q]: ...
+    @overload
+    def event(self, *payloads: type[Payload], locks: Locks[Payload]) -> Registers[Payload]: ...
+    def event(self, *payloads: type[Payload], locks: Locks[Any]) -> Registers[Any]:
         """Handle these event types with the decorated function, the keys of `locks(event)` being held."""
 
-        def register(function: EventFunction) -> EventFunction:
+        def register(function: EventFunction[Any]) -> EventFunction[Any]:
             for name in _types_of(payloads):
                 if name in self.events:
                     message = f"{name} has two handlers"
@@ -54,13 +62,19 @@ class Handlers:
 
         return register
 
-    def restore(self, *payloads: type[Payload]) -> Callable[[EventFunction], EventFunction]:
+    @overload
+    def restore(self, one: type[P], /) -> Registers[P]: ...
+    @overload
+    def restore(self, one: type[P], other: type[Q], /) -> Registers[P | Q]: ...
+    @overload
+    def restore(self, *payloads: type[Payload]) -> Registers[Payload]: ...
+    def restore(self, *payloads: type[Payload]) -> Registers[Any]:
         """After a restore of the database: rebuild the rows of an own event that only the topic still has.
 
         The state has evolved already; the function stages rows with `work.write`, and must bear being run twice.
         """
 
-        def register(function: EventFunction) -> EventFunction:
+        def register(function: EventFunction[Any]) -> EventFunction[Any]:
             for name in _types_of(payloads):
                 self.restored[name] = function
             return function

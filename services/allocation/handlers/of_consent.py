@@ -18,6 +18,16 @@ from shared.runtime.handlers import Handlers
 from shared.runtime.stream import Ref
 from shared.runtime.work import Work
 
+OfCase = (
+    consent.LeadAssigned
+    | consent.LeadRefused
+    | consent.StandingTightened
+    | consent.StandingLoosened
+    | consent.PersonReached
+    | consent.AttemptRecorded
+)
+OfCases = consent.LeadEnded | consent.LeadHandedOver | consent.ConsentWithdrawn | consent.StandingReopened
+
 handlers = Handlers()
 UNLED: Final = timedelta(seconds=10)
 
@@ -28,16 +38,14 @@ WHERE p.person = $1 AND p.place = 'led' AND c.closed_at IS NULL
 """
 
 
-def of_case(event: Envelope) -> list[Ref]:
+def of_case(event: Envelope[OfCase]) -> list[Ref]:
     """Return the one case that the event names."""
-    case: str | None = event.data.case  # type: ignore[attr-defined]
-    return [(CASE, case)] if case else []
+    return [(CASE, event.data.case)] if event.data.case else []
 
 
-def of_cases(event: Envelope) -> list[Ref]:
+def of_cases(event: Envelope[OfCases]) -> list[Ref]:
     """Return the cases that the event names."""
-    named: tuple[str, ...] = event.data.cases  # type: ignore[attr-defined]
-    return [(CASE, case) for case in named]
+    return [(CASE, case) for case in event.data.cases]
 
 
 async def cases_of(work: Work, person: str) -> list[str]:
@@ -61,18 +69,18 @@ async def leader_of(work: Work, person: str, *, but: str) -> tuple[str, str | No
 
 
 @handlers.event(consent.LeadAssigned, locks=of_case)
-async def lead_assigned(work: Work, event: Envelope) -> None:
+async def lead_assigned(work: Work, event: Envelope[consent.LeadAssigned]) -> None:
     """An agency that we proposed is the lead."""
-    data: consent.LeadAssigned = event.data  # type: ignore[assignment]
+    data = event.data
     story = Story(work.state(CASE, data.case))
     if answers.answered(story, data.party, data.claim, data.agency, data.worker):
         await carry_on(work, data.case, story, replan=False)
 
 
 @handlers.event(consent.LeadRefused, locks=of_case)
-async def lead_refused(work: Work, event: Envelope) -> None:
+async def lead_refused(work: Work, event: Envelope[consent.LeadRefused]) -> None:
     """An agency that we proposed is not. If another leads, and leads through a case of ours, we know which."""
-    data: consent.LeadRefused = event.data  # type: ignore[assignment]
+    data = event.data
     elsewhere = None
     if data.reason == LED_ELSEWHERE:
         elsewhere = await leader_of(work, event.subject, but=data.case)
@@ -82,9 +90,9 @@ async def lead_refused(work: Work, event: Envelope) -> None:
 
 
 @handlers.event(consent.LeadEnded, locks=of_cases)
-async def lead_ended(work: Work, event: Envelope) -> None:
+async def lead_ended(work: Work, event: Envelope[consent.LeadEnded]) -> None:
     """A tenure is over: in its own cases, and in those that followed it because the person was led elsewhere."""
-    data: consent.LeadEnded = event.data  # type: ignore[assignment]
+    data = event.data
     for case in sorted({*data.cases, *await cases_of(work, event.subject)}):
         story = Story(work.state(CASE, case))
         cases.lead_ended(story, event.subject, data.agency, data.reason)
@@ -97,9 +105,9 @@ async def lead_ended(work: Work, event: Envelope) -> None:
 
 
 @handlers.event(consent.LeadHandedOver, locks=of_cases)
-async def lead_handed_over(work: Work, event: Envelope) -> None:
+async def lead_handed_over(work: Work, event: Envelope[consent.LeadHandedOver]) -> None:
     """The lead moved, with all its cases; those that followed it because the person was led elsewhere still do."""
-    data: consent.LeadHandedOver = event.data  # type: ignore[assignment]
+    data = event.data
     for case in sorted({*data.cases, *await cases_of(work, event.subject)}):
         story = Story(work.state(CASE, case))
         cases.hand_over(story, event.subject, data.target, data.worker, own=case in data.cases)
@@ -114,34 +122,32 @@ async def _out(work: Work, person: str, named: Iterable[str], reason: str) -> No
 
 
 @handlers.event(consent.ConsentWithdrawn, locks=of_cases)
-async def consent_withdrawn(work: Work, event: Envelope) -> None:
+async def consent_withdrawn(work: Work, event: Envelope[consent.ConsentWithdrawn]) -> None:
     """The person takes part no longer, in these cases or in anything."""
-    data: consent.ConsentWithdrawn = event.data  # type: ignore[assignment]
-    await _out(work, event.subject, data.cases, "withdrawn")
+    await _out(work, event.subject, event.data.cases, "withdrawn")
 
 
 @handlers.event(consent.StandingTightened, locks=of_case)
-async def standing_tightened(work: Work, event: Envelope) -> None:
+async def standing_tightened(work: Work, event: Envelope[consent.StandingTightened]) -> None:
     """Closed for contact ends the person's part. A pause at consent does not: it grants nothing meanwhile anyhow."""
-    data: consent.StandingTightened = event.data  # type: ignore[assignment]
+    data = event.data
     if data.standing == "closed":
         await _out(work, event.subject, (data.case,) if data.case else (), data.reason)
 
 
 @handlers.event(consent.StandingReopened, locks=of_cases)
-async def standing_reopened(work: Work, event: Envelope) -> None:
+async def standing_reopened(work: Work, event: Envelope[consent.StandingReopened]) -> None:
     """The person asked to take part after all."""
-    data: consent.StandingReopened = event.data  # type: ignore[assignment]
-    for case in data.cases or await cases_of(work, event.subject):
+    for case in event.data.cases or await cases_of(work, event.subject):
         story = Story(work.state(CASE, case))
         cases.reopen(story, event.subject)
         await carry_on(work, case, story, replan=True)
 
 
 @handlers.event(consent.StandingLoosened, locks=of_case)
-async def standing_loosened(work: Work, event: Envelope) -> None:
+async def standing_loosened(work: Work, event: Envelope[consent.StandingLoosened]) -> None:
     """A "no" that counted because of a link counts no longer: it was somebody else's."""
-    data: consent.StandingLoosened = event.data  # type: ignore[assignment]
+    data = event.data
     if data.reason != "unlinked" or data.standing == "closed":
         return
     for case in (data.case,) if data.case else await cases_of(work, event.subject):
@@ -151,12 +157,12 @@ async def standing_loosened(work: Work, event: Envelope) -> None:
 
 
 @handlers.event(consent.PersonReached, locks=of_case)
-async def person_reached(work: Work, event: Envelope) -> None:
+async def person_reached(work: Work, event: Envelope[consent.PersonReached]) -> None:
     """The person has been spoken to and answered: in an approach, for all their cases.
 
     Whoever is responsible in hundreds of cases is asked once whether they are willing, not once for each victim.
     """
-    data: consent.PersonReached = event.data  # type: ignore[assignment]
+    data = event.data
     agreed = data.wide and data.answer == "agreed"
     others = [case for case in await cases_of(work, event.subject) if case != data.case] if agreed else []
     before = work.state(CASE, data.case)
@@ -180,8 +186,8 @@ async def person_reached(work: Work, event: Envelope) -> None:
 
 
 @handlers.event(consent.AttemptRecorded, locks=of_case)
-async def attempt_recorded(work: Work, event: Envelope) -> None:
+async def attempt_recorded(work: Work, event: Envelope[consent.AttemptRecorded]) -> None:
     """When a case's first contact was: measures count the days to it."""
-    data: consent.AttemptRecorded = event.data  # type: ignore[assignment]
+    data = event.data
     if data.outcome != "not_made" and work.state(CASE, data.case).parties:
         rows.stage_fact(work, data.case, "contact", "first", data.agency, data.channel)

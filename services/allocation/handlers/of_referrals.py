@@ -20,16 +20,17 @@ def of_case(event: Envelope) -> list[Ref]:
     return [(CASE, event.subject)]
 
 
-def into(event: Envelope) -> list[Ref]:
+def into(event: Envelope[referrals.CaseFileJoined]) -> list[Ref]:
     """Return the case that ends and the one that it goes on as."""
-    data: referrals.CaseFileJoined = event.data  # type: ignore[assignment]
-    return [(CASE, event.subject), (CASE, data.into)]
+    return [(CASE, event.subject), (CASE, event.data.into)]
 
 
 @handlers.event(referrals.ReferralReceived, referrals.ReferralChanged, locks=of_case)
-async def referral_known(work: Work, event: Envelope) -> None:
+async def referral_known(
+    work: Work, event: Envelope[referrals.ReferralReceived | referrals.ReferralChanged]
+) -> None:
     """A referral, or a later version of one: policy is asked about the case as it is now."""
-    data: referrals.ReferralReceived = event.data  # type: ignore[assignment]
+    data = event.data
     story = Story(work.state(CASE, event.subject))
     before = story.state.referrals.get(data.facts.referral)
     if cases.referral(story, data.facts, data.facts.received_at):
@@ -41,36 +42,35 @@ async def referral_known(work: Work, event: Envelope) -> None:
 
 
 @handlers.event(referrals.ReferralHeld, locks=of_case)
-async def referral_held(work: Work, event: Envelope) -> None:
+async def referral_held(work: Work, event: Envelope[referrals.ReferralHeld]) -> None:
     """The case is on hold for a reason that lies in a referral."""
-    data: referrals.ReferralHeld = event.data  # type: ignore[assignment]
+    data = event.data
     story = Story(work.state(CASE, event.subject))
     cases.hold(story, data.hold, data.reason, data.until)
     await carry_on(work, event.subject, story, replan=False)
 
 
 @handlers.event(referrals.ReferralHoldLifted, locks=of_case)
-async def referral_hold_lifted(work: Work, event: Envelope) -> None:
+async def referral_hold_lifted(work: Work, event: Envelope[referrals.ReferralHoldLifted]) -> None:
     """That hold is over: what waited for it goes on."""
-    data: referrals.ReferralHoldLifted = event.data  # type: ignore[assignment]
+    data = event.data
     story = Story(work.state(CASE, event.subject))
     cases.lift(story, data.hold, data.reason)
     await carry_on(work, event.subject, story, replan=True)
 
 
 @handlers.event(referrals.ReferralRetracted, locks=of_case)
-async def referral_retracted(work: Work, event: Envelope) -> None:
+async def referral_retracted(work: Work, event: Envelope[referrals.ReferralRetracted]) -> None:
     """A referral supports the case no longer."""
-    data: referrals.ReferralRetracted = event.data  # type: ignore[assignment]
     story = Story(work.state(CASE, event.subject))
-    cases.retract(story, data.referral)
+    cases.retract(story, event.data.referral)
     await carry_on(work, event.subject, story, replan=True)
 
 
 @handlers.event(referrals.CaseFileJoined, locks=into)
-async def case_file_joined(work: Work, event: Envelope) -> None:
+async def case_file_joined(work: Work, event: Envelope[referrals.CaseFileJoined]) -> None:
     """Two cases were one: the other goes on. Of its referrals intake tells there, where they may have been parted since."""
-    data: referrals.CaseFileJoined = event.data  # type: ignore[assignment]
+    data = event.data
     before = work.state(CASE, event.subject)
     ended = Story(before)
     joining.join(ended, data.into)

@@ -196,11 +196,11 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, 'accepted', $8, $8) ON CONFLICT DO NOTHING
 """
 
 
-async def restore_accepted(connection: Connection, rows: list[Envelope]) -> None:
+async def restore_accepted(connection: Connection, rows: list[Envelope[MessageAccepted]]) -> None:
     """Write the rows of accepted messages again."""
     columns: list[tuple[Any, ...]] = []
     for event in rows:
-        data: MessageAccepted = event.data  # type: ignore[assignment]
+        data = event.data
         columns.append(
             (
                 event.subject,

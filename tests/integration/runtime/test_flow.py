@@ -104,7 +104,7 @@ class WithFriends(Listener):
 
     runs = 0
 
-    async def changed(self, work: Work, e: Envelope) -> None:
+    async def changed(self, work: Work, e: Envelope[AgencyChanged]) -> None:
         self.runs += 1
         await work.lock((PERSON, f"friend-of-{e.subject}"))
         await super().changed(work, e)

@@ -13,7 +13,7 @@ from shared.contracts.envelope import Actor, Envelope, Payload
 from shared.runtime.handlers import Handlers
 from shared.runtime.service import Service
 from shared.runtime.settings import RuntimeSettings
-from shared.runtime.stream import Stream
+from shared.runtime.stream import Ref, Stream
 from shared.runtime.work import Connection, Work
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -62,6 +62,10 @@ async def write_effects(connection: Connection, rows: list[tuple[str, int, str]]
     await connection.executemany("INSERT INTO effect (key, sequence, name) VALUES ($1, $2, $3)", rows)
 
 
+def subject(e: Envelope) -> list[Ref]:
+    return [(PERSON, e.subject)]
+
+
 class Poison(Exception):
     """What a handler raises in a test."""
 
@@ -72,11 +76,10 @@ class Listener:
     def __init__(self) -> None:
         self.poison: set[str] = set()
         self.handlers = Handlers()
-        self.handlers.event(AgencyChanged, locks=lambda e: [(PERSON, e.subject)])(self.changed)
-        self.handlers.event(AgencySucceeded, locks=lambda e: [(PERSON, e.subject)])(self.succeeded)
+        self.handlers.event(AgencyChanged, locks=subject)(self.changed)
+        self.handlers.event(AgencySucceeded, locks=subject)(self.succeeded)
 
-    async def changed(self, work: Work, e: Envelope) -> None:
-        assert isinstance(e.data, AgencyChanged)
+    async def changed(self, work: Work, e: Envelope[AgencyChanged]) -> None:
         if e.data.name in self.poison:
             raise Poison
         work.write(write_effects, (e.subject, e.sequence, e.data.name))
@@ -86,7 +89,7 @@ class Listener:
             LeadAssigned(claim="c", case="k", party="p", agency=e.data.name, tenure=e.sequence),
         )
 
-    async def succeeded(self, work: Work, e: Envelope) -> None:
+    async def succeeded(self, work: Work, e: Envelope[AgencySucceeded]) -> None:
         work.write(write_effects, (e.subject, e.sequence, "succeeded"))
 
     def service(self, settings: RuntimeSettings) -> Service:
