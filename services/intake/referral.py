@@ -47,9 +47,7 @@ def wrong(what: str, remedy: str) -> PydanticCustomError:
 
 def _printable(allowed: str) -> Callable[[str], str]:
     def check(text: str) -> str:
-        if (
-            text.isprintable()
-        ):  # nearly always; what is not may still be a line break, or a space of another width
+        if text.isprintable():  # nearly always; what is not may be a line break, or a wider space
             return text
         for character in text:
             if unicodedata.category(character) in ("Cc", "Cs") and character not in allowed:
@@ -229,6 +227,12 @@ class Agreement(Part):
     evidence: Evidence | None = None
     agencies: tuple[Code, ...] = Field(default=(), max_length=50)
     expires: date | None = None
+
+    @model_validator(mode="after")
+    def _holds(self) -> Self:
+        if self.expires and self.expires < self.on:
+            raise wrong("expires is before on", "give in expires the last day on which it holds")
+        return self
 
 
 class Human(Part):

@@ -6,7 +6,15 @@ from datetime import date, datetime
 from typing import Annotated, Literal, Self, TypeVar
 
 from fastapi import Path
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from shared.contracts.people import AgreementFact
 
@@ -52,6 +60,15 @@ class Agreement(Shape):
     means: Literal["", "spoken", "written", "web", "phone", "text", "email", "letter", "visit", "video"] = ""
     on: Day | None = None
     expires: Day | None = None
+
+    @field_validator("expires")
+    @classmethod
+    def _after_it_was_given(cls, expires: date | None, info: ValidationInfo) -> date | None:
+        given = info.data.get("on")
+        if expires is not None and given is not None and expires < given:
+            message = "it is before on Remedy: Send the last day on which it holds, on or after on."
+            raise ValueError(message)
+        return expires
 
     def fact(self) -> AgreementFact:
         """Return it as events carry it."""

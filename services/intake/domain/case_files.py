@@ -60,10 +60,14 @@ def evolve_case_file(state: CaseFileState, event: Payload) -> CaseFileState:
 
 
 def receive(state: CaseFileState, facts: ReferralFacts, before: ReferralFacts | None = None) -> list[Payload]:
-    """A referral joins or opens the case, or a later version of it changes facts. Without a difference nothing is said."""
-    if facts.referral not in state.referrals:
+    """A referral joins or opens the case, or a later version of it changes facts. Without a difference nothing is said.
+
+    Of one that a version had left the case by, everything is: the others believe that it supports the case no longer.
+    """
+    known = state.referrals.get(facts.referral)
+    if known is None:
         return [ReferralReceived(facts=facts)]
-    changed = different(before, facts) if before is not None else ("everything",)
+    changed = different(before, facts) if before is not None and known.supports else ("everything",)
     return [ReferralChanged(facts=facts, changed=changed)] if changed else []
 
 

@@ -268,6 +268,11 @@ async def test_bad_input_names_every_field_at_once(world: World) -> None:
     undated = {"person": vera, "case": c1, "answer": "not_now"}
     answer = await world.send("POST", "/v1/inbound-contacts", agency_of("beacon"), undated)
     assert (answer.status_code, "not_before" in answer.text) == (422, True)
+    over = {"case": c1, "scope": ["take_part"], "on": "2026-05-02", "expires": "2026-05-01"}
+    answer = await world.send("POST", f"/v1/people/{vera}/agreements", agency_of("beacon"), over)
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["field"]) == (422, "expires")
+    assert error["remedy"] == "Send the last day on which it holds, on or after on."
 
 
 async def test_no_rubbish_is_a_fault_of_ours(world: World) -> None:

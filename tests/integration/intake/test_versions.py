@@ -68,6 +68,15 @@ async def test_two_who_were_harmed_keep_their_own_cases(
     assert third[1] == set(first[0]) - {case}
 
 
+async def test_who_was_left_out_and_is_named_again_has_their_case_again(
+    intake: Intake, client: httpx.AsyncClient, police: Headers
+) -> None:
+    lists = [ANN, CAT, offender()], [ANN, offender()], [ANN, CAT, offender()]
+    first, second, third = await versions(intake, client, police, *lists)
+    assert len(second[0]) == 1
+    assert third[0] == first[0], "told again, though the version says of it what was said before"
+
+
 async def test_another_human_in_the_same_place_has_a_case_of_their_own(
     intake: Intake, client: httpx.AsyncClient, police: Headers
 ) -> None:

@@ -233,3 +233,10 @@ def test_what_only_one_of_two_readers_takes_for_json_is_a_bad_referral() -> None
         importing.document(
             b'{"record": NaN, ' + json.dumps(entry | {"incident": {"offence_class": "burglary"}}).encode()[1:]
         )
+
+
+@pytest.mark.parametrize(("expires", "fields"), [("2026-05-01", ["agreement"]), ("2026-05-02", [])])
+def test_an_agreement_that_ended_before_it_was_given_is_refused(expires: str, fields: list[str]) -> None:
+    given = {"scope": ["share"], "wording": "v1", "means": "written", "on": "2026-05-02", "recorded_by": "A"}
+    found = faults_of(referral(agreement={**given, "expires": expires}))
+    assert [fault.path for fault in found] == fields
