@@ -24,7 +24,7 @@ from shared.contracts.consent import (
     PermitRedeemed,
     StandingLoosened,
 )
-from shared.contracts.envelope import Payload
+from shared.contracts.envelope import Channel, Payload, Purpose
 from shared.runtime.unit_of_work import UnitOfWork
 from shared.runtime.work import Connection, Work
 
@@ -157,8 +157,8 @@ class PermitRow:
     case_id: str
     agency: str
     worker: str | None
-    purpose: str
-    channel: str
+    purpose: Purpose
+    channel: Channel
     fence: int
     status: str
     how: str | None

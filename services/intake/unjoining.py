@@ -17,6 +17,7 @@ from services.intake.core import CASE_FILE, PERSON
 from services.intake.store import holds
 from services.intake.store import people as store
 from services.intake.store.holds import HoldRow
+from shared.contracts.envelope import Role
 from shared.contracts.people import PersonReferred
 from shared.contracts.referrals import PartyFact, ReferralFacts
 from shared.runtime.identifiers import new_id
@@ -189,8 +190,9 @@ def refer(work: Work, one: Leaving, parties: Iterable[PartyFact]) -> None:
 
 
 def _refer(work: Work, one: Leaving, party: PartyFact) -> None:
-    speaking = [(person, "contact") for person in party.contact_persons]
-    for person, role in ((party.person, party.role), *speaking):
+    spoken_for: list[tuple[str, Role]] = [(party.person, party.role)]
+    spoken_for += [(person, "contact") for person in party.contact_persons]
+    for person, role in spoken_for:
         if "." in person:  # nobody in particular
             continue
         work.record(
@@ -201,7 +203,7 @@ def _refer(work: Work, one: Leaving, party: PartyFact) -> None:
                 incident=one.facts.incident,
                 referral=one.referral,
                 referrer=one.facts.agency,
-                role=role,  # type: ignore[arg-type]
+                role=role,
                 safety=work.state(PERSON, person).safety,
                 speaks_for=(party.person,) if role == "contact" else (),
                 contact_persons=() if role == "contact" else party.contact_persons,

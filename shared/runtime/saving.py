@@ -128,7 +128,7 @@ async def save(connection: Connection, work: Work, consumed: Consumed | None, to
         if t.due_at is not None
     ]
     try:
-        _, saved, taken, positions = await connection.fetchrow(  # type: ignore[misc]
+        _, saved, taken, positions = await connection.fetchrow(  # type: ignore[misc] # an INSERT of no rows returns one row too
             _SAVE,
             list(told),
             *_columns(states, 6),

@@ -176,7 +176,7 @@ class Topics:
             admin = self._admin()
             collection = TopicCollection([self.broker.topic(name) for name in names])
             asked = {
-                TopicPartition(name, partition.id): OffsetSpec.latest()  # type: ignore[no-untyped-call]
+                TopicPartition(name, partition.id): OffsetSpec.latest()  # type: ignore[no-untyped-call] # theirs is not annotated
                 for name, future in admin.describe_topics(collection, request_timeout=5).items()
                 for partition in future.result(timeout=6).partitions
             }

@@ -75,7 +75,7 @@ def decode(
     try:
         subject = attributes["ce_subject"].decode()
         event_id, sequence = attributes["ce_id"].decode(), int(attributes["ce_sequence"])
-        envelope_args = {
+        envelope_args: dict[str, Any] = {
             "source": attributes["ce_source"].decode(),
             "type": attributes["ce_type"].decode(),
             "time": datetime.fromisoformat(attributes["ce_time"].decode()),
@@ -95,8 +95,8 @@ def decode(
         id=event_id,
         subject=subject,
         sequence=sequence,
-        data=_data(str(envelope_args["type"]), value or b"", wanted),
-        **envelope_args,  # type: ignore[arg-type]
+        data=_data(envelope_args["type"], value or b"", wanted),
+        **envelope_args,
     )
 
 

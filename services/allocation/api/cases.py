@@ -150,9 +150,8 @@ async def change_team(
     """Name the members that deliver the case. They see it; none of them gets a permit by it. Needs If-Match."""
     agencies = await stands_for(service, caller)
 
-    def decide(story: Story, registry: object) -> None:
-        known = registry.agency_of  # type: ignore[attr-defined]
-        unknown = [member for member in body.members if member not in known]
+    def decide(story: Story, registry: Registry) -> None:
+        unknown = [member for member in body.members if member not in registry.agency_of]
         if unknown:
             raise Refused(
                 "invalid", f"members: {', '.join(unknown)} not registered; register them as workers first"

@@ -246,7 +246,7 @@ async def _run(connection: Connection, sql: str, rows: Sequence[Sequence[object]
 
 
 def _values(row: object) -> tuple[object, ...]:
-    return tuple(getattr(row, field.name) for field in fields(row))  # type: ignore[arg-type]
+    return tuple(getattr(row, field.name) for field in fields(row))  # type: ignore[arg-type] # a dataclass, of whichever table
 
 
 async def save_cases(connection: Connection, rows: list[CaseRow]) -> None:

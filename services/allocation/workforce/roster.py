@@ -6,8 +6,9 @@ Places are cells of the National Grid, searched ring by ring around those whom t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from datetime import date
+from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
@@ -136,15 +137,27 @@ def km_for(facilitator: Facilitator, case: CaseNeed) -> float:
     return UNKNOWN_KM if km is None else km
 
 
+def _is_of(agencies: Container[str], facilitator: Facilitator) -> bool:
+    return facilitator.agency in agencies
+
+
+def _speaks(language: str, facilitator: Facilitator) -> bool:
+    return language in facilitator.languages
+
+
+def _knows(specialism: str, facilitator: Facilitator) -> bool:
+    return specialism in facilitator.specialisms
+
+
 def _kinds(case: CaseNeed) -> list[Callable[[Facilitator], bool]]:
     """What a wish of the case could need somebody to be."""
     need = case.team
     kinds: list[Callable[[Facilitator], bool]] = [lambda f: f.experienced]
     if need.experience == "one_experienced" and need.facilitators > 1:
         kinds.append(lambda f: not f.experienced)
-    kinds += [lambda f, group=frozenset(group): f.agency in group for group in need.one_from_each if group]  # type: ignore[misc]
-    kinds += [lambda f, word=language: word in f.languages for language in need.languages]  # type: ignore[misc]
-    kinds += [lambda f, word=specialism: word in f.specialisms for specialism in need.specialism]  # type: ignore[misc]
+    kinds += [partial(_is_of, frozenset(group)) for group in need.one_from_each if group]
+    kinds += [partial(_speaks, language) for language in need.languages]
+    kinds += [partial(_knows, specialism) for specialism in need.specialism]
     if need.different_agencies:
         first: list[str] = []
 

@@ -178,7 +178,7 @@ async def _resolve(work: Work, permit: str, body: Resolution, version: int, call
     command = Resolve(
         permit,
         row.person,
-        Attempted(row.case_id, row.party, row.agency, row.channel, row.purpose),  # type: ignore[arg-type]
+        Attempted(row.case_id, row.party, row.agency, row.channel, row.purpose),
         body.outcome or "unsafe",
         caller.agency,
         body.not_before,

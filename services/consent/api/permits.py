@@ -144,7 +144,7 @@ async def _redeem(work: Work, service: Service, permit: str, body: Redemption) -
             "Send intake's latest sequence of the party and of the person spoken to (0 if there is none)."
         )
         raise invalid([FieldError(f"seen.{key}", "missing", remedy) for key in missing])
-    ask = Ask(row.case_id, row.party, row.person, row.agency, row.worker, row.purpose, row.channel)  # type: ignore[arg-type]
+    ask = Ask(row.case_id, row.party, row.person, row.agency, row.worker, row.purpose, row.channel)
     await lock_for(work, ask, ledgers)
     context, applied = await context_and_applied(work, service, ask, body.seen)
     behind = any(applied[key] < sequence for key, sequence in body.seen.items())
@@ -265,7 +265,7 @@ async def _report(
         by,
     )
     if late or unheard:
-        attempt = Attempted(row.case_id, row.party, row.agency, row.channel, row.purpose)  # type: ignore[arg-type]
+        attempt = Attempted(row.case_id, row.party, row.agency, row.channel, row.purpose)
         told = outcomes.heard if unheard else outcomes.late_no
         carry_out(work, refused(told(situation(work), command, attempt, context)))
     else:

@@ -22,7 +22,7 @@ from services.consent.domain.standing import (
     today,
 )
 from services.consent.domain.state import Limits, Part, find
-from shared.contracts.envelope import Hours
+from shared.contracts.envelope import Hours, time
 
 # The reasons that mean: this would have been a second approach to somebody who had been approached, or had answered.
 NEAR_MISS = frozenset({"withdrawn", "declined", "prior_no", "carried_over", "already_approached"})
@@ -216,8 +216,8 @@ def _unsafe(
     return None
 
 
-def _within(hours: Hours, weekday: int, at: object) -> bool:
-    return weekday in hours.days and hours.start <= at < hours.until  # type: ignore[operator]
+def _within(hours: Hours, weekday: int, at: time) -> bool:
+    return weekday in hours.days and hours.start <= at < hours.until
 
 
 def _no_agreement(d: Decision, ask: Ask, context: Context, ids: set[str]) -> Refusal | None:

@@ -175,7 +175,7 @@ TAKEN_IN: dict[type, Callable[[PersonState, Any], PersonState]] = {
 
 def evolve_case(state: CaseState, fact: object) -> CaseState:
     """Return what is known of a case after this fact."""
-    told: CaseFact = fact  # type: ignore[assignment]
+    told: CaseFact = fact  # type: ignore[assignment] # what the stream was declared with
     match told:
         case Joined(person, role):
             old = find(state.members, person)

@@ -7,6 +7,7 @@ import logging
 import random
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 
@@ -168,8 +169,8 @@ async def settle(work: Work, tried: Try) -> None:
     delivery, ended = tried.delivery, tried.ended
     await work.lock((LANE, delivery.lane))
 
-    def save(state: str, **more: object) -> None:
-        settled = Settled(delivery.subscription, delivery.number, delivery.lane, state, work.now, **more)  # type: ignore[arg-type]
+    def save(state: str, **more: Any) -> None:  # noqa: ANN401 - the fields of Settled by their names
+        settled = Settled(delivery.subscription, delivery.number, delivery.lane, state, work.now, **more)
         work.write(rows.settle, settled)
 
     if ended is None:
