@@ -167,7 +167,7 @@ MUTANTS = (
                 CONTACT, "not (d.person(ask.spoken_to).known and d.person(ask.party).known)\n        or part is None",
                 "part is None",
             ),
-            Patch(CONTACT, "ask.channel in d.person(ask.spoken_to).safety.channels and ", ""),
+            Patch(CONTACT, "if not possible or barred or", "if"),
         ),
     ),
     _one(

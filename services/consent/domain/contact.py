@@ -174,7 +174,7 @@ def _purpose(
     day = not_before(d, {*spoken_to, *party})
     if day is not None and today(context.now) < day:
         return Refusal("not_before", not_before=start_of(day))
-    unsafe = _unsafe(d, ask, context, spoken_to, limits)
+    unsafe = _unsafe(d, ask, context, spoken_to, party, limits)
     if unsafe:
         return unsafe
     if ask.purpose == "approach":
@@ -198,13 +198,23 @@ def limits_of(d: Decision, ask: Ask) -> Limits:
 
 
 def _unsafe(
-    d: Decision, ask: Ask, context: Context, spoken_to: tuple[str, ...], limits: Limits
+    d: Decision,
+    ask: Ask,
+    context: Context,
+    spoken_to: tuple[str, ...],
+    party: tuple[str, ...],
+    limits: Limits,
 ) -> Refusal | None:
     if ask.channel is None:
         return None
     states = [d.person(key) for key in spoken_to]
-    allowed = ask.channel in d.person(ask.spoken_to).safety.channels and ask.channel in limits.channels
-    if not allowed or any(ask.channel in state.blocked for state in states):
+    # Details of any of a human's ids are handed out, so that one of them is reached by a channel is enough. That one is
+    # not: what one id says is not safe is safe for none, nor for whoever is spoken to for the party, who may share a home.
+    possible = any(ask.channel in state.safety.channels for state in states)
+    barred = any(f"no_{ask.channel}" in d.person(key).safety.flags for key in {*spoken_to, *party})
+    if not possible or barred or ask.channel not in limits.channels:
+        return Refusal("channel_unsafe")
+    if any(ask.channel in state.blocked for state in states):
         return Refusal("channel_unsafe")
     # The post arrives when it arrives; everything else rings, buzzes or knocks at the hour at which it is sent.
     if ask.channel == "letter":

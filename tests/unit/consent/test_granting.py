@@ -227,6 +227,22 @@ def test_the_parents_lead_is_one_lead(family: World) -> None:
     assert family.people["mona"].lead.agency == "beacon"
 
 
+def test_what_is_not_safe_for_the_child_is_not_for_the_mother(family: World) -> None:
+    home = Safety(minor=True, flags=("lives_with_responsible", "no_letter", "no_safe_channel"))
+    family.refer("cleo", "c1", incident="fire", contact_persons=("mona",), safety=home)
+    assert why(family.ask("mona", "c1", party="cleo", channel="letter")) == "channel_unsafe"
+    assert granted(family.ask("mona", "c1", party="cleo")), (
+        "that the child has no telephone bars nobody else's"
+    )
+
+
+def test_what_one_id_has_is_a_way_and_what_one_says_is_unsafe_is_none(world: World) -> None:
+    world.refer("vee", safety=Safety(channels=("visit",), flags=("no_letter",)), referral="r2")
+    world.link("vera", "vee")
+    assert why(world.ask(channel="letter")) == "channel_unsafe"
+    assert granted(world.ask(channel="visit"))
+
+
 def test_the_person_responsible_never_speaks_for_the_child(family: World) -> None:
     family.refer("mona", "c1", incident="fire", role="responsible")
     assert why(family.ask("mona", "c1", party="cleo")) == "contact_person_conflict"
