@@ -231,6 +231,7 @@ async def arena(place: Place, log: Path, seed: int, begin: int = 1) -> AsyncIter
         }
         wal = {"max_wal_size": "96MB", "min_wal_size": "32MB"} if disk else {}
         async with fleet(place, smtp_port=smtp, more=more, settings=wal) as running:
+            assert provider.poll() is None, "the provider has ended: see what it said"
             yield Arena(running, place, calls, log, Population(seed, begin), random.Random(seed))
     finally:
         provider.kill()

@@ -175,7 +175,7 @@ async def restore_consent(arena: Arena) -> None:
         if not await _untold(url):
             break
         process.start()
-        await process.ready(120)
+        await process.ready(120, revived=True)
     await arena.read_journals()
     arena.begin_journal_again("consent")
     admin = postgres.url()
@@ -188,7 +188,7 @@ async def restore_consent(arena: Arena) -> None:
     )
     process.start()
     way.mend()
-    await process.ready(120)
+    await process.ready(120, revived=True)
 
 
 async def _run(program: Path, *arguments: str) -> None:

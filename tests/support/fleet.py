@@ -115,9 +115,11 @@ class Fleet:
         if self.revive and process.wanted:
             process.start(**self.arm(name))
 
-    async def ready(self, seconds: float = 240) -> None:
-        """Wait until every service says that it is ready."""
-        await asyncio.gather(*(process.ready(seconds) for process in self.processes.values()))
+    async def ready(self, seconds: float = 240, *, revived: bool = True) -> None:
+        """Wait until every service says that it is ready. `revived`: whoever ends is started again."""
+        await asyncio.gather(
+            *(process.ready(seconds, revived=revived) for process in self.processes.values())
+        )
 
     async def not_ready(self) -> list[str]:
         """Say which services are not ready, and what they say of it."""
@@ -190,7 +192,7 @@ async def fleet(
             process.start()
         http = await opened.enter_async_context(httpx.AsyncClient(timeout=60))
         one = Fleet(servers, processes, ways, {name: databases[name] for name in SERVICES}, http)
-        await one.ready()
+        await one.ready(revived=False)
         await one.at_ten_on_a_tuesday()
         keeping = asyncio.create_task(one.keep_alive())
         try:

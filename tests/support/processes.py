@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from deploy.local.processes import tail
 from tests.support.nursery import Child, Nursery
 from tests.support.running import free_port, slack, until
 
@@ -53,16 +54,37 @@ class Process:
                 stderr=subprocess.STDOUT,
             )
 
-    async def ready(self, seconds: float = 90) -> None:
-        """Wait until it says that it is ready."""
+    async def ready(self, seconds: float = 90, *, revived: bool = False) -> None:
+        """Wait until it says that it is ready. `revived`: should it end, somebody starts it again.
+
+        Raises AssertionError that says what it lacks, with the end of its log.
+        """
+        said = "nothing"
+
+        async def answers() -> bool:
+            nonlocal said
+            try:
+                answer = await client.get(f"{self.url}/readyz", timeout=2)
+            except httpx.HTTPError as error:
+                said = type(error).__name__
+                return not (revived or self.running)
+            said = f"{answer.status_code} {answer.text}"
+            return answer.is_success
+
         async with httpx.AsyncClient() as client:
-
-            async def answers() -> bool:
-                with contextlib.suppress(httpx.HTTPError):
-                    return (await client.get(f"{self.url}/readyz", timeout=2)).status_code == 200
-                return False
-
-            await until(answers, seconds=seconds, every=0.1)
+            why = "it has ended"
+            try:
+                await until(answers, seconds=seconds, every=0.1)
+            except AssertionError as late:
+                why = str(late)
+            else:
+                if revived or self.running:
+                    return
+        process = "runs" if self.running else "has ended"
+        raise AssertionError(
+            f"{self.arguments[-1]} is not ready ({why}): its process {process}, /readyz says {said}; {self.log} ends:\n"
+            + tail(self.log)
+        )
 
     @property
     def running(self) -> bool:

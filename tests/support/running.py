@@ -10,6 +10,7 @@ import contextlib
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -22,11 +23,27 @@ from tests.support import tokens
 S = TypeVar("S", bound=RuntimeSettings)
 
 
+# Ports that were given away, as descriptors: so many are kept, well within what a process may open.
+_RESERVED: deque[int] = deque()
+RESERVED = 200
+
+
 def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody else is given while this process lives.
+
+    One that merely was free a moment ago goes to the next who asks before it is used. It stays bound without listening: the
+    kernel gives it to nobody who asks for any port, and a server may listen there by its number, with SO_REUSEADDR as
+    servers do.
+    """
+    probe = socket.socket()
+    probe.bind(("127.0.0.1", 0))
+    # Not before: it would be given what another process has reserved in this way.
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    port = int(probe.getsockname()[1])
+    _RESERVED.append(probe.detach())
+    if len(_RESERVED) > RESERVED:
+        os.close(_RESERVED.popleft())
+    return port
 
 
 def settings(kind: type[S], database: str, kafka: str, prefix: str, **more: object) -> S:
