@@ -147,12 +147,15 @@ async def test_every_stage_is_counted_and_nothing_written_down_names_a_person(
                         "phones": [{"number": "07700 900123"}]},
         "scope": "everything", "by": "person",
     }  # fmt: skip
+    # Clients choose their keys, and nothing stops one from putting a name there.
     answer = await onefriend.call(
-        "intake", "POST", "/v1/withdrawals", "beacon", json=withdrawal, headers=key("w")
+        "intake", "POST", "/v1/withdrawals", "beacon", json=withdrawal, headers=key("w Mary Wells")
     )
     assert answer.status_code in {201, 202}, answer.text
     by_id = {"person": entry["data"]["person"], "scope": "everything", "by": "person"}
-    answer = await onefriend.call("intake", "POST", "/v1/withdrawals", "beacon", json=by_id, headers=key("v"))
+    answer = await onefriend.call(
+        "intake", "POST", "/v1/withdrawals", "beacon", json=by_id, headers=key("v-wells")
+    )
     assert answer.status_code == 201, answer.text
     assert (await ask(onefriend, "beacon", entry)).status_code == 409
     await onefriend.wait_for("beacon", "consent.withdrawn", case)
