@@ -147,7 +147,9 @@ async def _register(http: httpx.AsyncClient, agency: Agency) -> str | None:
     try:
         there = await http.get(path)
         condition = {"If-Match": there.headers["etag"]} if there.is_success else {}
-        answer = await http.put(path, json=_wanted(agency), headers=condition)
+        # What an operator has entered since it was registered is not known here, and stays.
+        kept = {name: there.json()[name] for name in ("sharing_agreement", "active") if there.is_success}
+        answer = await http.put(path, json=_wanted(agency) | kept, headers=condition)
     except httpx.HTTPError as error:
         return f"{agency.id}: allocation does not answer ({type(error).__name__})"
     return (

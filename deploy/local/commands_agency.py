@@ -1,4 +1,4 @@
-"""`onefriend agency list | add | rotate | revoke`."""
+"""`onefriend agency list | add | desk | rotate | revoke | kafka`."""
 
 import asyncio
 import secrets
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from deploy.local import agencies, kafka_agencies, services, subscriptions
+from deploy.local import agencies, desks, kafka_agencies, services, subscriptions
 from deploy.local.agencies import KINDS, Agency, Invalid
 from deploy.local.clients import Client, Clients, Unknown
 from deploy.local.issuer import Issuer
@@ -72,6 +72,35 @@ def add(
     _show(place, agency.id, secret)
     if known:
         _tell_of_paused(agency.id)
+
+
+@app.command()
+def desk(
+    agency_id: AgencyId,
+    phone: Annotated[str | None, typer.Option(help="Its public number, as in 01632 960001 or 101")] = None,
+    email: Annotated[
+        str | None, typer.Option(help="Its public mailbox; replies to its e-mails go there")
+    ] = None,
+    hours: Annotated[
+        list[str] | None,
+        typer.Option(help='When the telephone is answered: "mon-fri 09:00-17:00"; can be repeated'),
+    ] = None,
+    none: Annotated[bool, typer.Option("--none", help="It has none any more")] = False,
+) -> None:
+    """Say how people whom an agency writes to can answer, in place of what was said before; without options: show it.
+
+    It is printed in every letter, e-mail and text: the agency's own, never a worker's.
+    """
+    if none and (phone or email or hours):
+        raise typer.BadParameter("--none: not together with --phone, --email or --hours")
+    if not (none or phone or email or hours):
+        console.print(f"{agency_id}: {escape(desks.printed(desks.of(agency_id)))}")
+        return
+    try:
+        wanted = {"phone": phone, "email": email, "hours": [desks.hours(text) for text in hours or ()]}
+    except desks.Invalid as error:
+        raise typer.BadParameter(f"--hours: {error}") from None
+    console.print(f"{agency_id}: {escape(desks.printed(desks.put(agency_id, None if none else wanted)))}")
 
 
 @app.command()

@@ -71,9 +71,10 @@ async def told(work: Work, event: Envelope) -> None:
 
 @handlers.event(agencies.AgencyChanged, locks=lambda _: ())
 async def agency_changed(work: Work, event: Envelope[agencies.AgencyChanged]) -> None:
-    """Remember the agency's name and its own sharing agreement."""
+    """Remember the agency's name, how people reach it, and its own sharing agreement."""
     payload = event.data
-    work.write(store.save_agencies, (event.subject, payload.name, payload.sharing_agreement, payload.active))
+    row = (event.subject, payload.name, payload.sharing_agreement, payload.active, payload.desk)
+    work.write(store.save_agencies, row)
 
 
 @handlers.event(agencies.AgencySucceeded, locks=lambda _: ())

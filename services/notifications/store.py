@@ -126,8 +126,9 @@ SELECT * FROM unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::text[], $5
                      $9::text[])
 """
 _SAVE_AGENCY = """
-INSERT INTO agency (agency, name, sharing, active) VALUES ($1, $2, $3, $4)
-ON CONFLICT (agency) DO UPDATE SET name = excluded.name, sharing = excluded.sharing, active = excluded.active
+INSERT INTO agency (agency, name, sharing, active, desk) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (agency) DO UPDATE SET name = excluded.name, sharing = excluded.sharing, active = excluded.active,
+  desk = excluded.desk
 """
 _SAVE_SUCCESSION = """
 INSERT INTO agency (agency, successor, since) VALUES ($1, $2, $3)
@@ -313,9 +314,11 @@ async def _write_feed(connection: Connection, told: Sequence[Entry]) -> None:
     await connection.execute(_WRITE_FEED, *_columns(numbered))
 
 
-async def save_agencies(connection: Connection, rows: list[tuple[str, str, str | None, bool]]) -> None:
-    """Write (agency, name, sharing agreement, active)."""
-    await connection.executemany(_SAVE_AGENCY, rows)
+async def save_agencies(
+    connection: Connection, rows: list[tuple[str, str, str | None, bool, agencies.Desk | None]]
+) -> None:
+    """Write (agency, name, sharing agreement, active, how people reach it)."""
+    await connection.executemany(_SAVE_AGENCY, [(*row, _json(desk) if desk else None) for *row, desk in rows])
 
 
 async def save_successions(connection: Connection, rows: list[tuple[str, str, datetime]]) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from shared.contracts.envelope import Payload, datetime, event
+from shared.contracts.envelope import Hours, Payload, datetime, event
 
 AgencyKind = Literal[
     "police",
@@ -34,9 +34,23 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     deputy: str | None = None
 
 
+class Desk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How anybody reaches the agency: its public number and mailbox, never those of one of its workers.
+
+    `phone` as it is printed, `hours` when it is answered.
+    """
+
+    phone: str | None = None
+    email: str | None = None
+    hours: tuple[Hours, ...] = ()
+
+
 @event("agencies", "agency.changed")
 class AgencyChanged(Payload, frozen=True, kw_only=True):
-    """An agency as it is now: name, kind, police areas, workers, the sharing agreement that governs what it sees."""
+    """An agency as it is now: name, kind, police areas, workers, the sharing agreement that governs what it sees.
+
+    `desk`: how people whom it writes to can answer; None if it has not been told.
+    """
 
     name: str
     kind: AgencyKind
@@ -44,6 +58,7 @@ class AgencyChanged(Payload, frozen=True, kw_only=True):
     workers: tuple[Worker, ...] = ()
     sharing_agreement: str | None = None
     active: bool = True
+    desk: Desk | None = None
 
 
 @event("agencies", "agency.succeeded")

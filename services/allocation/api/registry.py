@@ -18,12 +18,13 @@ from services.allocation.api.common import (
     json_response,
     refusal,
 )
+from services.allocation.api.desks import WantedDesk
 from services.allocation.domain import agencies
 from services.allocation.domain.cases import Refused
 from services.allocation.handlers.carry import AGENCY
 from services.allocation.store import registering
 from services.allocation.store.registry import MEMORY, rename
-from shared.contracts.agencies import AgencyChanged, AgencyKind, Worker
+from shared.contracts.agencies import AgencyChanged, AgencyKind, Desk, Worker
 from shared.runtime.auth import Caller, scope
 from shared.runtime.http import check_version, etag, required_version
 from shared.runtime.idempotency import Answer, idempotency_key
@@ -43,6 +44,9 @@ class WantedAgency(Body):
     areas: list[Code] = Field(default_factory=list, max_length=60)
     sharing_agreement: Code | None = None
     active: bool = True
+    desk: WantedDesk | None = Field(
+        default=None, description="how people reach it; left out: as it was; null: none"
+    )
 
 
 @router.get("/agencies")
@@ -76,17 +80,20 @@ async def put_agency(
     caller: Caller = scope("operator"),
 ) -> Response:
     """Register an agency (no If-Match), or change one (If-Match with its ETag)."""
-    wanted = AgencyChanged(
-        name=body.name,
-        kind=body.kind,
-        areas=tuple(body.areas),
-        sharing_agreement=body.sharing_agreement,
-        active=body.active,
-    )
 
-    async def put(work: Work) -> int:
+    async def put(work: Work) -> tuple[int, Desk | None]:
         await work.lock((AGENCY, agency))
         _check_if_known(request, work, agency)
+        # A client that does not know of desks must not take away what somebody has entered.
+        desk = body.desk.told() if body.desk else None
+        wanted = AgencyChanged(
+            name=body.name,
+            kind=body.kind,
+            areas=tuple(body.areas),
+            sharing_agreement=body.sharing_agreement,
+            active=body.active,
+            desk=desk if "desk" in body.model_fields_set else work.state(AGENCY, agency).desk,
+        )
         try:
             told = agencies.change(work.state(AGENCY, agency), wanted)
         except Refused as refused:
@@ -95,10 +102,11 @@ async def put_agency(
             work.record(AGENCY, agency, *told)
             work.write(registering.save_agencies, (agency, work.state(AGENCY, agency)))
             work.write(rename, None)
-        return work.version(AGENCY, agency)
+        return work.version(AGENCY, agency), wanted.desk
 
-    version = await service.transact(put, actor=caller.actor)
-    return json_response({"agency": agency, **body.model_dump()}, headers={"ETag": etag(version)})
+    version, desk = await service.transact(put, actor=caller.actor)
+    answer = {"agency": agency, **body.model_dump(exclude={"desk"}), "desk": desk}
+    return json_response(answer, headers={"ETag": etag(version)})
 
 
 def _check_if_known(request: Request, work: Work, agency: str) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import cast
 
 from services.allocation.domain.cases import Refused
-from shared.contracts.agencies import AgencyChanged, AgencyKind, AgencySucceeded, Worker
+from shared.contracts.agencies import AgencyChanged, AgencyKind, AgencySucceeded, Desk, Worker
 from shared.contracts.envelope import Payload
 
 
@@ -22,6 +22,7 @@ class AgencyState:
     workers: tuple[Worker, ...] = ()
     sharing_agreement: str | None = None
     active: bool = True
+    desk: Desk | None = None
     successor: str | None = None
     succeeded_at: datetime | None = None
 
@@ -37,6 +38,7 @@ def evolve(state: AgencyState, payload: Payload) -> AgencyState:
             workers=payload.workers,
             sharing_agreement=payload.sharing_agreement,
             active=payload.active,
+            desk=payload.desk,
         )
     if isinstance(payload, AgencySucceeded):
         return replace(state, successor=payload.successor, succeeded_at=payload.since)
@@ -54,6 +56,7 @@ def change(state: AgencyState, wanted: AgencyChanged) -> list[Payload]:
         workers=state.workers,
         sharing_agreement=wanted.sharing_agreement,
         active=wanted.active,
+        desk=wanted.desk,
     )
     return [] if evolve(state, told) == state else [told]
 
@@ -76,6 +79,7 @@ def change_worker(state: AgencyState, worker: Worker) -> list[Payload]:
             workers=workers,
             sharing_agreement=state.sharing_agreement,
             active=state.active,
+            desk=state.desk,
         )
     ]
 

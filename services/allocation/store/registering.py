@@ -17,11 +17,11 @@ from shared.runtime.work import Connection, Work
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 _SAVE_AGENCY = """
-INSERT INTO agency (agency, name, kind, areas, sharing_agreement, active, successor, since)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO agency (agency, name, kind, areas, sharing_agreement, active, desk, successor, since)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (agency) DO UPDATE SET name = excluded.name, kind = excluded.kind, areas = excluded.areas,
-  sharing_agreement = excluded.sharing_agreement, active = excluded.active, successor = excluded.successor,
-  since = excluded.since
+  sharing_agreement = excluded.sharing_agreement, active = excluded.active, desk = excluded.desk,
+  successor = excluded.successor, since = excluded.since
 """
 # `used` is not touched: it belongs to the cases.
 _SAVE_WORKER = """
@@ -69,13 +69,17 @@ def check_details(worker: str, agency: str, details: dict[str, Any]) -> None:
 
 async def agencies(pool: Pool) -> list[dict[str, Any]]:
     """Return every agency."""
-    return [dict(row) for row in await pool.fetch("SELECT * FROM agency ORDER BY agency")]
+    return [_shown(row) for row in await pool.fetch("SELECT * FROM agency ORDER BY agency")]
 
 
 async def agency(pool: Pool, agency_id: str) -> dict[str, Any] | None:
     """Return an agency with its version."""
     row = await pool.fetchrow(_AGENCY, agency_id)
-    return dict(row) if row else None
+    return _shown(row) if row else None
+
+
+def _shown(row: asyncpg.Record) -> dict[str, Any]:
+    return {**dict(row), "desk": msgspec.Raw(row["desk"].encode()) if row["desk"] else None}
 
 
 async def worker(pool: Pool, worker_id: str) -> dict[str, Any] | None:
@@ -101,6 +105,7 @@ async def save_agencies(connection: Connection, rows: list[tuple[str, AgencyStat
             list(state.areas),
             state.sharing_agreement,
             state.active,
+            msgspec.json.encode(state.desk).decode() if state.desk else None,
             state.successor,
             state.succeeded_at,
         )

@@ -31,6 +31,8 @@ _CHOICE = {
     "type": "object",
     "properties": {"scope": {"type": "string", "enum": ["case", "everything"], "default": "everything"}},
 }
+# Any: one that there is not is English.
+PageLanguage = Annotated[str, Query(description="of the page: en, cy, pl")]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 
 
@@ -103,10 +105,14 @@ async def _state(service: Intake, answer: Answer) -> Response:
     "/withdrawals/link/{token}",
     dependencies=[Depends(public("the link in a message to the person: shows a page"))],
 )
-async def show_link(service: Current, token: Annotated[str, Path(max_length=600)]) -> Response:
+async def show_link(
+    service: Current, token: Annotated[str, Path(max_length=600)], language: PageLanguage = "en"
+) -> Response:
     """Show the page behind the link in a message. It never acts: links are opened by mail scanners too."""
     found = withdrawing.read_token(service, token, await service.pool.fetchval(_CLOCK))
-    return pages.withdraw_form(has_case=found[1] is not None) if found else pages.link_over()
+    if found is None:
+        return pages.link_over(language)
+    return pages.withdraw_form(has_case=found[1] is not None, language=language)
 
 
 @router.post(
@@ -115,12 +121,15 @@ async def show_link(service: Current, token: Annotated[str, Path(max_length=600)
     openapi_extra=described(_CHOICE, "application/x-www-form-urlencoded"),
 )
 async def use_link(
-    request: Request, service: Current, token: Annotated[str, Path(max_length=600)]
+    request: Request,
+    service: Current,
+    token: Annotated[str, Path(max_length=600)],
+    language: PageLanguage = "en",
 ) -> Response:
     """Withdraw by the link. The same choice twice is one withdrawal."""
     found = withdrawing.read_token(service, token, await service.pool.fetchval(_CLOCK))
     if found is None:
-        return pages.link_over()
+        return pages.link_over(language)
     person, case = found
     everything = case is None or (await request.form()).get("scope") != "case"
     named = withdrawing.Named(
@@ -132,7 +141,7 @@ async def use_link(
         caller, key, b"", _record, service, caller, named, route="POST /v1/withdrawals/link"
     )
     known = await withdrawing.put_in_force(service, answer.body["withdrawal"])
-    return pages.withdrawn(known.body() if known else {})
+    return pages.withdrawn(known.body() if known else {}, everything=everything, language=language)
 
 
 @router.get("/withdrawals/{withdrawal}")

@@ -36,6 +36,7 @@ from services.notifications.messages.providers import (
     Provider,
     mail_provider,
 )
+from services.notifications.messages.reach import Reach
 from services.notifications.messages.rows import StepRow
 from services.notifications.messages.words import Wanted
 from services.notifications.settings import Settings
@@ -115,16 +116,18 @@ async def redeem_and_send(service: Service, settings: Settings, message_id: str)
     if isinstance(found, Refused):
         await service.transact(_refused, message_id, claimant, found)
         return found
-    released, link = found
-    wanted = Wanted(row["template"], row["language"], row["name"] or row["agency"], link)
+    released, link, reach = found
+    wanted = Wanted(row["template"], row["language"], row["name"] or row["agency"], link, reach)
     sending = asyncio.create_task(_send(service, settings, Taken(message_id, claimant, wanted), released))
     _SENDING.add(sending)
     sending.add_done_callback(_done)
     return None
 
 
-async def _redeem(service: Service, settings: Settings, holder: Holder) -> tuple[Release, str] | Refused:
-    """Return the details and the link to withdraw. Whatever can be known to fail is found out before the redemption."""
+async def _redeem(
+    service: Service, settings: Settings, holder: Holder
+) -> tuple[Release, str, Reach] | Refused:
+    """Return the details, the link to withdraw and how to answer. What can be known to fail is found out before that."""
     fact = await gateways.permit(service, holder.permit)
     # Intake trusts us to present a permit for nobody but its holder.
     if fact is None or fact.agency != holder.agency:
@@ -135,8 +138,9 @@ async def _redeem(service: Service, settings: Settings, holder: Holder) -> tuple
             Problem(409, "no-such-channel", title, detail="Nothing was redeemed: use it yourself.")
         )
     link = await gateways.withdrawal_link(service, fact)
+    reach = await service.transact(rows.reach, holder.agency, fact.case)
     released = await gateways.release(service, holder)
-    return released if isinstance(released, Refused) else (released, link)
+    return released if isinstance(released, Refused) else (released, link, reach)
 
 
 def _refusal(problem: Problem) -> Refused:
@@ -205,7 +209,8 @@ def _compose(taken: Taken, released: Release) -> Outgoing | None:
     if to is None:
         return None
     subject, text = words.render(taken.wanted, released)
-    return Outgoing(taken.message_id, released.channel, to, subject, text)
+    reply_to = taken.wanted.reach.desk.email or ""
+    return Outgoing(taken.message_id, released.channel, to, subject, text, reply_to)
 
 
 async def _begin(work: Work, taken: Taken, channel: Channel, provider: str) -> datetime | None:

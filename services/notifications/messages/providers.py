@@ -32,6 +32,7 @@ class Outgoing:
     to: str = field(repr=False)
     subject: str = field(repr=False)
     text: str = field(repr=False)
+    reply_to: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,8 @@ class SmtpProvider:
         message = EmailMessage(policy=SMTP_POLICY)
         message["From"] = self.sender
         message["To"] = outgoing.to
+        if outgoing.reply_to:
+            message["Reply-To"] = outgoing.reply_to
         message["Subject"] = outgoing.subject
         message["Message-ID"] = f"<{outgoing.message_id}@{self.sender.rpartition('@')[2]}>"
         message["Auto-Submitted"] = "auto-generated"

@@ -11,7 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
+import msgspec
 
+from services.notifications.messages.reach import Reach
+from shared.contracts.agencies import Desk
 from shared.contracts.envelope import Envelope
 from shared.contracts.notifications import MessageAccepted, MessageNotMade, MessageSending, MessageSent
 from shared.runtime.errors import Conflict
@@ -30,6 +33,18 @@ _CLAIM = """
 UPDATE message SET step = 'releasing', claim = $2, updated_at = $3 WHERE message_id = $1 AND step = 'accepted'
 RETURNING permit, fence, agency, worker, template, language,
   (SELECT name FROM agency WHERE agency = message.agency) AS name
+"""
+# Whom a person can ask about a message of an agency: its own desk, else that of whoever is now the hub of the case.
+_REACH = """
+WITH RECURSIVE hub(agency) AS (
+  SELECT agency FROM part WHERE case_id = $2 AND role = 'hub' AND (ended IS NULL OR since > ended)
+  UNION SELECT a.successor FROM agency AS a JOIN hub USING (agency)
+        WHERE a.since <= $3
+)
+SELECT desk, CASE WHEN agency = $1 THEN NULL ELSE coalesce(name, agency) END AS through FROM agency
+WHERE desk IS NOT NULL AND (agency = $1 OR (active AND agency IN (SELECT agency FROM hub)
+  AND coalesce(since > $3, true)))
+ORDER BY agency <> $1 LIMIT 1
 """
 _UNCLAIM = """
 UPDATE message SET step = 'accepted', updated_at = $3 WHERE message_id = $1 AND step = 'releasing' AND claim = $2
@@ -98,6 +113,13 @@ async def insert(connection: Connection, rows: list[tuple[NewMessage, datetime]]
 async def claim(work: Work, message_id: str, claimant: str) -> asyncpg.Record | None:
     """Take an accepted message for releasing; None if it is not there to be taken."""
     return await work.fetchrow(_CLAIM, message_id, claimant, work.now)
+
+
+async def reach(work: Work, agency: str, case: str) -> Reach:
+    """Return how somebody answers a message of an agency about a case."""
+    await work.lock()
+    row = await work.fetchrow(_REACH, agency, case, work.now)
+    return Reach(msgspec.json.decode(row["desk"], type=Desk), row["through"]) if row else Reach()
 
 
 async def holds(work: Work, message_id: str, claimant: str) -> bool:

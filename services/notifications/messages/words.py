@@ -1,21 +1,32 @@
 """The words of messages: plain text templates, one file for each template, language and form.
 
 `<template>.<language>.txt` is the long form, for letters and e-mails, with its subject in the first line;
-`<template>.<language>.text.txt` the short one, for text messages. Every one of them must hold the link to withdraw.
+`<template>.<language>.text.txt` the short one, for text messages. Every one of them must hold the link to withdraw. How to
+answer is said in `parts/`, the same in every message.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.notifications.gateways import Release
+from services.notifications.messages.reach import Reach, printed
 
 FOLDER = Path(__file__).parent / "templates"
 FALLBACK = "en"
+# Other codes by which agencies name these languages.
+_SAME = {"cym": "cy", "wel": "cy", "eng": "en", "pol": "pl"}
+# A longer text than the house of texts takes in one (six parts of 153 letters, or of 67 where one is not in its alphabet)
+# goes without saying how to answer: it must hold the link.
+_LONGEST_TEXT = {True: 918, False: 402}
+_GSM = frozenset(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
+    "abcdefghijklmnopqrstuvwxyzäöñüà"
+)
 
 # A template that names what is not given fails before anything is written.
 _ENVIRONMENT = Environment(
@@ -43,21 +54,48 @@ class Wanted:
     language: str | None
     agency: str
     link: str
+    reach: Reach = field(default_factory=Reach)
+
+
+def spoken(wanted: Wanted, release: Release) -> str:
+    """Return the language of a message: the one asked for, else the person's, else English."""
+    languages = templates()[wanted.template]
+    choices = (_code(choice) for choice in (wanted.language, release.safe_contact.language) if choice)
+    return next((choice for choice in choices if choice in languages), FALLBACK)
+
+
+def _code(language: str) -> str:
+    """Return `cy` for `cy-GB`, `CY` and `cym`."""
+    code = language.lower().partition("-")[0]
+    return _SAME.get(code, code)
 
 
 def render(wanted: Wanted, release: Release) -> tuple[str, str]:
-    """Return subject and text, in the language asked for, else the person's, else English."""
-    languages = templates()[wanted.template]
-    choices = (wanted.language, release.safe_contact.language, FALLBACK)
-    spoken = next((choice for choice in choices if choice in languages), FALLBACK)
-    form = "text.txt" if release.channel == "text" else "txt"
-    page = _ENVIRONMENT.get_template(f"{wanted.template}.{spoken}.{form}")
-    name = str(release.name) if release.name else ""
-    text = page.render(name=name, agency=wanted.agency, withdrawal_link=wanted.link)
-    if form == "text.txt":
-        return "", text.strip()
-    subject, _, body = text.partition("\n")
+    """Return subject and text, with the link to the page in the same language."""
+    language = spoken(wanted, release)
+    if release.channel == "text":
+        text = _page(wanted, release, language, "text.txt", wanted.reach)
+        if len(text) > _LONGEST_TEXT[_GSM.issuperset(text)]:
+            text = _page(wanted, release, language, "text.txt", Reach())
+        return "", text
+    subject, _, body = _page(wanted, release, language, "txt", wanted.reach).partition("\n")
     return subject.strip(), body.strip()
+
+
+def _page(wanted: Wanted, release: Release, language: str, form: str, reach: Reach) -> str:
+    hours = printed(reach.desk.hours, language)
+    how = _ENVIRONMENT.get_template(f"parts/reach.{language}.{form}").render(
+        channel=release.channel,
+        through=reach.through,
+        phone=reach.desk.phone,
+        email=reach.desk.email,
+        hours=f" ({hours})" if hours else "",
+    )
+    page = _ENVIRONMENT.get_template(f"{wanted.template}.{language}.{form}")
+    name = str(release.name) if release.name else ""
+    # Without a language the page is in English: so were those of earlier messages, which named its button in English.
+    link = wanted.link if language == FALLBACK else f"{wanted.link}?language={language}"
+    return page.render(name=name, agency=wanted.agency, withdrawal_link=link, reach=how).strip()
 
 
 def destination(release: Release) -> str | None:

@@ -128,3 +128,26 @@ async def test_a_time_out_of_reach_is_named_and_stops_nobody(world: World, when:
 async def test_a_nul_in_a_workers_details_is_named(world: World, more: dict[str, Any]) -> None:
     await _registered(world)
     assert _fields(await _put(world, "/v1/workers/wendy", agency="beacon", **more)) == [next(iter(more))]
+
+
+async def test_how_people_reach_an_agency_is_told_to_others_and_stays_until_it_is_changed(
+    world: World,
+) -> None:
+    path, beacon = "/v1/agencies/deskless", {"name": "Deskless", "kind": "victim_care"}
+    assert (await _put(world, path, **beacon)).json()["desk"] is None
+    desk = {"phone": "+441632960001", "hours": [{"days": [2, 1], "start": "09:00", "until": "17:00"}]}
+    wrong = await _put(world, path, **beacon, desk=desk | {"email": "nobody"})
+    assert _fields(wrong) == ["desk.email"]
+    assert (await _put(world, path, **beacon, desk=desk)).status_code == 200
+    # Who only knows of names leaves it as it is, and an agency's list shows it.
+    assert (await _put(world, path, **beacon | {"name": "Deskful"})).json()["desk"]["phone"] == "01632 960001"
+    listed = (await world.get("/v1/agencies", "ops", "operator")).json()["agencies"]
+    [shown] = [agency["desk"] for agency in listed if agency["agency"] == "deskless"]
+    assert shown == {
+        "phone": "01632 960001",
+        "hours": [{"days": [1, 2], "start": "09:00:00", "until": "17:00:00"}],
+    }
+    assert (await _put(world, path, **beacon, desk=None)).json()["desk"] is None
+    told = "SELECT data->'desk'->>'phone' AS phone FROM journal WHERE key = 'deskless' ORDER BY sequence"
+    rows = await world.service.pool.fetch(told)
+    assert [row["phone"] for row in rows] == [None, "01632 960001", "01632 960001", None]

@@ -121,6 +121,12 @@ async def test_by_details_that_may_be_hers_a_person_decides_and_nobody_approache
     assert (
         await client.post("/v1/releases", json={"permit": "p1", "fence": 1}, headers=care)
     ).status_code == 200
+    # Somebody at her telephone, of whom nothing else is like her: among many people it would be taken for nobody known.
+    at_hers = {"phones": [{"number": "07700 900123", "whose": "relative"}], "date_of_birth": "1999-12-31"}
+    answer = await client.post("/v1/withdrawals", json={"identifiers": at_hers}, headers=key(care, "2"))
+    assert (answer.status_code, answer.json()["state"]) == (202, "needs_person")
+    waiting = (await client.get("/v1/withdrawals", headers=hub)).json()["withdrawals"]
+    assert [one["candidates"] for one in waiting] == [[victim[0]]]
 
 
 async def test_who_decides_whom_a_no_means_sees_what_was_said_and_decides_once(
@@ -218,6 +224,25 @@ async def test_a_no_of_somebody_not_known_yet_holds_the_later_referral(
     consent.permit("p1", person, case, "victim-care")
     refused = await client.post("/v1/releases", json={"permit": "p1", "fence": 1}, headers=care)
     assert kind(refused) == "on-hold"
+    # Whoever weighs it has weighed it: a later version does not ask again, unless it says what nobody had before them.
+    hub = bearer("hub", "hub", worker="h1")
+    number = await intake.pool.fetchval("SELECT id::text FROM referral")
+    (hold,) = (await client.get(f"/v1/referrals/{number}/holds", headers=hub)).json()["holds"]
+    path = f"/v1/referrals/{number}/holds/{hold['hold']}/release"
+    body, match = {"reason": "another_mary"}, {"If-Match": f'"{hold["version"]}"'}
+    lifted = await client.post(path, json=body, headers={**hub, **match})
+    assert lifted.status_code == 200, lifted.text
+    held_again = []
+    numbers = [{"number": "07700 900123"}, {"number": "07700 900777"}]
+    for version, parties in enumerate(([party(vulnerable=True)], [party(phones=numbers)]), start=2):
+        await posted(intake, client, police, referral(version=version, parties=parties))
+        rows = await intake.pool.fetch("SELECT reason FROM hold WHERE lifted_at IS NULL")
+        held_again.append([row["reason"] for row in rows])
+        if version == 2:
+            other = {"name": {"full": "Nora Stone"}, "phones": numbers[1:]}
+            said = await client.post("/v1/withdrawals", json={"identifiers": other}, headers=key(care, "2"))
+            assert said.json()["state"] == "recorded"
+    assert held_again == [[], ["suppressed"]]
 
 
 async def test_the_link_in_a_message_shows_on_get_and_acts_on_post(
@@ -229,9 +254,14 @@ async def test_the_link_in_a_message_shows_on_get_and_acts_on_post(
     shown = await client.get(path)
     assert "Stop contacting me" in shown.text
     assert consent.called("POST", "withdrawals") == []
-    acted = await client.post(path, data={"scope": "case"})
+    welsh = await client.get(f"{path}?language=cy")
+    assert "Stopiwch gysylltu â mi" in welsh.text
+    assert 'lang="cy"' in welsh.text
+    acted = await client.post(f"{path}?language=pl", data={"scope": "case"})
     assert (acted.status_code, acted.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    await client.post(path, data={"scope": "case"})
+    assert "w sprawie, której dotyczyła" in acted.text, "of other matters they may still hear"
+    # What a mail program makes of the end of a link does not stand in the way of a no.
+    await client.post(f"{path}?language=cy.", data={"scope": "case"})
     assert [body["by"] for body in consent.called("POST", "withdrawals")] == ["link"]
     tampered = await client.post(path[:-4] + "AAAA", data={"scope": "everything"})
     assert tampered.status_code == 404

@@ -30,7 +30,8 @@ from starlette.routing import Route
 from services.notifications.messages import post
 from services.notifications.service import build
 from services.notifications.settings import Settings
-from tests.integration.notifications.conftest import World
+from shared.contracts.agencies import AgencyChanged, AgencySucceeded, Desk
+from tests.integration.notifications.conftest import World, allocated
 from tests.support.running import free_port, running, settings, until
 from tests.support.tokens import bearer
 
@@ -237,6 +238,29 @@ async def test_an_email_is_sent_with_the_link_and_consent_is_told(
     stored = await everything_stored(world)
     logged = caplog.text
     assert not any(part in stored + logged for part in ("Wells", "mary", "Mill Lane", "7700900123", LINK))
+
+
+async def test_whoever_gets_a_message_can_answer_the_agency_and_failing_that_the_hub_of_the_case(
+    world: World, mailbox: Mailbox
+) -> None:
+    beacon = AgencyChanged(name="Beacon", kind="victim_care", desk=Desk(email="desk@beacon.example"))
+    gone = AgencyChanged(name="Old Hub", kind="hub", desk=Desk(phone="01632 960009"))
+    hub = AgencyChanged(name="The Hub", kind="hub", desk=Desk(phone="01632 960001"))
+    await world.teller.tell("case-1", allocated(("person-1", "beacon"), hub="old-hub"))
+    await world.teller.tell("old-hub", gone, AgencySucceeded(successor="hub", since=datetime.now(UTC)))
+    await world.teller.tell("hub", hub)
+    await world.settled()
+    await ended(world, await ask(world), "sent")
+    await world.teller.tell("beacon", beacon)
+    await world.settled()
+    await ended(world, await ask(world, "permit-2", key="k2"), "sent")
+    parsed = [email.message_from_bytes(mail.content, policy=email.policy.default) for mail in mailbox.mails]  # type: ignore[arg-type] # aiosmtpd gives bytes
+    through, own = (str(mail.get_content()) for mail in parsed)
+    assert "through The Hub: ring 01632 960001" in through
+    assert "Nobody reads replies" in through
+    assert "write to us at desk@beacon.example" in own
+    assert "Hub" not in own
+    assert [mail["Reply-To"] for mail in parsed] == [None, "desk@beacon.example"]
 
 
 @pytest.mark.parametrize(("channel", "expected"), [("letter", "4 Mill Lane"), ("text", "+447700900123")])

@@ -1,11 +1,13 @@
 """`onefriend agency`: nothing that it does locks out somebody who was not meant."""
 
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
-from deploy.local import services
+from deploy.local import desks, services
 from deploy.local.clients import Clients, Unknown
 from deploy.local.commands_agency import app
 from deploy.local.place import Place
@@ -56,3 +58,50 @@ def test_an_area_that_no_rule_knows_is_refused(clients: Clients) -> None:
     assert said.exit_code == 2
     assert "area sussecks is not one of" in said.output
     assert "new-one" not in clients.all()
+
+
+class Allocation:
+    """What `agency desk` asks, and an allocation that remembers it."""
+
+    def __init__(self) -> None:
+        self.row: dict[str, Any] = {
+            "agency": "new-one",
+            "name": "New One",
+            "kind": "provider",
+            "areas": ["sussex"],
+            "sharing_agreement": "isa-1",
+            "active": True,
+            "successor": None,
+            "desk": None,
+        }
+        self.matched: list[str] = []
+
+    def __call__(self, service: str, method: str, path: str, **more: Any) -> httpx.Response:
+        assert (service, path) == ("allocation", "/v1/agencies/new-one")
+        if method == "PUT":
+            self.matched.append(more["headers"]["If-Match"])
+            assert more["json"].keys() == self.row.keys() - {"agency", "successor"}
+            self.row |= more["json"]
+        return httpx.Response(200, json=self.row, headers={"ETag": '"7"'})
+
+
+@pytest.mark.usefixtures("clients")
+def test_how_people_reach_an_agency_is_entered_shown_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    allocation = Allocation()
+    monkeypatch.setattr(desks, "ask", allocation)
+
+    def said(*options: str) -> str:
+        return " ".join(CliRunner().invoke(app, ["desk", "new-one", *options]).output.split())
+
+    assert "nobody has said" in said()
+    options = ["--phone", "101", "--hours", "Mon-Fri 9:00-17:00", "--hours", "sat 10:00-12:00"]
+    assert said(*options) == "new-one: 101, mon tue wed thu fri 09:00-17:00, sat 10:00-12:00"
+    assert allocation.row["desk"]["hours"][1] == {"days": [6], "start": "10:00", "until": "12:00"}
+    assert allocation.row["sharing_agreement"] == "isa-1"
+    assert said() == said(*options)
+    assert "nobody has said" in said("--none")
+    assert allocation.matched == ['"7"'] * 3
+    for wrong in ("always", "fri-mon 09:00-17:00", "mon 9-5"):
+        assert CliRunner().invoke(app, ["desk", "new-one", "--hours", wrong]).exit_code == 2
+    assert CliRunner().invoke(app, ["desk", "new-one", "--none", "--phone", "101"]).exit_code == 2
+    assert len(allocation.matched) == 3

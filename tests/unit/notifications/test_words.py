@@ -1,7 +1,7 @@
 """The words of messages."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from itertools import product
 
 import msgspec
@@ -11,7 +11,9 @@ from services.intake.api.pages import withdraw_form
 from services.notifications.gateways import Address, Name, Release, SafeContact
 from services.notifications.messages import words
 from services.notifications.messages.providers import Outgoing
-from shared.contracts.envelope import Channel
+from services.notifications.messages.reach import Reach, printed
+from shared.contracts.agencies import Desk
+from shared.contracts.envelope import Channel, Hours
 
 LINK = "https://onefriend.example/v1/withdrawals/link/abc"
 
@@ -28,10 +30,19 @@ def release(channel: Channel, language: str | None = None, *addresses: Address) 
     )
 
 
+WEEK = Hours(days=(1, 2, 3, 4, 5), start=time(9), until=time(16, 30))
+DESK = Desk(phone="01632 960001", email="desk@beacon.example", hours=(WEEK,))
+
+
 def render(
-    template: str, channel: Channel, asked: str | None = None, language: str | None = None
+    template: str,
+    channel: Channel,
+    asked: str | None = None,
+    language: str | None = None,
+    reach: Reach | None = None,
 ) -> tuple[str, str]:
-    return words.render(words.Wanted(template, asked, "Beacon", LINK), release(channel, language))
+    wanted = words.Wanted(template, asked, "Beacon", LINK, reach or Reach())
+    return words.render(wanted, release(channel, language))
 
 
 ALL = [
@@ -56,8 +67,64 @@ def test_every_form_of_every_template_holds_the_link_and_nothing_unfilled(
     )
 
 
-def test_english_and_welsh_are_there_for_every_template() -> None:
-    assert all({"en", "cy"} <= set(languages) for languages in words.templates().values())
+def test_every_template_is_there_in_every_language() -> None:
+    assert set(words.templates()) == {"approach", "feedback"}
+    assert all(languages == ("cy", "en", "pl") for languages in words.templates().values())
+
+
+@pytest.mark.parametrize(("template", "language", "channel"), ALL)
+def test_every_form_says_how_to_answer_in_its_language_and_leads_to_the_page_in_it(
+    template: str, language: str, channel: Channel
+) -> None:
+    own = render(template, channel, language, reach=Reach(DESK))[1]
+    assert "01632 960001" in own
+    if channel != "text":
+        assert "desk@beacon.example" in own
+        assert {"en": "9am to 4:30pm", "cy": "9am tan 4:30pm", "pl": "9:00-16:30"}[language] in own
+    hub = render(template, channel, language, reach=Reach(Desk(phone="101"), "The Hub"))[1]
+    assert "The Hub" in hub
+    assert "101" in hub
+    assert "The Hub" not in own
+    page = LINK if language == "en" else f"{LINK}?language={language}"
+    assert page in own.split()
+
+
+@pytest.mark.parametrize(("language", "says"), [("en", "replies"), ("cy", "atebion"), ("pl", "odpowiedzi")])
+def test_an_email_that_nobody_can_answer_says_so(language: str, says: str) -> None:
+    assert says in render("approach", "email", language, reach=Reach(Desk(phone="101")))[1]
+    assert says not in render("approach", "email", language, reach=Reach(DESK))[1]
+    assert says not in render("approach", "letter", language, reach=Reach(Desk(phone="101")))[1]
+
+
+def test_nobody_to_ask_is_said_and_no_telephone_is_promised() -> None:
+    text = render("approach", "letter", "en")[1]
+    assert "You cannot reply to this message" in text
+    assert "call us" not in text
+
+
+def test_a_text_that_would_be_too_long_keeps_the_link_and_leaves_out_the_number() -> None:
+    long = words.Wanted("approach", "en", "B" * 750, LINK, Reach(DESK))
+    assert "01632 960001" not in words.render(long, release("text"))[1]
+    assert LINK in words.render(long, release("text"))[1]
+    # A letter that is not in the alphabet of texts halves what fits.
+    welsh = words.Wanted("approach", "cy", "B" * 250, LINK, Reach(DESK))
+    assert "01632 960001" not in words.render(welsh, release("text"))[1]
+
+
+def test_hours_are_read_as_people_say_them() -> None:
+    some = (
+        Hours(days=(1, 2), start=time(10), until=time(12)),
+        Hours(days=(6,), start=time(0), until=time(9)),
+    )
+    assert printed(some, "en") == "Monday, Tuesday, 10am to 12pm; Saturday, 12am to 9am"
+    assert printed((WEEK,), "en") == "Monday to Friday, 9am to 4:30pm"
+    assert printed((WEEK,), "cy") == "dydd Llun i ddydd Gwener, 9am tan 4:30pm"
+    assert printed((WEEK,), "pl") == "poniedziałek-piątek, 9:00-16:30"
+
+
+@pytest.mark.parametrize("code", ["cy", "CY", "cy-GB", "cym", "wel"])
+def test_a_language_is_known_by_all_its_codes(code: str) -> None:
+    assert "Annwyl" in render("approach", "letter", None, code)[1]
 
 
 def test_the_language_asked_for_counts_then_the_persons_then_english() -> None:
@@ -95,7 +162,9 @@ def test_what_a_message_says_to_press_is_a_button_of_the_page_behind_its_link(
     template: str, language: str, channel: Channel
 ) -> None:
     _, text = render(template, channel, language)
-    buttons = re.findall(r"<button[^>]*>(.*?)</button>", bytes(withdraw_form(has_case=True).body).decode())
+    page = bytes(withdraw_form(has_case=True, language=language).body).decode()
+    assert f'<html lang="{language}">' in page
+    buttons = re.findall(r"<button[^>]*>(.*?)</button>", page)
     quoted = re.findall(r"[\"„](.*?)[\"”]", text)
     assert set(quoted) <= set(buttons)
     assert quoted or channel == "text"
