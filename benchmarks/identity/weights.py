@@ -58,8 +58,15 @@ AMONG_NAMESAKES = frozenset({"other_forenames"})
 # Contact details and numbers are not in the labelled data: stated weights (docs/identity.md), until there are real ones.
 STATED = {
     "address": {"same": 5.0, "similar": 3.0, "different": -1.0},
-    "telephone": {"same": 14.0, "one_slip": 8.0, "different": -1.5},
-    "email": {"same": 15.0, "one_slip": 10.0, "same_mailbox": 7.0, "another_number": 0.0, "different": -1.0},
+    "telephone": {"same": 14.0, "same_shared": 6.0, "one_slip": 8.0, "different": -1.5},
+    "email": {
+        "same": 15.0,
+        "same_shared": 6.0,
+        "one_slip": 10.0,
+        "same_mailbox": 7.0,
+        "another_number": 0.0,
+        "different": -1.0,
+    },
     "identifier": {
         "same": 20.0,
         "one_slip": 6.0,

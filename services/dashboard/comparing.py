@@ -17,7 +17,16 @@ _NEARLY: Final = frozenset(
     {"initial", "typing_slip", "one_letter", "similar", "same_beginning", "swapped", "sounds_alike"}
     | {"day_and_month_swapped", "impossible_digit", "one_digit", "one_digit_first_of_january", "two_digits"}
     | {"form_of_another", "misspelt_form", "among_forenames", "two_slips", "two_slips_first_of_january"}
-    | {"another_letter", "another_digit", "one_slip", "same_sector", "same_district", "same_mailbox", "odd"}
+    | {
+        "another_letter",
+        "another_digit",
+        "one_slip",
+        "same_sector",
+        "same_district",
+        "same_mailbox",
+        "odd",
+        "same_shared",
+    }
     | {"different_woman", "another_number", "other_year", "next_area", "near"}
 )
 _DIFFERS: Final = frozenset(

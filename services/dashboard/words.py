@@ -52,6 +52,7 @@ LEVELS: Final[Mapping[str, str]] = {
     "far": "far away",
     "one_name_at_home": "one name at one home",
     "one_surname_at_home": "one surname at one home",
+    "same_shared": "the same, but not theirs alone",
     "same_mailbox": "the same mailbox, other provider",
     "same_and_different": "one the same, one different",
     "another_number": "another number",

@@ -23,6 +23,8 @@ ADULT: Final = 18
 # After a death those who speak are bereaved, whether the sender says so or not.
 _EXPLICIT_OFFENCES: Final = frozenset({"sexual", "domestic_abuse", "homicide", "road_death"})
 _EXPLICIT_CLASSES: Final = frozenset({"sexual", "domestic_abuse", "homicide", "road_death", "bereaved"})
+# A telephone of which nobody said that it is somebody else's counts as the person's own.
+_OWN: Final = frozenset({"own", "unknown"})
 
 
 # ---------------------------------------------------------------------------------------------------- dates of birth
@@ -150,6 +152,10 @@ def comparable(human: Human, agency: str) -> matching.Person:
         "phones": [phone.number for phone in human.phones],
         "emails": [email.address for email in human.emails],
     }
+    shared = [phone.number for phone in human.phones if phone.whose not in _OWN]
+    shared += [email.address for email in human.emails if email.whose not in _OWN]
+    if shared:
+        person["shared"] = shared
     if human.name is not None:
         person["forenames"] = human.name.forenames or ""
         person["surname"] = human.name.surname or ""

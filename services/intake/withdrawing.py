@@ -164,15 +164,19 @@ async def _by_details(
     # The same locks as the matcher's: a referral of this person that is being matched is either found, or meets the
     # suppression.
     await crowd.gather(work, [one])
+    reached = crowd.reached(one)
     crowd.recognise(one)
     decision = one.decision
     assert decision is not None  # noqa: S101 - recognise() decides
+    joined = decision.answer == "join"
+    # "Take my number off": among many people a number alone says too little to know whose it is, and their approach would go
+    # on. Better that somebody is left alone too until a person has looked.
+    meant = list(decision.people) if joined else [*decision.people, *reached]
     # A name that too many share is a doubt as well, though nobody in particular can be blocked for it.
-    candidates = await details.group_of(work, list(decision.people)) if decision.people else []
+    candidates = await details.group_of(work, meant) if meant else []
     await work.lock(*((PERSON, person) for person in candidates))
     await _still(work, candidates, candidates)
-    joined = decision.answer == "join"
-    state = NEEDS_PERSON if decision.answer == "hold" else RECORDED
+    state = RECORDED if joined or (decision.answer == "different" and not reached) else NEEDS_PERSON
     withdrawal = _new(
         work, state, replace(named, scope="everything"), None, decision.people[0] if joined else None, agency
     )

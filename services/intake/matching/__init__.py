@@ -13,7 +13,14 @@ from services.intake.matching.levels import Line
 from services.intake.matching.model import Model, build, load, packaged, use
 from services.intake.matching.record import Address, Person, Record, normalise
 from services.intake.matching.rules import Rule
-from services.intake.matching.score import Candidate, Decision, contradictions, decide, identity_incomplete
+from services.intake.matching.score import (
+    Candidate,
+    Decision,
+    contradictions,
+    decide,
+    identity_incomplete,
+    reached,
+)
 
 __all__ = [
     "EDITION",
@@ -40,6 +47,7 @@ __all__ = [
     "load",
     "normalise",
     "packaged",
+    "reached",
     "same_incident",
     "use",
     "worth_comparing",

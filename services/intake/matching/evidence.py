@@ -24,6 +24,24 @@ _NAMED = BY_RARITY["forename"] - {"swapped"}
 _BORN_BY_RARITY = BY_RARITY["date_of_birth"]
 _AT_HOME = frozenset({"same", "one_slip"})
 _LONG = 6  # letters of a mailbox, digits of a number: shorter ones (info, anna) are anybody's
+# Whoever opens these is at work there: the address says where somebody can be written to, and not who it is.
+_ANYBODYS = frozenset(
+    (
+        *(
+            "info",
+            "mail",
+            "hello",
+            "contact",
+            "contactus",
+            "enquiry",
+            "enquiries",
+            "reception",
+            "office",
+            "admin",
+        ),
+        *("manager", "staff", "team", "security", "support", "sales", "accounts", "hr"),
+    )
+)
 _DISTANCES = ((45, "next_area"), (75, "near"), (120, "elsewhere"))  # kilometres
 # Digits that are taken for each other: beside one another on a number pad, or alike to the eye.
 _TAKEN_FOR = frozenset(
@@ -61,8 +79,12 @@ def compare(a: Record, b: Record, model: Model) -> Evidence:
     born = _birth(a.date_of_birth, b.date_of_birth, model)
     sex = _sex(a.sex, b.sex, forename, model)
     address = _best("address", a.homes, b.homes, _home, model)
-    telephone = _best("telephone", a.phones, b.phones, _phone, model)
-    email = _best("email", a.emails, b.emails, _email, model)
+    if a.shared or b.shared:
+        telephone = _shared("telephone", a, b, model)
+        email = _shared("email", a, b, model)
+    else:
+        telephone = _best("telephone", a.phones, b.phones, _phone, model)
+        email = _best("email", a.emails, b.emails, _email, model)
     number = _identifier(a, b, model) if a.identifiers and b.identifiers else NOTHING["identifier"]
     # Added one by one, in the order of the table: a list and a loop over it cost as much as comparing a telephone.
     bits = forename.bits + others.bits + surname.bits + born.bits + sex.bits + home.bits
@@ -148,6 +170,26 @@ def _best(
     return max((levels[level(one, other)] for one in a for other in b), key=lambda line: line.bits)
 
 
+def _shared(field: str, a: Record, b: Record, model: Model) -> Line:
+    """As `_best`, where either record says of a number that it is not theirs alone: the other need not have been told.
+
+    One in common then tells hardly more than where they live. One that is not in common tells nothing.
+    """
+    mine, theirs = (a.phones, b.phones) if field == "telephone" else (a.emails, b.emails)
+    shared = {*a.shared, *b.shared}
+    level = _phone if field == "telephone" else _email
+    own = _best(
+        field,
+        tuple(value for value in mine if value not in shared),
+        tuple(value for value in theirs if value not in shared),
+        level,
+        model,
+    )
+    if shared.isdisjoint(set(mine).intersection(theirs)):
+        return own
+    return max(own, model.lines[field]["same_shared"], key=lambda line: line.bits)
+
+
 def _postcode(a: str, b: str) -> str:
     if a == b:
         return "same"
@@ -188,13 +230,15 @@ def _phone(a: str, b: str) -> str:
 
 
 def _email(a: str, b: str) -> str:
+    mine, theirs = a.partition("@")[0], b.partition("@")[0]
+    if mine in _ANYBODYS or theirs in _ANYBODYS:
+        return "same_shared" if a == b else "different"
     if a == b:
         return "same"
     if OSA.distance(a, b, score_cutoff=1) == 1:
         # jo.hill1@ and jo.hill2@ are how a provider tells two namesakes apart, not how one of them mistypes.
         return "another_number" if a.translate(_NO_DIGITS) == b.translate(_NO_DIGITS) else "one_slip"
-    mine = a.partition("@")[0]
-    return "same_mailbox" if len(mine) >= _LONG and mine == b.partition("@")[0] else "different"
+    return "same_mailbox" if len(mine) >= _LONG and mine == theirs else "different"
 
 
 def _identifier(a: Record, b: Record, model: Model) -> Line:

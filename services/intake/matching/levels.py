@@ -60,8 +60,9 @@ LEVELS: dict[str, tuple[str, ...]] = {
     ),
     "address": ("same", "similar", "different"),
     "household": ("one_name_at_home", "one_surname_at_home"),
-    "telephone": ("same", "one_slip", "different"),
-    "email": ("same", "one_slip", "same_mailbox", "another_number", "different"),
+    # Shared: said to be a partner's, a parent's, a hostel's, or a mailbox that is anybody's there.
+    "telephone": ("same", "same_shared", "one_slip", "different"),
+    "email": ("same", "same_shared", "one_slip", "same_mailbox", "another_number", "different"),
     "identifier": ("same", "one_slip", "same_and_different", "another_number", "different"),
 }
 FIELDS = tuple(LEVELS)

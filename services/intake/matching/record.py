@@ -50,6 +50,7 @@ class Person(TypedDict, total=False):
     addresses: Sequence[Address]
     phones: Sequence[str]
     emails: Sequence[str]
+    shared: Sequence[str]  # those telephones and addresses that are somebody else's, or not theirs alone
     identifiers: Mapping[str, str | Sequence[str]]
 
 
@@ -59,7 +60,8 @@ class Record:
 
     `forenames` and `surnames` are tokens ("mary ann", "o'brien-macdonald" -> ("mary", "ann"), ("obrien", "mcdonald"));
     `former` are surnames borne before or as an alias; `date_of_birth` is eight digits, YYYYMMDD; `sex` is "f" or "m";
-    `postcodes` have no space; `homes` are first lines of addresses; `phones` are E.164; `identifiers` are (kind, number).
+    `postcodes` have no space; `homes` are first lines of addresses; `phones` are E.164; `identifiers` are (kind, number);
+    `shared` are those of the phones and emails that are said to be somebody else's too.
     """
 
     forenames: tuple[str, ...] = ()
@@ -73,6 +75,7 @@ class Record:
     phones: tuple[str, ...] = ()
     emails: tuple[str, ...] = ()
     identifiers: tuple[tuple[str, str], ...] = ()
+    shared: tuple[str, ...] = ()
 
 
 def normalise(person: Person) -> Record:
@@ -96,6 +99,7 @@ def normalise(person: Person) -> Record:
         phones=_distinct(phone(number) for number in _texts(person.get("phones"))[:_MANY]),
         emails=_distinct(email(address) for address in _texts(person.get("emails"))[:_MANY]),
         identifiers=_identifiers(person.get("identifiers")),
+        shared=_shared(_texts(person.get("shared"))[: 2 * _MANY]) if person.get("shared") else (),
     )
 
 
@@ -172,6 +176,10 @@ def email(text: str) -> str:
     mailbox, _, domain = text.partition("@")
     empty = mailbox in _NO_MAILBOX or domain.split(".")[0] in _NO_MAILBOX
     return "" if empty or not _EMAIL.fullmatch(text) else text
+
+
+def _shared(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(found for text in texts if (found := email(text) or phone(text))))
 
 
 def _home(lines: Sequence[str]) -> str:

@@ -128,7 +128,7 @@ def standing_rules(evidence: Evidence) -> frozenset[Rule]:
 
 
 def _two_forenames(level: dict[str, str]) -> set[Rule]:
-    contact, home = _contact(level), _home(level)
+    contact, home = _one_line(level), _home(level)
     if not (contact or home):
         # Brothers with telephone numbers one after the other, a twin who moved round the corner: much agrees by kinship.
         return {Rule.FORENAMES_UNLIKE}
@@ -155,7 +155,7 @@ def _of_one_household(level: dict[str, str]) -> set[Rule]:
         found.add(Rule.BIRTH_DATES)
     if level["sex"] in {"different", "different_despite_forename"} and two_surnames:
         found.add(Rule.SEXES)  # Gurpreet Singh and Gurpreet Kaur
-    if not (_contact(level) or _home(level)):
+    if not (_one_line(level) or _home(level)):
         return found
     if level["sex"] == "different" and not born:
         found.add(Rule.SEXES)
@@ -181,7 +181,13 @@ def _half_named(level: dict[str, str]) -> set[Rule]:
 
 
 def _contact(level: dict[str, str]) -> bool:
+    """One telephone or e-mail address that, as far as anybody said, is the person's own."""
     return "same" in (level["telephone"], level["email"])
+
+
+def _one_line(level: dict[str, str]) -> bool:
+    """One telephone or e-mail address, whosever it is: enough to suspect two of one household, not to confirm one human."""
+    return _contact(level) or "same_shared" in (level["telephone"], level["email"])
 
 
 def _home(level: dict[str, str]) -> bool:
@@ -201,6 +207,8 @@ def _alone(level: dict[str, str], *, named: bool) -> set[Rule]:
         "one_slip",
         "same_mailbox",
     }
+    # A partner's or a parent's telephone is that of a household, and so of a father and a son of one name.
+    reached = reached or (born and "same_shared" in (level["telephone"], level["email"]))
     unnamed = level["forename"] == level["surname"] == ABSENT
     if not named and not (unnamed and level["date_of_birth"] in _BORN_ALIKE):
         return {Rule.NO_NAME}
@@ -220,6 +228,7 @@ _SAID = {
     "one_name_at_home": "of one name",
     "one_surname_at_home": "of one surname",
     "odd": "in no list",
+    "same_shared": "the same but not theirs alone",
 }
 
 

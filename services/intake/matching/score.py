@@ -110,6 +110,20 @@ def decide(
     return answer
 
 
+def reached(record: Record, candidates: Iterable[Candidate], model: Model | None = None) -> list[str]:
+    """Whoever has a telephone, an e-mail address or a number of the record's, unless a rule says that they are two people.
+
+    Whatever the odds: asked where taking one human for two is the worse mistake, and a person decides.
+    """
+    mine = {*record.phones, *record.emails, *record.identifiers}
+    at = [
+        one
+        for one in candidates
+        if not mine.isdisjoint((*one.record.phones, *one.record.emails, *one.record.identifiers))
+    ]
+    return [rival.person for rival in standing(rank(record, at, 0.0, model or models.load()))]
+
+
 def contradictions(records: Sequence[Record], model: Model | None = None) -> frozenset[Rule]:
     """What speaks against these records being one human: asked of the whole group before A = B and B = C make one person."""
     model = model or models.load()

@@ -153,7 +153,7 @@ class Crowd:
         if own:
             # A later version of the same referral: its party stays who it was, and may turn out to be somebody else too.
             one.person, one.known, one.link_to = one.previous or "", True, joined
-            one.repeats = one.record in self._known(own)
+            one.repeats = any(_repeats(one.record, known) for known in self._known(own))
         elif joined is not None:
             one.person, one.known = joined, True
         else:
@@ -168,6 +168,10 @@ class Crowd:
         self._parties.setdefault(one.person, []).append(one.party)
 
     def _candidates(self, one: Someone, own: set[str]) -> tuple[list[Candidate], list[str]]:
+    def reached(self, one: Someone) -> list[str]:
+        """Return whoever may be at this telephone, address or number, however unlikely; before `recognise`."""
+        return matching.reached(one.record, self._candidates(one, set())[0])
+
         # Under most people's keys nobody has come since the batch was read.
         as_read = one.met if self._grown.isdisjoint(one.keys.values()) else None
         people, hot = as_read or worth_comparing(self._met(one))
@@ -224,6 +228,11 @@ def contradictions(mine: Iterable[Record], theirs: Iterable[Record]) -> list[Rul
     others = dict.fromkeys(theirs)
     pairs = ((one, other) for one in dict.fromkeys(mine) for other in others)
     return sorted({rule for pair in pairs for rule in matching.contradictions(pair)})
+def _repeats(record: Record, known: Record) -> bool:
+    """Whether a record says nothing that a known one does not; that a number is somebody else's too tells nobody apart."""
+    return replace(known, shared=record.shared) == record and set(known.shared) <= set(record.shared)
+
+
 
 
 def held_for(decision: Decision, rules: Sequence[Rule]) -> Decision:

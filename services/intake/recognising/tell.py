@@ -13,7 +13,7 @@ from services.intake.core import CASE_FILE, PERSON
 from services.intake.crypto import Keyring
 from services.intake.explaining import Decided, decided, encoded, lines
 from services.intake.recognising.cases import Cases, Place
-from services.intake.recognising.load import Pending, Someone, seal_record
+from services.intake.recognising.load import Pending, Someone, encode_record, seal_record
 from services.intake.recognising.people import Crowd
 from services.intake.referral import ContactPerson, Party
 from services.intake.store.matching import Result
@@ -316,7 +316,7 @@ class Teller:
         if not one.identified:
             self.rows.parties.append((one.party, None, None, None, None, None))
             return
-        record = msgspec.json.encode(one.record)
+        record = encode_record(one.record)
         tag = self._keyring.tag("content", record)
         new = (one.person, tag) not in self._crowd.record_tags
         self._crowd.record_tags.add((one.person, tag))
