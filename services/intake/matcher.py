@@ -23,6 +23,7 @@ from services.intake import facts
 from services.intake.core import CASE_FILE, PERSON, Intake, intake_of
 from services.intake.precedence import Patience
 from services.intake.recognising.cases import Cases, Place
+from services.intake.recognising.lifted import forget_decided
 from services.intake.recognising.load import Pending, Someone, load
 from services.intake.recognising.people import Crowd, HotKeys, RecordCache
 from services.intake.recognising.tell import Teller
@@ -141,6 +142,7 @@ class Matcher:
                     crowd.recognise(one)
                 else:
                     one.person = one.previous or _nobody(p, one)
+        await forget_decided(work, self.service.keyring, crowd, people)
         cases = Cases(self.service.keyring, crowd)
         harmed = [p.party(positions[0]) for p in pending for positions in facts.cases_of(p.referral)]
         await cases.gather(work, harmed)

@@ -47,6 +47,7 @@ class Someone:
     decision: Decision | None = None
     like: str = ""
     suppressed: bool = False
+    met_suppressions: frozenset[bytes] = frozenset()
     met: tuple[list[str], list[str]] | None = None
 
     @property

@@ -95,7 +95,8 @@ class Crowd:
         followed = {tag: bound for tag, bound in bounds.items() if tag not in self._crowded}
         self._under, suppressed = await store.meet(work, followed, suppressions)
         for one in people:
-            one.suppressed = not suppressed.isdisjoint(one.suppression)
+            one.met_suppressions = one.suppression & suppressed
+            one.suppressed = bool(one.met_suppressions)
         self._stored = {tag: len(under) for tag, under in self._under.items()}
         wanted = {one.previous for one in people if one.previous}
         for one in people:
@@ -184,6 +185,10 @@ class Crowd:
             bits = max((self._apart[pair] for pair in pairs if pair in self._apart), default=None)
             found += [Candidate(lead, record, bits) for record in self._known(group)]
         return found, hot
+
+    def known_before(self, one: Someone) -> list[Record]:
+        """Return what was known of this human before this record; after `recognise`."""
+        return [record for record in self._known(self.members(one.person)) if record is not one.record]
 
     def _like(self, one: Someone, decision: Decision, group: set[str]) -> str:
         """Return the row of the record that the table of evidence is about."""
