@@ -4,8 +4,10 @@ What a script needs (a token, an archive's name) goes to standard output, everyt
 """
 
 import asyncio
+import errno
 import sys
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -103,7 +105,27 @@ def main() -> None:
     try:
         app(prog_name="onefriend")
     except (DidNotStart, Busy, Unknown, Refused) as error:
-        Console(stderr=True, highlight=False).print(
-            f"[red]onefriend[/]: {escape(str(error))}", soft_wrap=True
-        )
-        sys.exit(1)
+        _fail(str(error))
+    except OSError as error:
+        if error.errno not in REMEDIES:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        _fail(f"{error.strerror}{where}: {REMEDIES[error.errno]}")
+
+
+# What the machine lacks may be met anywhere, and is nothing for which anybody needs to read where.
+REMEDIES = {
+    errno.ENOSPC: "free some of the disk, and start again; what was committed is not lost",
+    errno.EDQUOT: "free some of your share of the disk, and start again",
+    errno.EROFS: "name another folder by ONEFRIEND_HOME",
+    errno.EACCES: "it belongs to another user: start as that one, or name another folder by ONEFRIEND_HOME",
+    errno.EMFILE: "too few files may be open: `ulimit -n 4096`, and start again",
+    errno.EAGAIN: "too few processes may run: `ulimit -u` says how many",
+    errno.ENOMEM: "close some programs: it needs 1.2 GB",
+}
+
+
+def _fail(why: str) -> NoReturn:
+    with suppress(OSError):
+        Console(stderr=True, highlight=False).print(f"[red]onefriend[/]: {escape(why)}", soft_wrap=True)
+    sys.exit(1)

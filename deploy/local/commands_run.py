@@ -32,7 +32,17 @@ EXAMPLES = (
     "victims-first-northumbria",
     "hub-brighton",
 )
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class _Said(Console):
+    """What is said to whoever typed the command."""
+
+    def on_broken_pipe(self) -> None:
+        """Go on in silence: that nobody reads any more is no reason to stop what others use."""
+        self.quiet = True
+
+
+console = _Said(stderr=True, highlight=False, soft_wrap=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -67,7 +77,9 @@ async def _up(place: Place, stack: Stack, tell: processes.Tell) -> None:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None  # noqa: S101 -- asyncio.run made it
     for ended_by in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(ended_by, task.cancel)
+        # Under nohup the end of the terminal is not to be ours.
+        if signal.getsignal(ended_by) is not signal.SIG_IGN:
+            loop.add_signal_handler(ended_by, task.cancel)
     # Ctrl-C or `onefriend down`: everything has been stopped on the way here.
     with suppress(asyncio.CancelledError):
         async with Supervisor(place, stack, tell).running() as running:
@@ -135,10 +147,11 @@ def _detach(place: Place, *, agencies_listener: bool) -> None:
         return
     ready_mark(place).unlink(missing_ok=True)
     log = place.log("supervisor")
-    log.unlink(missing_ok=True)
+    # What the one before said stays: it may say why it ended.
+    with processes.opened(log) as before:
+        shown = before.tell()
     arguments = ["up", *(["--agencies-listener"] if agencies_listener else [])]
     started = processes.spawn([sys.executable, "-m", "deploy.local", *arguments], log=log, folder=CHECKOUT)
-    shown = 0
     with console.status("starting"):
         while not ready_mark(place).exists():
             shown = _show_from(log, shown)

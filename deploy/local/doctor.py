@@ -108,7 +108,7 @@ def _files(place: Place) -> Iterator[Finding]:
 # ------------------------------------------------------------------------------------------------ servers
 async def _postgres(stack: Stack) -> Finding:
     if stack.postgres and not stack.postgres.process():
-        return Finding("off", "PostgreSQL", "stopped", "`onefriend up` starts it")
+        return _stopped(stack.place, "PostgreSQL", "postgres")
     url = stack.postgres.url() if stack.postgres else stack.admin_url
     if not url:
         return Finding("off", "PostgreSQL", "in a container of another process")
@@ -143,7 +143,7 @@ async def _postgres(stack: Stack) -> Finding:
 def _kafka(stack: Stack) -> Finding:
     if stack.kafka:
         if not stack.kafka.process():
-            return Finding("off", "Kafka", "stopped", "`onefriend up` starts it")
+            return _stopped(stack.place, "Kafka", "kafka")
         stack.broker = stack.kafka.bootstrap_servers
     if not stack.broker:
         return Finding("off", "Kafka", "in a container of another process")
@@ -164,6 +164,13 @@ def _kafka(stack: Stack) -> Finding:
             "`onefriend up` makes them, and the services tell them again",
         )
     return Finding("good", "Kafka", f"accepts records, {len(TOPICS)} topics")
+
+
+def _stopped(place: Place, server: str, log: str) -> Finding:
+    if supervisor_of(place):
+        remedy = f"it is started again by itself; `onefriend logs {log} supervisor` says why it ended"
+        return Finding("bad", server, "is not running", remedy)
+    return Finding("off", server, "stopped", "`onefriend up` starts it")
 
 
 def _ports(place: Place) -> Iterator[Finding]:

@@ -72,6 +72,7 @@ class Kafka:
         )
         self.folder = place.home / "kafka"
         self.log = place.log("kafka")
+        self._found: psutil.Process | None = None
 
     @property
     def bootstrap_servers(self) -> str:
@@ -95,11 +96,14 @@ class Kafka:
 
     def process(self) -> psutil.Process | None:
         """The running broker of this place, whoever started it: its command line names our configuration."""
+        if alive(self._found):
+            return self._found
         marker = str(self._properties_file)
         found = processes.find(
             lambda line: len(line) > 1 and line[-1] == marker and line[-2] == "kafka.Kafka"
         )
-        return found[0] if found else None
+        self._found = found[0] if found else None
+        return self._found
 
     def start(self, timeout: float = 90, progress: Callable[[str], None] = lambda _: None) -> None:
         """Start it, or adopt it where it runs; answer when a record has really been produced.

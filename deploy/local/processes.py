@@ -4,7 +4,9 @@ A process is found again by its own command line or working folder, never by a p
 start and the writing of a pid file the starter can be killed, and a pid can be given to somebody else.
 """
 
+import os
 import pwd
+import shutil
 import signal
 import subprocess
 import time
@@ -17,7 +19,7 @@ import psutil
 
 Tell = Callable[[str, str], None]  # (part, what it is doing): how progress is reported
 
-LOG_LIMIT = 10_000_000  # bytes; a log that is longer when its process starts is set aside as .1
+LOG_LIMIT = 10_000_000  # bytes; a longer log is set aside as .1, in the place of the one before
 
 
 class DidNotStart(Exception):
@@ -58,6 +60,19 @@ def opened(log: Path) -> BinaryIO:
     if log.exists() and log.stat().st_size > LOG_LIMIT:
         log.replace(log.with_suffix(".log.1"))
     return log.open("ab")
+
+
+def cut(log: Path) -> None:
+    """Set a long log aside while its process goes on: it appends, and so begins anew.
+
+    Raises:
+        OSError: if there is no room to set it aside. It has been emptied all the same: a full disk stops everything.
+    """
+    if log.stat().st_size > LOG_LIMIT:
+        try:
+            shutil.copyfile(log, log.with_suffix(".log.1"))
+        finally:
+            os.truncate(log, 0)
 
 
 class RunAs(TypedDict, total=False):

@@ -155,6 +155,11 @@ class Stack:
             if self.postgres:
                 self.postgres.stop()
 
+    def ended(self) -> list[str]:
+        """Which of the servers that are ours do not run."""
+        ours = [("PostgreSQL", self.postgres), ("Kafka", self.kafka)]
+        return [name for name, server in ours if server and server.process() is None]
+
     def processes(self) -> dict[str, list[psutil.Process]]:
         """Of the servers that are ours."""
         return {

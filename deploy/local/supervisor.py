@@ -1,4 +1,4 @@
-"""Keeps the services of one place running, with the token issuer and the mail sink in the same process.
+"""Keeps the servers and services of one place running, with the token issuer and the mail sink in the same process.
 
 One supervisor for a place: it holds the lock `supervisor`, and its pid is in that file. Killed, it leaves services that
 go on without it; the next one ends them and starts its own.
@@ -26,7 +26,10 @@ from deploy.local.workers import Workers
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds before a service that died is started again
 STEADY = 30.0  # a service that ran so long had started well: the next pause is the first one again
-PATIENCE = 90.0  # seconds until every service must be ready
+PATIENCE = 90.0  # seconds until every service must have answered something; ready it may be much later
+WATCHED_EVERY = 1.0  # seconds between two looks at the servers
+LOGS_EVERY = 60  # of these looks, between two at the length of the logs
+STARTING = "starting"  # what is said of a service that has not answered
 GRACE = 15.0  # seconds to stop in good order
 GRACE_OF_HUNG = 5.0  # the same, of a service that answers nothing any more
 
@@ -49,10 +52,15 @@ class Supervisor:
     def __init__(self, place: Place, stack: Stack, tell: Tell, only: Sequence[str] | None = None) -> None:
         self.place = place
         self.stack = stack
-        self.tell = tell
+        self._tell = tell
         self.only = only
         self.services: list[Service] = []
         self._keepers: list[asyncio.Task[None]] = []
+
+    def tell(self, part: str, doing: str) -> None:
+        """Report progress, if anybody can be told: a closed terminal or a full disk is no reason to leave something down."""
+        with suppress(OSError):
+            self._tell(part, doing)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[list[Service]]:
@@ -72,6 +80,7 @@ class Supervisor:
                 try:
                     await self._start_all()
                     await self._all_ready()
+                    self._keepers.append(asyncio.create_task(self._keep_servers()))
                     yield self.services
                 finally:
                     # First, or a keeper would start again what is being stopped.
@@ -105,17 +114,17 @@ class Supervisor:
             databases = await asyncio.to_thread(self.stack.ensure_databases)
             if not known:
                 await broker
-            self._keepers = [asyncio.create_task(self._keep(each)) for each in self._prepare(databases)]
+            self.services = [
+                Service(name, self._environment(name, databases))
+                for name in services.existing()
+                if self.only is None or name in self.only
+            ]
+            self._keepers = [asyncio.create_task(self._keep(each)) for each in self.services]
         finally:
             await broker
 
-    def _prepare(self, databases: dict[str, str]) -> list[Service]:
-        self.services = [
-            Service(name, services.environment(self.place, name, databases[name], self.stack.broker))
-            for name in services.existing()
-            if self.only is None or name in self.only
-        ]
-        return self.services
+    def _environment(self, name: str, databases: dict[str, str]) -> dict[str, str]:
+        return services.environment(self.place, name, databases[name], self.stack.broker)
 
     @asynccontextmanager
     async def _beside(self) -> AsyncIterator[None]:
@@ -142,33 +151,71 @@ class Supervisor:
             await serving
 
     # ------------------------------------------------------------------------------------------ running
+    async def _keep_servers(self) -> None:
+        """Start the database or the broker again when it has ended: the services wait for either, and go on."""
+        while True:
+            for _ in range(LOGS_EVERY):
+                await asyncio.sleep(WATCHED_EVERY)
+                for name in await asyncio.to_thread(self.stack.ended):
+                    await self._start_again(name)
+            for log in (self.place.home / "logs").glob("*.log"):
+                with suppress(OSError):
+                    await asyncio.to_thread(processes.cut, log)
+
+    async def _start_again(self, server: str) -> None:
+        """What fails is tried again later; it has said why, and a full disk may be emptied meanwhile."""
+        self.tell(server, "has ended; starting again")
+        try:
+            await asyncio.to_thread(self.stack.start, self.tell)
+            databases = await asyncio.to_thread(self.stack.ensure_databases)
+            told = {service.name: self._environment(service.name, databases) for service in self.services}
+        except (DidNotStart, OSError) as error:
+            self.tell(server, str(error))
+            await asyncio.sleep(LONGEST_PAUSE)
+            return
+        for service in self.services:
+            # Somebody may have taken its port meanwhile: then it has another, and the services must be told.
+            if told[service.name] != service.environment:
+                service.environment = told[service.name]
+                if service.child is not None and service.child.returncode is None:
+                    service.child.terminate()
+
     async def _keep(self, service: Service) -> None:
         """Start a service, wait until it ends, start it again, after a pause that grows while it keeps dying."""
         pause = FIRST_PAUSE
         while True:
             service.began = monotonic()
-            with processes.opened(self.place.log(service.name)) as log:
-                service.child = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", f"services.{service.name}"),
-                    cwd=CHECKOUT,
-                    env=service.environment,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=asyncio.subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            watched = asyncio.create_task(self._end_if_it_hangs(service.name, service.child))
             try:
-                status = await service.child.wait()
-            finally:
-                watched.cancel()
-            service.last_exit = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
+                service.last_exit = await self._run(service)
+            except (
+                OSError
+            ) as error:  # no memory, no more processes or files, no room for its log: that may pass
+                service.last_exit = f"could not be started: {error}"
             service.restarts += 1
             if monotonic() - service.began > STEADY:
                 pause = FIRST_PAUSE
             self.tell(service.name, f"{service.last_exit}; starting again in {pause:.1f} s")
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _run(self, service: Service) -> str:
+        """Start a service and wait until it ends; how it did, in words. Raises OSError if it cannot be started."""
+        with processes.opened(self.place.log(service.name)) as log:
+            service.child = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", f"services.{service.name}"),
+                cwd=CHECKOUT,
+                env=service.environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+            )
+        watched = asyncio.create_task(self._end_if_it_hangs(service.name, service.child))
+        try:
+            status = await service.child.wait()
+        finally:
+            watched.cancel()
+        return f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
 
     async def _end_if_it_hangs(self, name: str, child: asyncio.subprocess.Process) -> None:
         await liveness.hangs(services.url(self.place, name))
@@ -181,7 +228,7 @@ class Supervisor:
             "logger": "supervisor",
             "message": words,
         }
-        with processes.opened(self.place.log(name)) as log:
+        with suppress(OSError), processes.opened(self.place.log(name)) as log:
             log.write(json.dumps(line).encode() + b"\n")
         with suppress(ProcessLookupError):
             child.terminate()
@@ -189,9 +236,15 @@ class Supervisor:
             child.kill()
 
     async def _all_ready(self) -> None:
-        deadline = monotonic() + PATIENCE
-        waiting = {service.name: "starting" for service in self.services}
+        """Wait until every service is ready.
+
+        One that answers is waited for as long as it takes: it migrates its database or, restored, reads whole topics again,
+        and ended before that it would begin anew.
+        """
+        waiting = {service.name: STARTING for service in self.services}
+        answered: set[str] = set()
         self.tell("services", f"starting {', '.join(waiting)}")
+        began = reminded = monotonic()
         async with httpx.AsyncClient(timeout=5) as http:
             while waiting:
                 for service in [each for each in self.services if each.name in waiting]:
@@ -199,13 +252,21 @@ class Supervisor:
                     if state != waiting[service.name]:
                         self.tell(service.name, state)
                         waiting[service.name] = state
+                        answered.add(service.name)
+                    hopeless = service.name not in answered and monotonic() - began > PATIENCE
                     if ready:
                         del waiting[service.name]
-                    elif monotonic() > deadline or service.restarts > 3:  # noqa: PLR2004 -- it will not get better
+                    elif hopeless or service.restarts > 3:  # noqa: PLR2004 -- it will not get better
                         log = self.place.log(service.name)
                         raise DidNotStart(
                             f"{service.name} is not ready ({state}). {log} ends:\n{processes.tail(log)}"
                         )
+                if monotonic() - reminded > PATIENCE:
+                    reminded = monotonic()
+                    names = " ".join(waiting)
+                    self.tell(
+                        "services", f"still not ready: {names}. `onefriend logs {names}` says what they do"
+                    )
                 await asyncio.sleep(0.1)
 
     async def _readiness(self, http: httpx.AsyncClient, service: Service) -> tuple[bool, str]:
@@ -222,7 +283,7 @@ class Supervisor:
                 f"another program has taken port {port} of {service.name} meanwhile: "
                 "`onefriend up` again chooses others"
             )
-        return False, "starting"
+        return False, STARTING
 
     async def _stop_services(self) -> None:
         children = [
@@ -254,7 +315,7 @@ async def readiness(http: httpx.AsyncClient, base: str) -> tuple[bool, str]:
     try:
         answer = await http.get(f"{base}/readyz")
     except httpx.HTTPError:
-        return False, "starting"
+        return False, STARTING
     if answer.is_success:
         return True, "ready"
     with suppress(ValueError):
