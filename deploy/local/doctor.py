@@ -168,7 +168,7 @@ def _kafka(stack: Stack) -> Finding:
 
 def _stopped(place: Place, server: str, log: str) -> Finding:
     if supervisor_of(place):
-        remedy = f"it is started again by itself; `onefriend logs {log} supervisor` says why it ended"
+        remedy = f"it is started again by itself; `onefriend logs {log}` says why it ended"
         return Finding("bad", server, "is not running", remedy)
     return Finding("off", server, "stopped", "`onefriend up` starts it")
 
