@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
+from shared.runtime.problems import FieldError, Problem
+
 Line = tuple[int, bytes]
 Answer = dict[str, Any]
 # Lines on their way at once: enough to fill the doorstep's transactions, few enough that a batch does not crowd out others.
@@ -31,7 +33,9 @@ async def lines(chunks: AsyncIterator[bytes], *, most: int, line_most: int) -> A
     async for chunk in chunks:
         total += len(chunk)
         if total > most:
-            raise TooMuch(f"a batch has at most {most} bytes; send the rest as another")
+            raise TooMuch(
+                f"it has more than {most} bytes; send the lines that have no answer as another batch"
+            )
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
             number += 1
@@ -65,7 +69,11 @@ async def answers(
                 await room.acquire()
                 queue.put_nowait(asyncio.create_task(one(number, line)))
         except TooMuch as why:
-            queue.put_nowait({"line": None, "status": 413, "title": str(why)})
+            what, _, remedy = str(why).partition("; ")
+            problem = Problem(
+                413, "too-large", "The batch is too large.", errors=[FieldError("body", what, remedy)]
+            )
+            queue.put_nowait({"line": None, **problem.body()})
         finally:
             queue.put_nowait(None)
 
@@ -90,7 +98,12 @@ class Table:
 
     def __init__(self, header: str) -> None:
         """Raises BadTable."""
-        self._paths = [column.strip().split(".") for column in cells(header.removeprefix("\ufeff"))]
+        header = header.removeprefix("\ufeff")
+        if "\r" in header:
+            raise BadTable("its lines end with CR alone; end them with LF or CR LF")
+        if "," not in header and (";" in header or "\t" in header):
+            raise BadTable("its cells are not separated by commas; save it as CSV with commas between them")
+        self._paths = [column.strip().split(".") for column in cells(header)]
         seen: set[str] = set()
         for number, path in enumerate(self._paths, 1):
             numbers = {part for part in path if part.isnumeric()}
@@ -102,9 +115,11 @@ class Table:
                 )
             seen.add(column)
 
-    def document(self, record: str) -> bytes:
-        """Return one record as JSON; empty cells are left out. Raises BadTable."""
+    def document(self, record: str) -> bytes | None:
+        """Return one record as JSON, without empty cells; None of a row of nothing else. Raises BadTable."""
         row = cells(record)
+        if not any(cell.strip() for cell in row):  # Excel leaves such rows where something was deleted
+            return None
         if len(row) != len(self._paths):
             raise BadTable(f"it has {len(row)} cells where the header has {len(self._paths)}")
         tree: dict[str, Any] = {}

@@ -15,12 +15,13 @@ from datetime import date
 from typing import Any, Final
 
 import msgspec
-from pydantic import ValidationError
 
+from services.intake import documents
 from services.intake.crypto import Keyring
+from services.intake.documents import BadDocument
 from services.intake.facts import warnings
 from services.intake.referral import Referral
-from services.intake.remedies import NOT_JSON, Fault, faults
+from services.intake.remedies import Fault
 from services.intake.store.arrivals import Arrival, PartyRow, Stored, arrive
 from shared.runtime.errors import Unavailable
 from shared.runtime.identifiers import new_id
@@ -38,14 +39,6 @@ _TODAY_SECONDS: Final = 30
 RECEIVED = counter("referrals_received", "referrals stored, by what they were: new, changed, seen, refused")
 
 Transact = Callable[..., Awaitable[Any]]
-
-
-class BadReferral(Exception):
-    """A referral that cannot be accepted; every bad field with its remedy."""
-
-    def __init__(self, found: list[Fault]) -> None:
-        super().__init__("bad referral")
-        self.faults = found
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +74,7 @@ class Doorstep:
 
         Only the import of a `register` may say who leads already.
 
-        Raises BadReferral, or Unavailable when the database does not answer or too much waits. `lax` converts text to
+        Raises BadDocument, or Unavailable when the database does not answer or too much waits. `lax` converts text to
         numbers, dates and truth values: CSV knows only text.
         """
         today = await self._day()
@@ -96,18 +89,12 @@ class Doorstep:
                 "only an import of a register may say who leads",
                 "leave it out: a policy decides",
             )
-            raise BadReferral([wrong])
+            raise BadDocument([wrong])
         return await self._submit(arrival, referral)
 
     def prepare(self, agency: str, raw: bytes, today: date, *, lax: bool = False) -> tuple[Arrival, Referral]:
-        """Validate and seal. Raises BadReferral."""
-        try:
-            referral = Referral.model_validate_json(raw, strict=False if lax else None)
-            sent: dict[str, Any] = msgspec.json.decode(raw)
-        except ValidationError as error:
-            raise BadReferral(faults(error)) from None
-        except msgspec.DecodeError:  # what only one of the two takes for JSON, such as NaN
-            raise BadReferral([NOT_JSON]) from None
+        """Validate and seal. Raises BadDocument."""
+        referral, sent = documents.read(Referral, raw, lax=lax)
         content = self.keyring.tag("content", msgspec.json.encode(sent, order="sorted"))
         tag = self.keyring.tag("reference", f"{agency}\n{referral.reference}")
         return self._seal(agency, tag, content, sent, referral, today), referral
@@ -225,4 +212,4 @@ def party_owner(party: str) -> str:
     return f"party:{party}"
 
 
-__all__ = ["BadReferral", "Doorstep", "Fresh", "party_owner", "version_owner"]
+__all__ = ["Doorstep", "Fresh", "party_owner", "version_owner"]

@@ -10,11 +10,11 @@ from datetime import date
 from typing import Annotated, Any, Final, Literal, Self
 
 import msgspec
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from services.intake.doorstep import BadReferral
+from services.intake import documents
 from services.intake.referral import Code, Human, Incident, Line, Part, Reference, wrong
-from services.intake.remedies import NOT_JSON, Fault, faults
+from services.intake.remedies import Fault
 from shared.contracts.envelope import Channel
 from shared.contracts.referrals import Stage
 
@@ -61,14 +61,8 @@ class Entry(Part):
 
 
 def document(raw: bytes) -> tuple[str, bytes]:
-    """Return (agency, the referral as it would have posted it) for a line. Raises BadReferral."""
-    try:
-        entry = Entry.model_validate_json(raw)
-        sent: dict[str, Any] = msgspec.json.decode(raw)
-    except ValidationError as error:
-        raise BadReferral(faults(error)) from None
-    except msgspec.DecodeError:  # what only one of the two takes for JSON, such as NaN
-        raise BadReferral([NOT_JSON]) from None
+    """Return (agency, the referral as it would have posted it) for a line. Raises BadDocument."""
+    entry, sent = documents.read(Entry, raw)
     party = {**sent["person"], "role": entry.role}
     if entry.approached is not None:
         party["prior_contact"] = sent["approached"]

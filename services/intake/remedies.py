@@ -73,9 +73,20 @@ _SENTENCES: Final[Mapping[str, tuple[str, str | Callable[[Mapping[str, Any]], st
 
 
 NOT_JSON: Final = Fault("(the whole document)", *map(str, _SENTENCES["json_invalid"]))
+_WHERE = re.compile(r" at line ([0-9]+) column ([0-9]+)$")
 
 
-def _path(parts: tuple[int | str, ...]) -> str:
+def _not_json(said: str) -> str:
+    """Return where a document stops being JSON in UTF-8, without what stands there."""
+    where = _WHERE.search(said)
+    if where is None:
+        return NOT_JSON.what
+    line, column = where.groups()
+    return f"{NOT_JSON.what}, at " + (f"line {line}, " if line != "1" else "") + f"character {column}"
+
+
+def path_of(parts: tuple[int | str, ...]) -> str:
+    """Return the path of a field, `parties[0].name`; of what looks like no field's name only that there is something."""
     shown = []
     for part in parts:
         if isinstance(part, int):
@@ -97,7 +108,9 @@ def faults(error: ValidationError) -> list[Fault]:
                 problem["type"], ("not valid", "see the API's description of this field")
             )
             remedy = how if isinstance(how, str) else how(context)
-        found.append(Fault(_path(problem["loc"]), what, remedy))
+        if problem["type"] == "json_invalid":
+            what = _not_json(context["error"])
+        found.append(Fault(path_of(problem["loc"]), what, remedy))
 
     # A list whose items were all bad is also "too short": that would send the reader the wrong way.
     def of_its_items(fault: Fault) -> bool:

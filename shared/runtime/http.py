@@ -74,7 +74,7 @@ class Edge:
         self._limit = limit
         self._streaming = streaming
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901 - one request, in order
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
@@ -106,15 +106,9 @@ class Edge:
                 ]
             await send(message)
 
-        try:
-            declared = int(headers.get(b"content-length", b"0"))
-        except ValueError:
-            declared = 0
-        if limit is not None and declared > limit:
-            await _too_large(limit).response()(scope, receive, dressed)
-            return
-        if "\0" in path or b"%00" in scope["query_string"]:
-            await _with_nul().response()(scope, receive, dressed)
+        refusal = _unread(scope, headers, limit)
+        if refusal is not None:
+            await refusal.response()(scope, receive, dressed)
             return
         began = time.perf_counter()
         parent = headers.get(b"traceparent", b"").decode("latin-1") or None
@@ -208,6 +202,28 @@ def _too_large(limit: int) -> Problem:
     )
 
 
+def _unread(scope: Scope, headers: Mapping[bytes, bytes], limit: int | None) -> Problem | None:
+    """Return why a request is refused by what stands before its body; None if it is not."""
+    try:
+        declared = int(headers.get(b"content-length", b"0"))
+    except ValueError:
+        declared = 0
+    if limit is not None and declared > limit:
+        return _too_large(limit)
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        return _compressed()
+    if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+        return _with_nul()
+    return None
+
+
+def _compressed() -> Problem:
+    """Return the refusal of a compressed body: what is read here is bounded, and what comes out of one is not."""
+    field = FieldError("Content-Encoding", "the body is compressed", "Send it as it is, without this header.")
+    headers = {"Accept-Encoding": "identity"}
+    return Problem(415, "content-encoding", "A body is not compressed.", errors=[field], headers=headers)
+
+
 def _with_nul() -> Problem:
     """Return the refusal of a character that no name of anything contains, and that PostgreSQL cannot compare with."""
     field = FieldError("path or query", "holds a NUL character", "Send it without %00.")
@@ -234,6 +250,8 @@ def application(
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        # A client that follows a redirect sends its body again, and behind a proxy to an address without TLS.
+        redirect_slashes=False,
         telemetry={
             "tracing": False,
             "metrics": False,

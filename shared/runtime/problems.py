@@ -162,9 +162,14 @@ async def on_http(_: Request, error: Exception) -> Response:
     ).response()
 
 
+def fault() -> Problem:
+    """Return the 500. What it was is in the log, with the trace; the answer says nothing of it."""
+    return Problem(500, "fault", "Onefriend failed to answer. Nothing was promised; try again.")
+
+
 async def on_fault(_: Request, __: Exception) -> Response:
-    """Answer a fault of ours. What it was is in the log, with the trace; the answer says nothing of it."""
-    return Problem(500, "fault", "Onefriend failed to answer. Nothing was promised; try again.").response()
+    """Answer a fault of ours."""
+    return fault().response()
 
 
 async def on_unavailable(_: Request, error: Exception) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -17,12 +18,13 @@ from services.intake.api.common import described, field_errors, schema_of
 from services.intake.api.referrals import answer_of
 from services.intake.batches import BadTable, Line, Table
 from services.intake.core import Current, Intake
-from services.intake.doorstep import BadReferral
+from services.intake.documents import BadDocument
 from services.intake.referral import Referral
 from shared.runtime.auth import Caller, scope
 from shared.runtime.errors import Unavailable
-from shared.runtime.problems import FieldError, Problem, invalid, unavailable
+from shared.runtime.problems import FieldError, Problem, fault, invalid, unavailable
 
+log = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1/referral-batches", tags=["referrals"])
 NDJSON = "application/x-ndjson"
 _LINES = {"type": "string", "contentMediaType": "application/json", "contentSchema": schema_of(Referral)}
@@ -89,31 +91,32 @@ def _ndjson(service: Intake, agency: str, source: AsyncIterator[Line]) -> AsyncI
 async def _table(
     service: Intake, agency: str, source: AsyncIterator[Line], limit: int
 ) -> AsyncIterator[dict[str, Any]]:
-    found: list[Table] = []
-
-    async def documents() -> AsyncIterator[Line]:
-        async for number, text in batches.records(source, line_most=limit):
-            # What is wrong with a record travels to its answer as a line that cannot be JSON.
-            try:
-                if isinstance(text, BadTable):
-                    raise text
-                if not found:
-                    found.append(Table(text))
-                    continue
-                yield number, found[0].document(text)
-            except BadTable as why:
-                yield number, b"\x00" + str(why).encode()
-                if not found:
-                    return
-
     async def handle(number: int, line: bytes) -> dict[str, Any]:
         if line.startswith(b"\x00"):
-            wrong = FieldError("line", line[1:].decode(), "Mend the line and send it again.")
+            what, _, remedy = line[1:].decode().partition("; ")
+            wrong = FieldError("line", what, remedy or "Mend the line and send it again.")
             return {"line": number, **invalid([wrong]).body()}
         return await _one(service, agency, number, line, lax=True)
 
-    async for answer in batches.answers(documents(), handle):
+    async for answer in batches.answers(_documents(source, limit), handle):
         yield answer
+
+
+async def _documents(source: AsyncIterator[Line], limit: int) -> AsyncIterator[Line]:
+    table: Table | None = None
+    async for number, text in batches.records(source, line_most=limit):
+        # What is wrong with a record travels to its answer as a line that cannot be JSON.
+        try:
+            if isinstance(text, BadTable):
+                raise text
+            if table is None:
+                table = Table(text)
+            elif (document := table.document(text)) is not None:
+                yield number, document
+        except BadTable as why:
+            yield number, b"\x00" + str(why).encode()
+            if table is None:
+                return
 
 
 async def _one(
@@ -121,13 +124,17 @@ async def _one(
 ) -> dict[str, Any]:
     try:
         status, body = answer_of(await service.doorstep.post(agency, line, lax=lax, register=register))
-    except BadReferral as bad:
+    except BadDocument as bad:
         found = importing.renamed(bad.faults) if register else bad.faults
         return {"line": number, **invalid(field_errors(found)).body()}
     except Problem as problem:
         return {"line": number, **problem.body()}
     except Unavailable as why:
         return {"line": number, **unavailable(str(why)).body()}
+    except Exception as error:
+        # One that fails for a reason that nobody thought of must not cost the others their answers.
+        log.exception("a line of a batch failed", extra={"error": type(error).__name__})
+        return {"line": number, **fault().body()}
     return {"line": number, "status": status, **body}
 
 
@@ -158,7 +165,7 @@ async def import_register(
             return _too_long(service, number)
         try:
             agency, document = importing.document(line)
-        except BadReferral as bad:
+        except BadDocument as bad:
             return {"line": number, **invalid(field_errors(bad.faults)).body()}
         return await _one(service, agency, number, document, lax=False, register=True)
 

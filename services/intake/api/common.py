@@ -7,10 +7,12 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 from fastapi import Depends, Path
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.responses import Response
 
-from services.intake.remedies import Fault, faults
+from services.intake import documents
+from services.intake.documents import BadDocument
+from services.intake.remedies import Fault
 from shared.runtime.idempotency import idempotency_key
 from shared.runtime.problems import FieldError, invalid
 
@@ -56,9 +58,9 @@ def sends(model: type[BaseModel]) -> dict[str, Any]:
 def parse(model: type[M], raw: bytes) -> M:
     """Return the body. Raises Problem 422 with every bad field."""
     try:
-        return model.model_validate_json(raw or b"{}")
-    except ValidationError as error:
-        raise invalid(field_errors(faults(error))) from None
+        return documents.read(model, raw or b"{}")[0]
+    except BadDocument as bad:
+        raise invalid(field_errors(bad.faults)) from None
 
 
 def json_response(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

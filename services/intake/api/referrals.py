@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from services.intake.api.common import field_errors, json_response, sends
 from services.intake.core import Current, Intake, intake_of
-from services.intake.doorstep import BadReferral
+from services.intake.documents import BadDocument
 from services.intake.referral import Referral
 from services.intake.store import following, reading
 from services.intake.store.arrivals import Stored
@@ -77,7 +77,7 @@ async def post_referral(
     raw = await request.body()
     try:
         stored = await service.doorstep.post(caller.agency, raw)
-    except BadReferral as bad:
+    except BadDocument as bad:
         raise invalid(field_errors(bad.faults)) from None
     status, body = answer_of(stored)
     headers = {"Location": f"/v1/referrals/{stored.id}"}

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
 from services.intake import batches
+from services.intake.api import batches as api
 from services.intake.batches import BadTable, Table, TooMuch
 
 
@@ -53,7 +55,8 @@ async def test_lines_before_a_batch_becomes_too_large_are_answered() -> None:
     source = batches.lines(chunks(b"a\nb\n", b"x" * 100), most=100, line_most=10)
     found = await collect(batches.answers(source, handle))
     assert [answer["line"] for answer in found] == [1, 2, None]
-    assert found[-1]["status"] == 413
+    assert (found[-1]["status"], found[-1]["errors"][0]["field"]) == (413, "body")
+    assert "no answer" in found[-1]["errors"][0]["remedy"]
 
 
 async def test_everything_is_read_although_nobody_reads_the_answers() -> None:
@@ -106,6 +109,19 @@ def test_columns_that_contradict_each_other_are_refused(header: str) -> None:
         Table(header).document("1,2")
 
 
+@pytest.mark.parametrize(
+    ("header", "said"), [("a;b.c", "commas"), ("a\tb", "commas"), ("a,b\r1,2\r3,4", "CR alone")]
+)
+def test_a_table_in_another_form_is_told_which(header: str, said: str) -> None:
+    with pytest.raises(BadTable, match=said):
+        Table(header)
+
+
+@pytest.mark.parametrize("record", [",", " , ", ",,,,"])
+def test_a_row_of_nothing_is_no_record(record: str) -> None:
+    assert Table("a,b").document(record) is None
+
+
 def test_several_records_are_not_taken_for_the_first_of_them() -> None:
     with pytest.raises(BadTable):
         Table("a,b").document('1,O"Brien\n2,O"Hara')
@@ -142,3 +158,11 @@ async def test_a_quoted_cell_goes_over_lines_and_bytes_that_are_no_utf8_are_noti
 async def test_a_bad_record_of_a_table_loses_no_other(lines: list[str], found: list[tuple[int, str]]) -> None:
     table = "\n".join(["a,b", *lines]).encode(errors="surrogateescape")
     assert await read(table) == [(1, "a,b"), *found]
+
+
+async def test_a_line_that_fails_for_a_reason_of_ours_is_answered_like_any_other() -> None:
+    service = Mock()
+    service.doorstep.post = AsyncMock(side_effect=LookupError("Mary Wells"))
+    answer = await api._one(service, "police", 3, b"{}", lax=False)
+    assert (answer["line"], answer["status"]) == (3, 500)
+    assert "Wells" not in str(answer)

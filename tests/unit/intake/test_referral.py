@@ -1,6 +1,7 @@
 """A referral is accepted as a whole or refused with every bad field named; odd people are people."""
 
 import json
+from contextlib import nullcontext
 from datetime import date
 from typing import Any
 from unittest.mock import AsyncMock
@@ -13,7 +14,8 @@ from pydantic import ValidationError
 
 from services.intake import importing
 from services.intake.crypto import Keyring
-from services.intake.doorstep import BadReferral, Doorstep
+from services.intake.documents import BadDocument
+from services.intake.doorstep import Doorstep
 from services.intake.facts import warnings
 from services.intake.referral import Referral
 from services.intake.remedies import Fault, faults
@@ -225,14 +227,58 @@ def test_what_only_one_of_two_readers_takes_for_json_is_a_bad_referral() -> None
     """A field given twice: the first value is read past, and is no JSON."""
     twice = b'{"version": NaN, ' + json.dumps(referral()).encode()[1:]
     door = Doorstep(Keyring([bytes(32)]), AsyncMock(), lambda: None)
-    with pytest.raises(BadReferral) as refused:
+    with pytest.raises(BadDocument) as refused:
         door.prepare("police", twice, TODAY)
     assert [fault.what for fault in refused.value.faults] == ["not JSON in UTF-8"]
     entry = {"register": "old", "record": "7", "agency": "beacon", "person": {"name": {"full": "Ann Wells"}}}
-    with pytest.raises(BadReferral):
+    with pytest.raises(BadDocument):
         importing.document(
             b'{"record": NaN, ' + json.dumps(entry | {"incident": {"offence_class": "burglary"}}).encode()[1:]
         )
+
+
+TWICE = [
+    (b'{"stage": "pre_sentence", ', ["stage"]),
+    (b'{"st\\u0061ge": 1, ', ["stage"]),
+    # An escaped quote in a value must not make up for the two that are missing.
+    (b'{"version": 7, "version": 1, "notes": "\\u0022\\u0022", ', ["version"]),
+    (b'{"parties": [{"phones": [], "phones": [{"number": "07700 900123"}]}], ', ["phones", "parties"]),
+    (b'{"dates": {"plea": "2026-01-02", "plea": "2026-01-02"}, ', ["dates.plea"]),
+    (b'{"notes": "a \\" and \\u0022 and \\n", ', []),
+]
+
+
+@pytest.mark.parametrize(("begins", "fields"), TWICE)
+def test_a_field_that_is_there_twice_is_named(begins: bytes, fields: list[str]) -> None:
+    """A reader would keep one of them, and what the other says would be lost."""
+    door = Doorstep(Keyring([bytes(32)]), AsyncMock(), lambda: None)
+    raw = begins + json.dumps(referral()).encode()[1:]
+    with pytest.raises(BadDocument) if fields else nullcontext() as refused:
+        door.prepare("police", raw, TODAY)
+    assert [fault.path for fault in refused.value.faults] == fields if refused else not fields
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    door = Doorstep(Keyring([bytes(32)]), AsyncMock(), lambda: None)
+    plain = json.dumps(referral()).encode()
+    tags = {
+        door.prepare("police", raw, TODAY)[0].content_tag
+        for raw in (plain, plain.decode().encode("utf-8-sig"))
+    }
+    assert len(tags) == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "where"),
+    [
+        (b'{"reference": }', "at character 15"),
+        (b'{\n "a": 1,\n}', "at line 3, character 1"),
+        (b"\xff\xfe{", "at "),
+    ],
+)
+def test_what_is_no_json_is_told_where(raw: bytes, where: str) -> None:
+    (fault,) = refused(raw)
+    assert fault.what.startswith("not JSON in UTF-8, " + where)
 
 
 @pytest.mark.parametrize(("expires", "fields"), [("2026-05-01", ["agreement"]), ("2026-05-02", [])])

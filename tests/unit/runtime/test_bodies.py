@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -62,6 +63,24 @@ async def test_a_body_that_cannot_be_read_is_named_with_a_remedy(
     assert answered == status
     assert [error["field"] for error in problem["errors"]] == ["body"]
     assert "JSON" in problem["errors"][0]["remedy"]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate, gzip", "GZIP"])
+async def test_a_compressed_body_is_refused_by_its_header(app: FastAPI, coding: str) -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+        answer = await client.post("/taken", content=gzip.compress(b'{"reason": "x"}'), headers=headers)
+        plain = await client.post("/taken", json={"reason": "x"}, headers={"Content-Encoding": "identity"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (415, "Content-Encoding")
+    assert answer.headers["Accept-Encoding"] == "identity"
+    assert plain.status_code == 200
+
+
+async def test_nobody_is_sent_elsewhere_with_what_they_posted(app: FastAPI) -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        answer = await client.post("/taken/", json={"reason": "x"})
+    assert answer.status_code == 404
+    assert "Location" not in answer.headers
 
 
 async def test_what_does_not_exist_is_a_problem_too(app: FastAPI) -> None:
