@@ -6,20 +6,19 @@ Every figure of setting (a), (b) and (d) is about people whom the model that sco
 import argparse
 import json
 import statistics
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from benchmarks.identity import data, measure, models, rivals, settings, stream
+from benchmarks.identity import data, models, own_model, settings, stream
+from benchmarks.identity.setting import Measured, Progress, Setting
 from services.intake.matching import KINDS, blocking_keys, compare, kind_of, load, normalise
 from services.intake.matching.record import Record
 from services.intake.suppressions import suppression_texts
 
 STREAMS = 5
-WRONG = 5.0  # of 10,000 people taken for somebody else: the most that the issue allows
 
 
 def main() -> None:
@@ -88,8 +87,8 @@ class Bench:
 
     def setting_keys(self) -> None:
         """Each kind of key: true pairs that it finds (each person weighs the same), and candidates that it brings."""
-        found: Counter[str] = Counter()
-        alone: Counter[str] = Counter()
+        found: dict[str, float] = defaultdict(float)
+        alone: dict[str, float] = defaultdict(float)
         per_person: dict[int, list[Record]] = defaultdict(list)
         for record, person in zip(self.records, self.people, strict=True):
             per_person[person].append(record)
@@ -99,15 +98,14 @@ class Bench:
             for a, b in pairs:
                 kinds = {kind_of(key) for key in a & b}
                 total += 1 / len(pairs)
-                found.update(dict.fromkeys([*kinds, *(["any"] if kinds else [])], 1 / len(pairs)))
+                for kind in [*kinds, *(["any"] if kinds else [])]:
+                    found[kind] += 1 / len(pairs)
                 if len(kinds) == 1:
                     alone[kinds.pop()] += 1 / len(pairs)
         brought: Counter[str] = Counter()
-        index: dict[str, int] = Counter(
-            key for record in self.orders[0] for key in blocking_keys(self.records[record])
-        )
-        for record in self.orders[0]:
-            for key in blocking_keys(self.records[record]):
+        index = Counter(key for number in self.orders[0] for key in blocking_keys(self.records[number]))
+        for number in self.orders[0]:
+            for key in blocking_keys(self.records[number]):
                 brought[kind_of(key)] += index[key] - 1
         print(f"\nBlocking keys, {len(per_person):,} people, store of {len(self.orders[0]):,} records")
         print(
@@ -146,20 +144,7 @@ class Bench:
 
     def setting_a(self) -> None:
         """Hard: names, sex, birth date and postcode only."""
-        ours = self._stream("a", "(a) hard: names, sex, birth date, postcode", self.records)
-        for name, matcher in (
-            ("exact", rivals.exact(self.labelled)),
-            ("police-style", rivals.police_style(self.labelled)),
-        ):
-            arrivals = stream.run(matcher, self.records, self.people, self.orders)
-            self._print("a", measure.curve(name, arrivals, -1.0), held=False)
-        pairs = rivals.splink(self.labelled)
-        arrivals = stream.run(rivals.Pairs(pairs), self.records, self.people, self.orders)
-        wrong = next(curve.wrong.value for curve in ours if "packaged" in curve.name)
-        for allowed in (WRONG, wrong):
-            threshold = measure.join_at(arrivals, allowed)
-            self._print("a", measure.curve(f"Splink, at most {allowed:.0f} wrong", arrivals, threshold))
-        self._clusters()
+        self._historical("a", "(a) hard: names, sex, birth date, postcode")
 
     def setting_b(self) -> None:
         """Referral: the same people with contact details at stated rates."""
@@ -175,151 +160,69 @@ class Bench:
             print(f"\n{name}: {rates}")
             print(f"{len(reached) / len(of_one):.1%} of people have a contact detail in both referrals")
             title = f"(b) referral, contact details {name}"
-            self._stream(f"b {name}", title, records, among=reached)
+            self._historical(f"b {name}", title, records, among=reached)
 
     def setting_c(self) -> None:
         """Febrl and the fake set, scored by the packaged model, which was trained on other people."""
-        for name, labelled in (("Febrl", data.febrl()), ("fake", data.fake())):
+        for name, labelled, design in (
+            ("Febrl", data.febrl(), own_model.FEBRL),
+            ("fake", data.fake(), own_model.FAKE),
+        ):
             people = models.numbered(labelled)
             records = [one.record for one in labelled]
-            orders = list(stream.streams(people, self.streams, singles=True))
-            with Progress(f"(c) {name}", len(orders)) as step:
-                arrivals = stream.run(
-                    stream.Ours(records, people, packaged(records)), records, people, orders, step
-                )
-            print(f"\n(c) {name}: {len(records):,} records of {len(set(people)):,} people")
-            self._curves("c " + name, arrivals)
+            Measured(
+                Setting(
+                    key=f"c {name}",
+                    title=f"(c) {name}",
+                    records=records,
+                    rows=[one.raw for one in labelled],
+                    people=people,
+                    names=models.names(labelled),
+                    orders=list(stream.streams(people, self.streams, singles=True)),
+                    folds=packaged(records),
+                    splink=design,
+                ),
+                self.results,
+            ).run()
 
     def setting_d(self) -> None:
         """Nation: the labelled people among invented ones."""
-        folds = self.folds
-        wanted = {
-            key
-            for record in {r for order in self.orders for r in order}
-            for key in blocking_keys(self.records[record])
-        }
-        with Progress(f"inventing {self.nation:,} people", self.nation // 10_000 + 1) as step:
+        wanted = {key for record in self.records for key in blocking_keys(record)}
+        with Progress(f"inventing {self.nation:,} people", self.nation // 10_000) as step:
             crowd = settings.Nation(self.nation, self.records, wanted, load(), step)
-        orders = self.orders[:1]
-        with Progress("(d) nation", len(orders)) as step:
-            matcher = stream.Ours(self.records, self.people, folds, crowd)
-            arrivals = stream.run(matcher, self.records, self.people, orders, step)
-        print(f"\n(d) nation: the labelled people among {self.nation:,} invented ones")
-        self._curves("d", arrivals)
+        title = f"(d) nation: the labelled people among {self.nation:,} invented ones"
+        self._historical("d", title, orders=self.orders[:1], crowd=crowd)
 
-    def _stream(
+    def _historical(
         self,
         key: str,
         title: str,
-        records: Sequence[Record],
+        records: Sequence[Record] | None = None,
         *,
         among: Collection[tuple[int, int]] | None = None,
-    ) -> list[measure.Curve]:
-        with Progress(title, len(self.orders)) as step:
-            arrivals = stream.run(
-                stream.Ours(records, self.people, self.folds), records, self.people, self.orders, step
-            )
-        people = len(set(self.people))
-        print(
-            f"\n{title}\n{people:,} people, {len(self.orders)} streams of two referrals each; per 10,000 people"
-        )
-        return self._curves(key, arrivals, among)
-
-    def _curves(
-        self,
-        key: str,
-        arrivals: Sequence[stream.Arrival],
-        among: Collection[tuple[int, int]] | None = None,
-    ) -> list[measure.Curve]:
-        print(f"{'':34}{'taken for':>18}{'approached twice, with a share of referrals held of':>64}")
-        print(f"{'':34}{'somebody else':>18}" + "".join(f"{share:>24.0%}" for share in measure.HELD))
-        packaged_at = load().join_at
-        curves = [
-            measure.curve(f"score, at most {WRONG:.0f} wrong", arrivals, measure.join_at(arrivals, WRONG)),
-            measure.curve(f"score, packaged {packaged_at:.1f}", arrivals, packaged_at),
-            measure.curve(f"service rules, packaged {packaged_at:.1f}", arrivals, packaged_at, rule=True),
-        ]
-        if not self.unseen and key[0] in "abd":
-            once = self._once(arrivals)
-            at = measure.join_at(once, WRONG)
-            curves.append(measure.curve(f"score, at most {WRONG:.0f} wrong, each human once", once, at))
-        free = [a._replace(stopped=False) for a in arrivals]
-        curves.append(measure.curve(f"no rule, packaged {packaged_at:.1f}", free, packaged_at))
-        if among is not None:
-            name = f"score, packaged {packaged_at:.1f}, of these"
-            curves.append(measure.curve(name, arrivals, packaged_at, among=among))
-            name = f"service rules, packaged {packaged_at:.1f}, of these"
-            curves.append(measure.curve(name, arrivals, packaged_at, rule=True, among=among))
-        for curve in curves:
-            self._print(key, curve)
-        print(f"held by the service's rules alone: {curves[2].held_by_rule:.1%} of referrals")
-        self._concentration(arrivals, packaged_at)
-        shipped = measure.as_shipped(arrivals, packaged_at, load().hold_at)
-        review, asked, twice, wrong = shipped.values()
-        print(
-            f"as shipped (all rules, held from {load().hold_at:.1f}): {review:.1%} of referrals for a reviewer, {asked:.1%}"
-            f" asked of the agency; {twice:,.0f} approached twice, {wrong:.0f} taken for somebody else"
-        )
-        self.results[f"{key}: as shipped"] = shipped
-        return curves
-
-    def _once(self, arrivals: Sequence[stream.Arrival]) -> list[stream.Arrival]:
-        """The same, where joining two people whom the source has twice is right."""
-        names = dict(zip(self.people, (one.person for one in self.labelled), strict=True))
-        return [
-            a._replace(right=a.right or (a.whom >= 0 and {names[a.person], names[a.whom]} in data.TWICE))
-            for a in arrivals
-        ]
-
-    @staticmethod
-    def _concentration(arrivals: Sequence[stream.Arrival], threshold: float) -> None:
-        """How few pairs of people the wrong joins are about: namesakes that no field of the setting tells apart."""
-        wrong = Counter(
-            tuple(sorted((a.person, a.whom)))
-            for a in arrivals
-            if a.score >= threshold and not a.right and not a.stopped
-        )
-        if wrong:
-            five = sum(count for _, count in wrong.most_common(5)) / wrong.total()
-            print(f"wrong joins are about {len(wrong)} pairs of people; five of them make {five:.0%}")
-
-    def _print(self, key: str, curve: measure.Curve, *, held: bool = True) -> None:
-        shown = [str(figure) for figure in curve.twice.values()] if held else [str(curve.twice[0.0])]
-        print(f"{curve.name:34}{curve.wrong!s:>18}" + "".join(f"{text:>24}" for text in shown))
-        self.results[f"{key}: {curve.name}"] = {
-            "join_at": curve.join_at,
-            "wrong": [curve.wrong.value, curve.wrong.low, curve.wrong.high],
-            "twice": {
-                share: [figure.value, figure.low, figure.high] for share, figure in curve.twice.items()
-            },
-        }
-
-    def _clusters(self) -> None:
-        """All records one after the other, each joined to the best group: pairwise and B-cubed."""
-        with Progress("(a) all records, for pairwise and B-cubed", len(self.records) // 1000 + 1) as step:
-            groups, seen = stream.clusters(self.records, self.folds, load().join_at, step)
-        figures = measure.clustering(groups, self.people)
-        print(
-            "all records joined at the packaged threshold: "
-            + ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
-        )
-        self.results["a: clusters"] = figures
-        pairs = sum(count * (count - 1) // 2 for count in Counter(self.people).values())
-        for precision in (0.9995, 0.999, 0.998):
-            for once in (False, True):
-                scored = (
-                    (bits, self.people[one] == self.people[other])
-                    for (one, other), (bits, rules) in seen.items()
-                    if not any(rule.parts for rule in rules)
-                    and not (once and self._names(one, other) in data.TWICE)
-                )
-                recall = measure.recall_at_precision(scored, pairs, precision)
-                title = f"recall at precision {precision}" + (", each human once" if once else "")
-                print(f"pair by pair: {title}: {recall:.3f}")
-                self.results[f"a: pairwise {title}"] = recall
-
-    def _names(self, one: int, other: int) -> set[str]:
-        return {self.labelled[one].person, self.labelled[other].person}
+        orders: Sequence[list[int]] | None = None,
+        crowd: settings.Nation | None = None,
+    ) -> None:
+        """A setting of the labelled people; with `records` that have contact details, these count."""
+        rows: list[dict[str, str]] = [one.raw for one in self.labelled]
+        if records:
+            rows = [row | settings.contact_columns(record) for row, record in zip(rows, records, strict=True)]
+        Measured(
+            Setting(
+                key=key,
+                title=title,
+                records=records or self.records,
+                rows=rows,
+                people=self.people,
+                names=models.names(self.labelled),
+                orders=orders or self.orders,
+                folds=self.folds,
+                splink=own_model.REFERRAL if records else own_model.HISTORICAL,
+                crowd=crowd,
+                among=among,
+            ),
+            self.results,
+        ).run()
 
 
 def packaged(records: Sequence[Record]) -> stream.Folds:
@@ -335,26 +238,6 @@ def cost(work: Callable[[], object], times: int) -> float:
         work()
         runs.append((time.process_time() - start) / times * 1e6)
     return statistics.median(runs)
-
-
-class Progress:
-    """A line on a terminal that says how far a long step is."""
-
-    def __init__(self, title: str, steps: int) -> None:
-        self.title, self.steps, self.done = title, steps, 0
-
-    def __enter__(self) -> Callable[[], None]:
-        self.started = time.monotonic()
-        return self._step
-
-    def _step(self) -> None:
-        self.done += 1
-        if sys.stderr.isatty():
-            print(f"\r{self.title}: {self.done} of {self.steps}", end="", file=sys.stderr, flush=True)
-
-    def __exit__(self, *_: object) -> None:
-        start = "\r" if sys.stderr.isatty() else ""
-        print(f"{start}{self.title}: {time.monotonic() - self.started:.0f} s", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,10 @@ TWICE = frozenset({frozenset({"Q17627000", "Q24845632"}), frozenset({"Q21461054"
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One record, the human it is about, and the fields as written (for the rivals, which clean for themselves)."""
+    """One record, the human it is about, and the fields as written (for the rivals, which clean for themselves).
+
+    `raw` has `first_name`, `surname` and `dob` in every set, and what else the set has; what is absent is empty.
+    """
 
     person: str
     record: Record
@@ -67,7 +70,8 @@ def febrl() -> list[Labelled]:
             ],
             "identifiers": {"social_security": row["soc_sec_id"]},
         }
-        found.append(Labelled(row["rec_id"].split("-")[1], normalise(person), row))
+        raw = row | {"first_name": row["given_name"], "dob": row["date_of_birth"]}
+        found.append(Labelled(row["rec_id"].split("-")[1], normalise(person), raw))
     return found
 
 

@@ -5,16 +5,22 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.identity.stream import NOBODY, Arrival
 
 HELD = (0.0, 0.01, 0.02, 0.05, 0.10)
 _TIMES = 500  # bootstrap samples
+TOGETHER = tuple(
+    f"{name} {part}" for name in ("pairwise", "B-cubed") for part in ("precision", "recall", "F1")
+)
+Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """Per 10,000 people, with the interval in which 95 of 100 samples of people lie."""
+    """Per 10,000 people or a share, with the interval in which 95 of 100 samples of people lie."""
 
     value: float
     low: float
@@ -70,9 +76,9 @@ def curve(
     order = np.argsort(-waiting, kind="stable")
     numbers = {one: index for index, one in enumerate(sorted(set(person.tolist())))}
     index = np.array([numbers[one] for one in person.tolist()])
-    samples = np.random.default_rng(seed).multinomial(people, np.full(people, 1 / people), size=_TIMES)
+    samples = _samples(people, seed)
     counted = np.array([among is None or (a.stream, a.person) in among for a in arrivals])
-    each = 1 / streams if among is None else people / len(among)
+    each = np.float64(1 / streams if among is None else people / len(among))
     twice = {}
     for share in HELD:
         held = np.zeros(len(arrivals), bool)
@@ -115,41 +121,69 @@ def recall_at_precision(scored: Iterable[tuple[float, bool]], true_pairs: int, p
     return best
 
 
-def clustering(groups: Sequence[int], people: Sequence[int]) -> dict[str, float]:
-    """Pairwise and B-cubed precision, recall and F1 of groups against people."""
+def clustering(groups: Sequence[int], people: Sequence[int]) -> dict[str, Figure]:
+    """Pairwise and B-cubed precision, recall and F1 of groups against people, as shares of one.
+
+    A group numbered as the records are many, or beyond, is that of an invented person, who has one record in it more. Pairs
+    and records are those of the labelled people; each is put down to its person, and the intervals are over people.
+    """
     together = Counter(zip(groups, people, strict=True))
+    invented = [group for group in set(groups) if group >= len(groups)]
     of_group, of_person = Counter(groups), Counter(people)
-
-    def pairs(counts: Iterable[int]) -> int:
-        return sum(count * (count - 1) // 2 for count in counts)
-
-    right = pairs(together.values())
-    figures = {"pairwise": (right / pairs(of_group.values()), right / pairs(of_person.values()))}
-    cells = together.items()
-    figures["B-cubed"] = (
-        sum(count * count / of_group[group] for (group, _), count in cells) / len(groups),
-        sum(count * count / of_person[person] for (_, person), count in cells) / len(groups),
-    )
-    return {
-        f"{name} {part}": value
-        for name, (precision, recall) in figures.items()
-        for part, value in (
-            ("precision", precision),
-            ("recall", recall),
-            ("F1", 2 * precision * recall / (precision + recall)),
+    of_group.update(invented)
+    sums = np.zeros((6, len(of_person)))
+    column = {person: number for number, person in enumerate(sorted(of_person))}
+    beyond = len(groups)
+    for (group, person), count in together.items():
+        # Half of a pair to each of its records; all of it to the labelled one where the other is invented.
+        joined = count * (of_group[group] - 1 + (group >= beyond)) / 2
+        sums[:, column[person]] += (
+            count * (count - 1) / 2,
+            joined,
+            0.0,
+            count * count / of_group[group],
+            count,
+            count * count / of_person[person],
         )
+    sums[2] = [of_person[person] * (of_person[person] - 1) / 2 for person in column]
+    weights = _samples(len(column), 3)
+    everybody, sampled = sums.sum(axis=1), sums @ weights.T
+    return {
+        name: Figure(float(value), *_interval(values))
+        for name, value, values in zip(TOGETHER, _shares(everybody), _shares(sampled), strict=True)
     }
+
+
+def _shares(sums: Floats) -> list[Floats]:
+    right, joined, true, precise, records, found = sums
+    shares: list[Floats] = []
+    for precision, recall in (
+        (_part(right, joined, 1.0), _part(right, true, 1.0)),
+        (precise / records, found / records),
+    ):
+        shares += [precision, recall, _part(2 * precision * recall, precision + recall, 0.0)]
+    return shares
+
+
+def _part(some: Floats, every: Floats, of_none: float) -> Floats:
+    """The share; `of_none` where there are none at all (a sample of people of whom nobody was joined)."""
+    return np.divide(some, every, out=np.full_like(every, of_none), where=every > 0)
 
 
 def _extent(arrivals: Sequence[Arrival]) -> tuple[int, int]:
     return 1 + max(a.stream for a in arrivals), len({a.person for a in arrivals})
 
 
-def _figure(
-    per_person: "np.ndarray[tuple[int], np.dtype[np.float64]]",
-    samples: "np.ndarray[tuple[int, int], np.dtype[np.int64]]",
-) -> Figure:
-    means = np.sort(samples @ per_person / len(per_person)) * 1e4
-    return Figure(
-        float(per_person.mean() * 1e4), float(means[int(0.025 * _TIMES)]), float(means[int(0.975 * _TIMES)])
-    )
+def _samples(people: int, seed: int) -> Counts:
+    """How often each person is drawn in each sample: (_TIMES, people)."""
+    return np.random.default_rng(seed).multinomial(people, np.full(people, 1 / people), size=_TIMES)
+
+
+def _interval(values: Floats) -> tuple[float, float]:
+    ordered = np.sort(values)
+    return float(ordered[int(0.025 * _TIMES)]), float(ordered[int(0.975 * _TIMES)])
+
+
+def _figure(per_person: Floats, samples: Counts) -> Figure:
+    low, high = _interval(samples @ per_person / len(per_person) * 1e4)
+    return Figure(float(per_person.mean() * 1e4), low, high)

@@ -18,9 +18,14 @@ KEPT = Path(".onefriend/identity-models")
 _MATCHING = Path(__file__).parents[2] / "services" / "intake" / "matching"
 
 
+def names(labelled: Sequence[Labelled]) -> list[str]:
+    """What the source calls each of these numbers."""
+    return sorted({one.person for one in labelled})
+
+
 def numbered(labelled: Sequence[Labelled]) -> list[int]:
     """Each record's person as a number."""
-    numbers = {person: number for number, person in enumerate(sorted({one.person for one in labelled}))}
+    numbers = {person: number for number, person in enumerate(names(labelled))}
     return [numbers[one.person] for one in labelled]
 
 

@@ -1,11 +1,12 @@
-"""What Onefriend's matcher is measured against, on the same streams: an exact rule, a police-style one, Splink's model."""
+"""What Onefriend's matcher is measured against, on the same streams: an exact rule, a police-style one, scored pairs."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from benchmarks.identity.data import Labelled
 from benchmarks.identity.stream import Best
+
+Row = Mapping[str, str]
+Key = tuple[str, ...]
 
 _SOUNDEX = {
     letter: digit
@@ -29,14 +30,23 @@ def soundex(name: str) -> str:
 
 
 class Rules:
-    """A matcher that joins whoever shares one of a record's keys, the latest first: it knows no score and no doubt."""
+    """A matcher that joins whoever shares one of a record's keys, the latest first: it knows no score and no doubt.
 
-    def __init__(self, keys: Sequence[list[tuple[str, ...]]]) -> None:
-        self._keys = keys
+    `invented` are people who are stored before everybody else, known as -1, -2, …
+    """
+
+    def __init__(
+        self, keys: Callable[[Row], list[Key]], rows: Sequence[Row], invented: Iterable[Row] = ()
+    ) -> None:
+        self._keys = [keys(row) for row in rows]
+        wanted = {key for of_one in self._keys for key in of_one}
+        self._invented = {
+            key: -1 - number for number, row in enumerate(invented) for key in keys(row) if key in wanted
+        }
 
     def begin(self) -> None:
-        """An empty store."""
-        self._index: dict[tuple[str, ...], int] = {}
+        """A store of the invented people."""
+        self._index = dict(self._invented)
 
     def best(self, record: int) -> Best | None:
         """The best candidate; None for nobody."""
@@ -51,107 +61,51 @@ class Rules:
             self._index[key] = record
 
 
-def exact(labelled: Sequence[Labelled]) -> Rules:
+def exact(row: Row) -> list[Key]:
     """First name, surname and birth date equal."""
-    keys = []
-    for one in labelled:
-        name = (one.raw["first_name"], one.raw["surname"], one.raw["dob"])
-        keys.append([name] if all(name) else [])
-    return Rules(keys)
+    name = (row["first_name"], row["surname"], row["dob"])
+    return [name] if all(name) else []
 
 
-def police_style(labelled: Sequence[Labelled]) -> Rules:
+def police_style(row: Row) -> list[Key]:
     """Surname as heard and birth date; or surname, initial and postcode."""
-    keys = []
-    for one in labelled:
-        surname, initial = one.raw["surname"], one.raw["first_name"][:1]
-        born, postcode = one.raw["dob"], one.raw.get("postcode", "")
-        found: list[tuple[str, ...]] = []
-        if surname and born:
-            found.append((soundex(surname), born))
-        if surname and initial and postcode:
-            found.append((surname, initial, postcode))
-        keys.append(found)
-    return Rules(keys)
+    surname, initial = row["surname"].lower(), row["first_name"][:1].lower()
+    born, postcode = row["dob"], row.get("postcode", "")
+    found: list[Key] = []
+    if surname and born:
+        found.append((soundex(surname), born))
+    if surname and initial and postcode:
+        found.append((surname, initial, postcode))
+    return found
 
 
 class Pairs:
-    """A matcher whose scores were computed beforehand, as Splink does: bits for each pair that its blocking found."""
+    """A matcher whose scores were computed beforehand, as Splink does: bits for each pair that its blocking found.
 
-    def __init__(self, bits: dict[tuple[int, int], float]) -> None:
+    `invented`: for a record the bits and the number (-1, -2, …) of the invented person whom it is most like.
+    """
+
+    def __init__(
+        self, pairs: Iterable[tuple[float, int, int]], invented: Mapping[int, tuple[float, int]] | None = None
+    ) -> None:
         self._near: dict[int, list[tuple[float, int]]] = defaultdict(list)
-        for (one, other), score in bits.items():
-            self._near[one].append((score, other))
-            self._near[other].append((score, one))
+        for bits, one, other in pairs:
+            self._near[one].append((bits, other))
+            self._near[other].append((bits, one))
+        self._invented = invented or {}
 
     def begin(self) -> None:
-        """An empty store."""
+        """A store of the invented people."""
         self._stored: set[int] = set()
 
     def best(self, record: int) -> Best | None:
         """The best candidate; None for nobody."""
         found = [pair for pair in self._near.get(record, ()) if pair[1] in self._stored]
-        return Best(max(found)[1], max(found)[0]) if found else None
+        if record in self._invented:
+            found.append(self._invented[record])
+        bits, whom = max(found, default=(0.0, None))
+        return None if whom is None else Best(whom, bits)
 
     def add(self, record: int) -> None:
         """Store it."""
         self._stored.add(record)
-
-
-def splink(labelled: Sequence[Labelled]) -> dict[tuple[int, int], float]:
-    """Splink's own model, trained as its documentation shows: u from random pairs, m by expectation maximisation."""
-    import duckdb  # noqa: PLC0415 - only in the identity environment
-    import pandas as pd  # noqa: PLC0415 - slow to import, and wanted by few runs
-    import splink.comparison_library as cl  # noqa: PLC0415 - slow to import, and wanted by few runs
-    from splink import DuckDBAPI, Linker, SettingsCreator, block_on  # noqa: PLC0415 - slow to import, and wanted by few runs
-
-    columns = ("first_name", "surname", "dob", "postcode", "gender")
-    frame = pd.DataFrame(
-        [
-            {"unique_id": index, **{name: one.raw[name] or None for name in columns}}
-            for index, one in enumerate(labelled)
-        ]
-    )
-    frame["first_name_surname_concat"] = frame["first_name"] + " " + frame["surname"]
-    rules = [
-        block_on("first_name", "surname"),
-        block_on("surname", "dob"),
-        block_on("first_name", "dob"),
-        block_on("postcode", "first_name"),
-        block_on("postcode", "surname"),
-        block_on("dob", "substr(postcode, 1, 2)"),
-        block_on("postcode", "substr(dob, 1, 4)"),
-        block_on("surname", "substr(first_name, 1, 2)"),
-        block_on("substr(surname, 1, 4)", "substr(dob, 1, 4)"),
-        block_on("surname"),
-        block_on("postcode"),
-        block_on("dob"),
-    ]
-    settings: Any = SettingsCreator(
-        link_type="dedupe_only",
-        blocking_rules_to_generate_predictions=rules,
-        comparisons=[
-            cl.ForenameSurnameComparison(
-                "first_name", "surname", forename_surname_concat_col_name="first_name_surname_concat"
-            ),
-            # Not its comparison of birth dates, which takes a mistyped day (1858-10-81) for a missing one.
-            cl.DamerauLevenshteinAtThresholds("dob", [1, 2]).configure(term_frequency_adjustments=True),
-            cl.PostcodeComparison("postcode").configure(term_frequency_adjustments=True),
-            cl.ExactMatch("gender"),
-        ],
-        retain_matching_columns=False,
-    )
-    api = DuckDBAPI(duckdb.connect())
-    linker = Linker(api.register(frame), settings, log_level=40)
-    deterministic = [block_on("first_name", "surname", "dob"), block_on("first_name", "dob", "postcode")]
-    linker.training.estimate_probability_two_random_records_match(deterministic, recall=0.6)
-    linker.training.estimate_u_using_random_sampling(max_pairs=3e6, seed=1)
-    for rule in (block_on("first_name", "surname"), block_on("dob"), block_on("postcode")):
-        linker.training.estimate_parameters_using_expectation_maximisation(rule)
-    table = linker.inference.predict(threshold_match_weight=-10).as_pandas_dataframe()
-    return {
-        (int(one), int(other)): float(bits)
-        for one, other, bits in zip(
-            table["unique_id_l"], table["unique_id_r"], table["match_weight"], strict=True
-        )
-    }

@@ -2,9 +2,10 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from benchmarks.identity.data import historical_person
 from benchmarks.identity.weights import public_names
 from services.intake.matching.blocking import blocking_keys, worth_comparing
 from services.intake.matching.evidence import compare
@@ -79,13 +80,11 @@ def with_contacts(
     }
     found = []
     for record, person in zip(records, people, strict=True):
-        extra = {
-            "phones": _given(phones, rates.given_phone, person, partner, rates, rng),
-            "emails": _given(emails, rates.given_email, person, partner, rates, rng),
-        }
+        phones_ = _given(phones, rates.given_phone, person, partner, rates, rng)
+        emails_ = _given(emails, rates.given_email, person, partner, rates, rng)
         number = numbers.get(person) if rng.random() < rates.given_number else None
         identifiers = (("pnc", number),) if number else ()
-        found.append(replace(record, identifiers=identifiers, **extra))
+        found.append(replace(record, phones=phones_, emails=emails_, identifiers=identifiers))
     return found
 
 
@@ -110,6 +109,12 @@ def _given(
     return (value,)
 
 
+def contact_columns(record: Record) -> dict[str, str]:
+    """A record's contact details for rivals that know columns."""
+    number = record.identifiers[0][1] if record.identifiers else ""
+    return {"phone": "".join(record.phones[:1]), "email": "".join(record.emails[:1]), "pnc": number}
+
+
 def in_common(a: Record, b: Record) -> bool:
     """Whether two records have a telephone, an e-mail address or a number in common."""
     return any(
@@ -118,8 +123,32 @@ def in_common(a: Record, b: Record) -> bool:
     )
 
 
+def invented(count: int, like: Sequence[Record], seed: int = 5) -> Iterator[dict[str, str]]:
+    """People of public name frequencies, born and living like the labelled ones (`like`), and written as those are."""
+    rng = random.Random(seed)
+    forenames, surnames = public_names()
+    born = [record.date_of_birth for record in like if record.date_of_birth]
+    homes = [record.postcodes[0] for record in like if record.postcodes]
+    for start in range(0, count, 10_000):
+        given = rng.choices(list(forenames), list(forenames.values()), k=20_000)
+        family = rng.choices(list(surnames), list(surnames.values()), k=10_000)
+        for number in range(min(10_000, count - start)):
+            year, day = rng.choice(born)[:4], rng.choice(born)[4:]
+            district = rng.choice(homes)[:-3].lower()
+            inward = f"{rng.randrange(10)}{rng.choice('abdefghjln')}{rng.choice('abdefghjln')}"
+            names = [given[number], *([given[number + 10_000]] if rng.random() < 0.3 else []), family[number]]
+            yield {
+                "first_name": names[0],
+                "surname": names[-1],
+                "full_name": " ".join(names),
+                "dob": f"{year}-{day[:2]}-{day[2:]}" if rng.random() < 0.77 else "",
+                "postcode": f"{district} {inward}" if rng.random() < 0.77 else "",
+                "gender": "",
+            }
+
+
 class Nation:
-    """Setting (d): invented people with public name frequencies, born and living like the labelled ones."""
+    """Setting (d): invented people, of whom a store holds one record each; a record is known as -1, -2, …."""
 
     def __init__(
         self,
@@ -128,41 +157,23 @@ class Nation:
         wanted: Iterable[str],
         model: Model,
         step: Callable[[], None],
-        seed: int = 5,
     ) -> None:
-        self.people, self._model = people, model
+        self.people, self._like = people, like
         wanted_keys = set(wanted)
-        self._index: dict[str, list[Record]] = defaultdict(list)
-        for number, record in enumerate(self._invented(people, like, random.Random(seed))):
+        self._index: dict[str, list[int]] = defaultdict(list)
+        self._records: dict[int, Record] = {}
+        for number, row in enumerate(self.rows()):
+            record = normalise(historical_person(row))
             for key in blocking_keys(record, model):
                 if key in wanted_keys:  # nobody will ask for the others
-                    self._index[key].append(record)
+                    self._index[key].append(number)
+                    self._records[number] = record
             if number % 10_000 == 0:
                 step()
 
-    @staticmethod
-    def _invented(people: int, like: Sequence[Record], rng: random.Random) -> Iterable[Record]:
-        forenames, surnames = public_names()
-        born = [record.date_of_birth for record in like if record.date_of_birth]
-        homes = [record.postcodes[0] for record in like if record.postcodes]
-        for _ in range(people // 10_000 + 1):
-            given = rng.choices(list(forenames), list(forenames.values()), k=20_000)
-            family = rng.choices(list(surnames), list(surnames.values()), k=10_000)
-            for number in range(10_000):
-                year, day = rng.choice(born)[:4], rng.choice(born)[4:]
-                district = rng.choice(homes)[:-3]
-                postcode = (
-                    f"{district}{rng.randrange(10)}{rng.choice('ABDEFGHJLN')}{rng.choice('ABDEFGHJLN')}"
-                )
-                middle = given[number + 10_000] if rng.random() < 0.3 else ""
-                yield normalise(
-                    {
-                        "forenames": f"{given[number]} {middle}",
-                        "surname": family[number],
-                        "date_of_birth": f"{year}-{day[:2]}-{day[2:]}" if rng.random() < 0.77 else None,
-                        "addresses": [{"postcode": postcode}] if rng.random() < 0.77 else [],
-                    }
-                )
+    def rows(self) -> Iterator[dict[str, str]]:
+        """Everybody's fields, in the order of their numbers."""
+        return invented(self.people, self._like)
 
     def under(self, key: str) -> int:
         """How many invented people share a key."""
@@ -172,10 +183,9 @@ class Nation:
         self, record: Record, keys: Sequence[str], model: Model
     ) -> list[tuple[float, int, frozenset[Rule]]]:
         """The evidence for the invented people whom the keys find, but for hot ones."""
-        by_id = {id(other): other for key in keys for other in self._index.get(key, ())}
-        near, _ = worth_comparing((key, [id(other) for other in self._index.get(key, ())]) for key in keys)
+        near, _ = worth_comparing((key, self._index.get(key, ())) for key in keys)
         rivals = []
-        for number, other in enumerate([by_id[one] for one in near], 1):
-            table = compare(record, other, model)
-            rivals.append((table.bits, -number, standing_rules(table)))
+        for number in near:
+            table = compare(record, self._records[number], model)
+            rivals.append((table.bits, -1 - number, standing_rules(table)))
         return rivals

@@ -196,7 +196,7 @@ class Crowd(Protocol):
     def rivals(
         self, record: Record, keys: Sequence[str], model: Model
     ) -> list[tuple[float, int, frozenset[Rule]]]:
-        """The evidence for those who share a key that is not hot; their numbers are negative."""
+        """The evidence for those who share a key that is not hot: bits, number (-1, -2, …), rules."""
 
 
 def streams(
@@ -248,19 +248,20 @@ def run(
 
 
 def clusters(
-    records: Sequence[Record], folds: Folds, join_at: float, step: Callable[[], None] = lambda: None
-) -> tuple[list[int], dict[tuple[int, int], tuple[float, frozenset[Rule]]]]:
-    """All records one after the other, each joined to its best candidate's group; and the evidence of every pair seen."""
-    groups = list(range(len(records)))
-    matcher = Ours(records, groups, folds)
+    matcher: Matcher, groups: list[int], join_at: float, step: Callable[[], None] = lambda: None
+) -> None:
+    """All records one after the other, each joined to its best candidate's group.
+
+    `groups`: of each record, at first its own number. An invented person's is the number of records and beyond.
+    """
     matcher.begin()
-    order = list(range(len(records)))
+    order = list(range(len(groups)))
     random.Random(13).shuffle(order)
     for number, record in enumerate(order):
         found = matcher.best(record)
         if found and found.score >= join_at and not found.stopped:
-            groups[record] = groups[found.record]
+            whom = found.record
+            groups[record] = groups[whom] if whom >= 0 else len(groups) - 1 - whom
         matcher.add(record)
         if number % 1000 == 0:
             step()
-    return groups, matcher.seen

@@ -9,10 +9,11 @@ import csv
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from heapq import nlargest
 from importlib import resources
 from itertools import combinations
 from math import log2
-from typing import Any
+from typing import Any, TypeVar
 
 from services.intake.matching.evidence import compare
 from services.intake.matching.levels import BY_RARITY, LEVELS, Line
@@ -21,6 +22,15 @@ from services.intake.matching.names import edits
 from services.intake.matching.record import Record
 
 People = Mapping[str, Sequence[Record]]
+Named = TypeVar("Named")
+
+
+class Sums(defaultdict[Named, float]):
+    """Counts in parts: of people, or of pairs."""
+
+    def __init__(self) -> None:
+        super().__init__(float)
+
 
 PAIRS_OF_STRANGERS = 600_000
 PAIRS_OF_NAMESAKES = 200  # of each surname
@@ -88,7 +98,7 @@ def listed_names() -> tuple[dict[str, tuple[dict[str, float], dict[str, float]]]
     from faker.providers.person.en_GB import Provider  # noqa: PLC0415 - only where a model is trained
 
     folder = resources.files("names")
-    census: dict[str, Counter[str]] = {"forenames": Counter(), "surnames": Counter()}
+    census: dict[str, Sums[str]] = {"forenames": Sums(), "surnames": Sums()}
     for file, field, weight in (
         ("dist.male.first", "forenames", 0.5),
         ("dist.female.first", "forenames", 0.5),
@@ -99,7 +109,7 @@ def listed_names() -> tuple[dict[str, tuple[dict[str, float], dict[str, float]]]
             {row[0].lower(): float(row[1]) + 0.0003 for row in rows if len(row) > 1}
         ).items():
             census[field][name] += share * weight
-    given: Counter[str] = Counter()
+    given: Sums[str] = Sums()
     for names in (Provider.first_names_male, Provider.first_names_female):
         for name in names:
             given[name.lower()] += 1 / len(names) / 2
@@ -131,11 +141,11 @@ def public_names() -> tuple[dict[str, float], dict[str, float]]:
 
 def _of_people(
     people: People, field: str
-) -> tuple[dict[str, float], Counter[tuple[str, str]], Counter[str], Counter[tuple[str, str]]]:
+) -> tuple[dict[str, float], Counter[tuple[str, str]], Counter[str], Sums[tuple[str, str]]]:
     """Shares of people who bear each name, and in how many people a commonest name also occurs in another form."""
-    bearers: Counter[str] = Counter()
+    bearers: Sums[str] = Sums()
     variants: Counter[tuple[str, str]] = Counter()
-    written: Counter[tuple[str, str]] = Counter()
+    written: Sums[tuple[str, str]] = Sums()
     mains: Counter[str] = Counter()
     for records in people.values():
         names = Counter(
@@ -228,15 +238,15 @@ def _spelt(forms: Iterable[str]) -> dict[str, float]:
 
 def births(people: People) -> dict[str, Any]:
     """Shares of people born in one year of each decade, and on the days that clerks and slips make common."""
-    decades: Counter[str] = Counter()
-    days: Counter[str] = Counter()
+    decades: Sums[str] = Sums()
+    days: Sums[str] = Sums()
     for records in people.values():
         dates = [record.date_of_birth for record in records if record.date_of_birth]
         for date in dates:
             decades[date[:3]] += 1 / len(dates)
             days[date[4:]] += 1 / len(dates)
-    born = days.total()
-    usual = (born - sum(count for _, count in days.most_common(10))) / born / 366
+    born = sum(days.values())
+    usual = (born - sum(nlargest(10, days.values()))) / born / 366
     return {
         "decades": {
             decade: round((count + 1) / (born + len(decades)) / 10, 7)
@@ -311,9 +321,9 @@ class Tally:
     """How often each level occurred, and with how many bits of rarity."""
 
     def __init__(self) -> None:
-        self.times: dict[str, Counter[str]] = {field: Counter() for field in LEVELS}
-        self.rarity: dict[str, Counter[str]] = {field: Counter() for field in LEVELS}
-        self.odds: dict[str, Counter[str]] = {field: Counter() for field in LEVELS}
+        self.times = {field: Sums[str]() for field in LEVELS}
+        self.rarity = {field: Sums[str]() for field in LEVELS}
+        self.odds = {field: Sums[str]() for field in LEVELS}
 
     def add(self, lines: Sequence[Line], weight: float) -> None:
         """One pair, compared by a model whose own weights are nought."""
