@@ -1,4 +1,4 @@
-"""The dashboard service with what its pages share: sessions, the board of changes, intake."""
+"""The dashboard service with what its pages share: sessions, the board of changes, whom they call."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Depends, FastAPI
 
 from services.dashboard.board import Board
-from services.dashboard.gateways import Intake
+from services.dashboard.gateways import Intake, Notifications
 from services.dashboard.sessions import Sessions
 from services.dashboard.settings import Settings
 from shared.runtime.service import Service, current_service
@@ -21,12 +21,14 @@ class Dashboard(Service):
     board: Board
     sessions: Sessions = field(init=False)
     intake: Intake = field(init=False)
+    notifications: Notifications = field(init=False)
 
     def __post_init__(self) -> None:
         """Make the sessions and the gateways."""
         super().__post_init__()
         self.sessions = Sessions(self.own, self.http)
         self.intake = Intake(self.own.intake_url, self.http)
+        self.notifications = Notifications(self.own.notifications_url, self.http)
 
     @property
     def own(self) -> Settings:

@@ -1,11 +1,14 @@
 """Who is signed in: OAuth2's authorization code with PKCE, a sealed cookie, and tokens renewed as long as the session lasts.
 
 The cookie holds the refresh token, sealed with a key that every process of the dashboard derives from its own client secret:
-nothing is stored, and a restart signs nobody out. Access tokens are kept in memory for their five minutes.
+nothing is stored, and a restart signs nobody out. Access tokens are kept in memory for their five minutes. An issuer may
+replace the refresh token whenever it is used, and take the use of an old one for theft: then the browser is given another
+cookie, and whoever still comes with the one before (pages load several things at once) is known in memory until it has it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -54,13 +57,26 @@ class Session(msgspec.Struct, frozen=True):
 
 
 @dataclass
+class _Kept:
+    """What is known of a session in memory: its newest refresh token, all that it has had, and an access token."""
+
+    refresh: str
+    had: set[str]
+    token: str = ""
+    until: float = 0.0
+    renewing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass
 class Sessions:
     """Signing in and out, and the tokens of those who are signed in."""
 
     settings: Settings
     http: httpx.AsyncClient
     _seal: Fernet = field(init=False)
-    _tokens: dict[str, tuple[str, float]] = field(init=False, default_factory=dict)
+    _kept: dict[str, _Kept] = field(
+        init=False, default_factory=dict
+    )  # by the session's csrf, which stays the same
 
     def __post_init__(self) -> None:
         """Derive the key."""
@@ -74,9 +90,20 @@ class Sessions:
         """Return a cookie's value."""
         return self._seal.encrypt(msgspec.json.encode(content)).decode()
 
+    def renewed(self, cookie: str, session: Session) -> tuple[str, int]:
+        """Return a session's next cookie and the seconds until it ends: when the one before it would have."""
+        began = self._seal.extract_timestamp(cookie.encode())
+        value = self._seal.encrypt_at_time(msgspec.json.encode(session), began).decode()
+        return value, max(0, began + self.seconds - int(time.time()))
+
+    @property
+    def seconds(self) -> int:
+        """How long a session lasts at most."""
+        return int(self.settings.session_hours * 3600)
+
     def session(self, cookie: str) -> Session:
         """Return the session of a cookie. Raises Over."""
-        return self._opened(cookie, self.settings.session_hours * 3600, Session)
+        return self._opened(cookie, self.seconds, Session)
 
     def ticket(self, cookie: str) -> Ticket:
         """Return what was noted when the sign-in began. Raises Over."""
@@ -118,31 +145,44 @@ class Sessions:
             "redirect_uri": self._redirect,
             "code_verifier": ticket.verifier,
         }
-        return Session(await self._ask(fields), secrets.token_urlsafe(24))
+        kept = _Kept("", set())
+        session = Session(await self._ask(kept, fields), secrets.token_urlsafe(24))
+        return self._remember(session, kept)
 
-    async def token(self, session: Session) -> str:
-        """Return a valid access token of whoever is signed in. Raises Over, Unavailable."""
-        token, until = self._tokens.get(session.refresh, ("", 0.0))
-        if time.monotonic() > until - _EARLY:
-            await self._ask({"grant_type": "refresh_token", "refresh_token": session.refresh})
-            token, _ = self._tokens[session.refresh]
-        return token
+    async def token(self, session: Session) -> tuple[str, Session]:
+        """Return a valid access token, and the session as the browser is to keep it. Raises Over, Unavailable."""
+        if session.csrf not in self._kept:
+            self._remember(session, _Kept(session.refresh, {session.refresh}))
+        kept = self._kept[session.csrf]
+        async with kept.renewing:
+            if session.refresh not in kept.had:  # another process has renewed it
+                kept.refresh = session.refresh
+                kept.had.add(session.refresh)
+            if time.monotonic() > kept.until - _EARLY:
+                await self._ask(kept, {"grant_type": "refresh_token", "refresh_token": kept.refresh})
+        return kept.token, Session(kept.refresh, session.csrf)
 
     async def end(self, session: Session) -> None:
         """End a session here, and at the issuer if it answers."""
-        self._tokens.pop(session.refresh, None)
+        refresh = self._kept.pop(session.csrf, _Kept(session.refresh, set())).refresh
         address = self.settings.revoke_url or f"{self.settings.token_url.rsplit('/', 1)[0]}/revoke"
         try:
-            await self.http.post(address, data={"token": session.refresh}, auth=self._credentials, timeout=5)
+            await self.http.post(address, data={"token": refresh}, auth=self._credentials, timeout=5)
         except httpx.HTTPError:
             return
+
+    def _remember(self, session: Session, kept: _Kept) -> Session:
+        if len(self._kept) >= _MOST:
+            del self._kept[next(iter(self._kept))]
+        self._kept[session.csrf] = kept
+        return session
 
     @property
     def _credentials(self) -> tuple[str, str]:
         return self.settings.client_id, self.settings.client_secret.get_secret_value()
 
-    async def _ask(self, fields: dict[str, str]) -> str:
-        """Ask for a token; returns the refresh token under which it is now known."""
+    async def _ask(self, kept: _Kept, fields: dict[str, str]) -> str:
+        """Ask for a session's token; returns its refresh token from now on."""
         try:
             answer = await self.http.post(
                 self.settings.token_url, data=fields, auth=self._credentials, timeout=5
@@ -155,9 +195,8 @@ class Sessions:
         if not answer.is_success:
             raise Over
         # An issuer that does not replace refresh tokens need not send one again.
-        refresh = str(body.get("refresh_token") or fields.get("refresh_token", ""))
-        if len(self._tokens) >= _MOST:
-            self._tokens.pop(next(iter(self._tokens)))
-        until = time.monotonic() + float(body.get("expires_in", 60))
-        self._tokens[fields.get("refresh_token") or refresh] = (body["access_token"], until)
-        return refresh
+        kept.refresh = str(body.get("refresh_token") or kept.refresh)
+        kept.had.add(kept.refresh)
+        kept.token = body["access_token"]
+        kept.until = time.monotonic() + float(body.get("expires_in", 60))
+        return kept.refresh

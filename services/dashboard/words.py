@@ -129,6 +129,25 @@ GIVEN: Final[Mapping[str, str]] = {
 PARTING: Final[Mapping[str, str]] = {
     code: GIVEN[code] for code in ("agency_confirmed", "other_record", "relatives", "details_differ", "other")
 }
+# Those for which everything held about somebody may be destroyed.
+ERASING: Final[Mapping[str, str]] = {
+    "asked_by_person": "The person asked for it",
+    "asked_for_person": "Somebody who may act for the person asked for it",
+    "kept_long_enough": "It has been kept for as long as it may be",
+    "never_to_be_held": "It should never have been held",
+}
+# What takes two people, as a list has it; and what became of it.
+TWO_PEOPLE: Final[Mapping[str, str]] = {
+    "split": "Part a record from a person",
+    "unlink": "Undo a link of two ids",
+    "erasure": "Destroy everything held about a person",
+}
+ENDED: Final[Mapping[str, str]] = {
+    "done": "Confirmed, and done",
+    "refused": "Refused",
+    "taken_back": "Taken back by who asked",
+    "lapsed": "Lapsed: nobody confirmed it",
+}
 ANSWERS: Final[Mapping[str, str]] = {
     "same": "Same person",
     "different": "Two people",
@@ -139,6 +158,16 @@ INCIDENT_ANSWERS: Final[Mapping[str, str]] = {
     **ANSWERS,
     "same": "Same incident",
     "different": "Two incidents",
+}
+# Why an agency's endpoint, mailbox or topic did not take what it was sent.
+UNDELIVERED: Final[Mapping[str | None, str]] = {
+    "timeout": "It did not answer in time",
+    "connection": "It could not be reached",
+    "redirect": "It answered with another address, which is not followed",
+    "gone": "It said that it is gone for good",
+    "forbidden-address": "Its address is one that nothing is sent to",
+    "address-malformed": "Its mailbox’s address is not one",
+    "topic-timeout": "The broker did not answer in time",
 }
 DEADLINES: Final[Mapping[str, str]] = {
     "plea": "plea",
@@ -157,6 +186,21 @@ def plain(code: str) -> str:
     """Return a code as words."""
     text = code.replace("_", " ").strip()
     return text[:1].upper() + text[1:]
+
+
+def undelivered(code: str | None) -> str:
+    """Return why a delivery failed."""
+    how, _, number = (code or "").partition("-")
+    if how == "status":
+        return f"It answered with the error {number}"
+    if how == "smtp":
+        return f"The mail server refused it (answer {number})"
+    return UNDELIVERED.get(code) or (plain(code.replace("-", " ")) if code else "Not recorded")
+
+
+def entry(kind: str) -> str:
+    """Return the kind of a feed's entry as words: case.needs_decision is "Case needs decision"."""
+    return plain(kind.replace(".", " "))
 
 
 def _table(table: Mapping[Any, str]) -> Callable[[str], str]:
@@ -199,12 +243,16 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "level": _table(LEVELS),
     "field": _table(FIELDS),
     "reason": _table(REASONS),
-    "given": _table(GIVEN),
+    "given": _table({**GIVEN, **ERASING}),
+    "two_people": _table(TWO_PEOPLE),
+    "ended": _table(ENDED),
     "came": _table(JOINS),
     "role": _table(ROLES),
     "answer": _table(ANSWERS),
     "incident_answer": _table(INCIDENT_ANSWERS),
     "deadline": _table(DEADLINES),
+    "undelivered": undelivered,
+    "entry": entry,
     "plain": plain,
     "when": when,
     "day": day,

@@ -3,236 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
-import secrets
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
-import asyncpg
 import httpx
 import pytest
-import pytest_asyncio
-import uvicorn
-from playwright.async_api import Browser, Page
 
-from deploy.local import issuer
-from deploy.local.clients import HUB_SCOPES, OPERATOR_SCOPES, Clients
-from deploy.local.place import Place
-from deploy.local.postgres import on_same_server
-from deploy.local.stack import Stack
-from deploy.local.workers import Workers
-from services.dashboard.core import Dashboard
-from services.dashboard.service import build
-from services.dashboard.settings import Settings
-from tests.e2e.conftest import Onefriend
+from tests.e2e.desk import CARE, POLICE, Desk, give_answer, sign_in, token_in
+from tests.e2e.desk import a_desk as _desk  # noqa: F401 - a fixture
+from tests.e2e.desk import a_desk_and_a_browser as _eyes  # noqa: F401 - a fixture
 from tests.e2e.steps import HERTFORDSHIRE, referral
-from tests.support.browser import a_browser, shoot, violations
-from tests.support.running import running, settings, slack, until
-from tests.support.stack import ROLE
+from tests.support.browser import shoot, violations
+from tests.support.running import slack, until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
-POLICE, CARE, HUB, ELSEWHERE = (
-    "hertfordshire-constabulary",
-    "beacon",
-    "herts-rj-coordinator",
-    "sussex-hub-east",
-)
-PEOPLE = {"anna": HUB, "ben": HUB, "cleo": HUB, "sue": ELSEWHERE}
-
-
-@dataclass
-class Desk:
-    """The dashboard, and who can sign in at it."""
-
-    onefriend: Onefriend
-    url: str
-    passwords: dict[str, str]
-    service: Dashboard
-    browser: Browser | None = None
-    complaints: list[str] = field(default_factory=list)
-
-    async def doubt(self, sender: str = CARE) -> tuple[str, str, dict[str, Any]]:
-        """Let two agencies refer one person so that the machine cannot tell; returns older and newer id, and who it is."""
-        known = self.onefriend.stranger()
-        little = {"role": "harmed", "name": known["name"], "date_of_birth": known["date_of_birth"]}
-        incident = {"reference": f"41/{secrets.randbelow(90_000) + 10_000}/26"}
-        ids = []
-        for agency, person in ((POLICE, known), (sender, little)):
-            document = referral(HERTFORDSHIRE, person, incident=incident)
-            posted = await self.onefriend.post_referral(agency, document)
-            ids.append(await self._harmed(posted["referral"]))
-        await until(lambda: self.in_doubt(ids[1]), seconds=30)
-        return ids[0], ids[1], known
-
-    async def joined(self) -> tuple[str, dict[str, Any]]:
-        """Let two agencies refer one person so that the machine joins them; returns the id, and who it is."""
-        known, ids = self.onefriend.stranger(), []
-        for agency in (POLICE, CARE):
-            posted = await self.onefriend.post_referral(agency, referral(HERTFORDSHIRE, known))
-            ids.append(await self._harmed(posted["referral"]))
-        assert ids[0] == ids[1]
-        return ids[0], known
-
-    async def _harmed(self, posted: str) -> str:
-        pool = self.onefriend.services["intake"].pool
-        query = "SELECT harmed FROM referral_case WHERE referral = $1"
-        await until(lambda: _value(pool, query, posted), seconds=30, every=0.05)
-        return str(await pool.fetchval(query, posted))
-
-    async def review_of(self, person: str) -> str | None:
-        """The review about a person that is open."""
-        pool = self.onefriend.services["intake"].pool
-        query = "SELECT id::text FROM match_review WHERE person = $1 AND answer IS NULL"
-        found: str | None = await pool.fetchval(query, person)
-        return found
-
-    async def in_doubt(self, person: str) -> bool:
-        """Whether there is such a review."""
-        return await self.review_of(person) is not None
-
-    async def linked(self, service: str, person: str, other: str) -> bool:
-        """Whether a service takes two ids for one human."""
-        query = "SELECT state FROM stream WHERE kind = 'person' AND key = $1"
-        state = await self.onefriend.services[service].pool.fetchval(query, person)
-        links = json.loads(state or "{}").get("links", [])
-        return any(
-            other == link or (isinstance(link, dict) and link["id"] == other and link.get("holds", True))
-            for link in links
-        )
-
-    async def page(self, worker: str | None = "anna", **context: Any) -> Page:
-        """A page of a browser in which somebody has signed in."""
-        assert self.browser is not None
-        opened = await (await self.browser.new_context(**context)).new_page()
-        opened.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
-        opened.on("pageerror", lambda error: self.complaints.append(str(error)))
-        await opened.goto(self.url)
-        if worker:
-            await opened.get_by_label("Name").fill(worker)
-            await opened.get_by_label("Password").fill(self.passwords[worker])
-            await opened.get_by_role("button", name="Sign in").click()
-            await opened.wait_for_url(f"{self.url}/reviews")
-        return opened
-
-
-async def _value(pool: Any, query: str, *args: object) -> bool:
-    return bool(await pool.fetchval(query, *args))
-
-
-@contextlib.asynccontextmanager
-async def serving_issuer(place: Place) -> AsyncIterator[str]:
-    """The local issuer on its own port."""
-    port = place.ports()["issuer"]
-    server = uvicorn.Server(
-        uvicorn.Config(
-            issuer.application(place), host="127.0.0.1", port=port, log_config=None, lifespan="off"
-        )
-    )
-    serving = asyncio.create_task(server._serve())
-    await until(lambda: server.started)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    await serving
-
-
-@contextlib.asynccontextmanager
-async def a_database(stack: Stack, name: str) -> AsyncIterator[str]:
-    admin = await asyncpg.connect(stack.admin_url)
-    await admin.execute(f'CREATE DATABASE "{name}" OWNER "{ROLE}"')
-    yield on_same_server(stack.admin_url, name, ROLE, stack.place.secret(f"database/{ROLE}"))
-    await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    await admin.close()
-
-
-def _people(place: Place) -> dict[str, str]:
-    clients, workers = Clients(place), Workers(place)
-    clients.put("dashboard", "service", ["internal"], "dashboard-secret")
-    for agency in {*PEOPLE.values()}:
-        clients.put(agency, "agency", HUB_SCOPES)
-    clients.put("operator", "operator", OPERATOR_SCOPES)
-    for name, agency in PEOPLE.items():
-        workers.put(name, agency, "co-ordinator")
-    workers.put("olive", "operator", "operator")
-    return {name: workers.new_password(name) for name in (*PEOPLE, "olive")}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def desk(
-    stack: Stack, onefriend: Onefriend, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Desk]:
-    """The dashboard beside the four services, and the issuer that people sign in at."""
-    folder = tmp_path_factory.mktemp("place")
-    place = Place(folder, folder).made()
-    passwords = _people(place)
-    port = (
-        place.ports()["dashboard"]
-        if await _free(place.ports()["dashboard"])
-        else place.move_port("dashboard")
-    )
-    async with contextlib.AsyncExitStack() as opened:
-        address = await opened.enter_async_context(serving_issuer(place))
-        database = await opened.enter_async_context(
-            a_database(stack, f"t{int(time.time())}_{secrets.token_hex(4)}")
-        )
-        prefix = onefriend.services["intake"].settings.topic_prefix
-        service = build(
-            settings(
-                Settings, database, stack.broker, prefix, port=port, intake_url=onefriend.urls["intake"],
-                token_url=f"{address}/token", authorize_url=f"{address}/authorize", client_id="dashboard",
-                client_secret="dashboard-secret",
-            )
-        )  # fmt: skip
-        url = await opened.enter_async_context(running(service))
-        signer = issuer.Issuer(place)
-        for one in (service, *onefriend.services.values()):
-            one.verifier._keys = {**one.verifier._keys, signer._kid: signer._key.public_key()}
-        onefriend.services["intake"].settings.second_reviews = 0.0  # type: ignore[attr-defined]
-        yield Desk(onefriend, url, passwords, service)
-
-
-async def _free(port: int) -> bool:
-    try:
-        server = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", port)
-    except OSError:
-        return False
-    server.close()
-    await server.wait_closed()
-    return True
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def eyes(desk: Desk) -> AsyncIterator[Desk]:
-    """The same, with a real browser."""
-    async with a_browser() as browser:
-        desk.browser = browser
-        yield desk
-        desk.browser = None
 
 
 # ------------------------------------------------------------------------------------------------------ without a browser
-
-
-async def sign_in(desk: Desk, http: httpx.AsyncClient, worker: str) -> None:
-    """Do what a browser does."""
-    begun = await http.get(f"{desk.url}/sign-in")
-    asked = {name: values[0] for name, values in parse_qs(urlsplit(begun.headers["location"]).query).items()}
-    authorize = begun.headers["location"].partition("?")[0]
-    given = await http.post(authorize, data={**asked, "name": worker, "password": desk.passwords[worker]})
-    assert given.status_code == 303, given.text
-    opened = await http.get(given.headers["location"])
-    assert opened.status_code == 303, opened.text
-
-
-def token_in(page: str) -> str:
-    found = re.search(r'name="csrf" value="([^"]+)"', page)
-    assert found
-    return found[1]
 
 
 async def test_nobody_sees_a_page_without_signing_in(desk: Desk) -> None:
@@ -349,9 +140,56 @@ async def test_signing_out_ends_the_session_everywhere(desk: Desk) -> None:
         csrf = token_in((await http.get(f"{desk.url}/reviews")).text)
         kept = dict(http.cookies)
         assert (await http.post(f"{desk.url}/sign-out", data={"csrf": csrf})).status_code == 303
-        desk.service.sessions._tokens.clear()
+        desk.service.sessions._kept.clear()
         async with httpx.AsyncClient(cookies=kept, timeout=60) as other:
             assert (await other.get(f"{desk.url}/reviews")).status_code == 303
+
+
+async def test_a_session_goes_on_though_the_issuer_replaces_each_refresh_token(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lasted five minutes at such an issuer: the first token was kept, and its second use ended the session."""
+    sessions = desk.service.sessions
+    async with httpx.AsyncClient(timeout=60) as http, httpx.AsyncClient(transport=Replacing()) as issuer:
+        monkeypatch.setattr(sessions, "http", issuer)
+        await sign_in(desk, http, "anna")
+        cookies = {http.cookies["onefriend_session"]}
+        for _ in range(3):
+            for kept in sessions._kept.values():
+                kept.until = 0.0
+            pages = await asyncio.gather(*(http.get(f"{desk.url}/reviews") for _ in range(3)))
+            assert [page.status_code for page in pages] == [200, 200, 200], (
+                "a page loads several things at once"
+            )
+            cookies.add(http.cookies["onefriend_session"])
+        assert len(cookies) == 4
+        sessions._kept.clear()  # as a restart does
+        assert (await http.get(f"{desk.url}/reviews")).status_code == 200
+        csrf = token_in((await http.get(f"{desk.url}/reviews")).text)
+        assert (await http.post(f"{desk.url}/sign-out", data={"csrf": csrf})).status_code == 303
+        assert "onefriend_session" not in http.cookies, "another cookie does not bring the session back"
+
+
+class Replacing(httpx.AsyncHTTPTransport):
+    """The way to an issuer that replaces each refresh token, and ends a session whose old one comes back."""
+
+    newest, over = 0, False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Pass on what is asked, with the token that the issuer behind knows."""
+        fields = dict(parse_qsl(request.content.decode()))
+        real, _, number = fields.get("refresh_token", "").partition("~")
+        if real:
+            self.over = self.over or int(number) != self.newest
+            fields["refresh_token"] = "over" if self.over else real
+        headers = {"authorization": request.headers["authorization"]}
+        sent = httpx.Request(request.method, request.url, data=fields, headers=headers)
+        answer = await super().handle_async_request(sent)
+        body = json.loads(await answer.aread() or b"{}")
+        self.newest += 1
+        if "refresh_token" in body:
+            body["refresh_token"] += f"~{self.newest}"
+        return httpx.Response(answer.status_code, json=body)
 
 
 async def test_an_answer_sent_after_the_session_has_ended_is_said_not_to_be_saved(desk: Desk) -> None:
@@ -550,7 +388,7 @@ async def test_two_who_differ_undo_the_decision_and_a_third_person_decides(eyes:
     review = await eyes.review_of(newer)
     eyes.onefriend.services["intake"].settings.second_reviews = 1.0  # type: ignore[attr-defined]
     try:
-        await _answer(await eyes.page("anna"), f"{eyes.url}/reviews/{review}", "Same person")
+        await give_answer(await eyes.page("anna"), f"{eyes.url}/reviews/{review}", "Same person")
     finally:
         eyes.onefriend.services["intake"].settings.second_reviews = 0.0  # type: ignore[attr-defined]
     ben = await eyes.page("ben")
@@ -559,62 +397,16 @@ async def test_two_who_differ_undo_the_decision_and_a_third_person_decides(eyes:
     await ben.get_by_text("Second opinion: what the first was is not shown").wait_for()
     assert await ben.get_by_text("Decided").count() == 0
     await shoot(ben, "second-opinion")
-    await _answer(ben, ben.url, "Two people")
+    await give_answer(ben, ben.url, "Two people")
     await ben.get_by_text("a third person decides").first.wait_for()
     assert not await eyes.linked("intake", older, newer)
     await ben.goto(f"{eyes.url}/reviews/{review}")
     assert await ben.get_by_role("button", name="Save the answer").count() == 0
     cleo = await eyes.page("cleo")
-    await _answer(cleo, f"{eyes.url}/reviews/{review}", "Same person")
+    await give_answer(cleo, f"{eyes.url}/reviews/{review}", "Same person")
     assert await eyes.linked("intake", older, newer)
     await cleo.goto(f"{eyes.url}/reviews/agreement")
     assert await cleo.get_by_text("0%", exact=True).is_visible()
-
-
-async def _answer(page: Page, address: str, answer: str) -> None:
-    await page.goto(address)
-    await page.get_by_label(answer).check()
-    await page.get_by_label("Your reason").select_option("details_agree")
-    await page.get_by_role("button", name="Save the answer").click()
-    await page.get_by_role("alert").wait_for()
-
-
-async def test_two_people_part_a_record_by_keyboard_and_the_page_says_who(eyes: Desk) -> None:
-    person, _ = await eyes.joined()
-    anna = await eyes.page("anna")
-    await anna.goto(f"{eyes.url}/people/{person}")
-    record = anna.get_by_role("radio", name=f"Record 2: from {CARE}")
-    await record.focus()
-    await anna.keyboard.press("Space")
-    await anna.keyboard.press("Tab")
-    assert await anna.evaluate("document.activeElement.id") == "reason"
-    await anna.keyboard.press("ArrowDown")
-    await anna.keyboard.press("Tab")
-    await anna.keyboard.press("Enter")
-    await anna.get_by_text("Nothing is parted yet").wait_for()
-    assert await anna.get_by_role("button", name="Confirm: record").count() == 0, (
-        "nobody confirms what they asked for"
-    )
-    assert await violations(anna) == []
-    await shoot(anna, "split-asked")
-    ben = await eyes.page("ben", viewport={"width": 320, "height": 640})
-    await ben.goto(f"{eyes.url}/people")
-    assert await violations(ben) == []
-    await shoot(ben, "split-waiting")
-    await ben.locator(f'a[href="/people/{person}"]').click()
-    assert await violations(ben) == []
-    await shoot(ben, "split-to-confirm")
-    assert await ben.evaluate("document.documentElement.scrollWidth") <= 320
-    await ben.get_by_role("button", name="Confirm: record").focus()
-    await ben.keyboard.press("Enter")
-    await ben.get_by_role("link", name="a person of its own").click()
-    await ben.get_by_text("Parted by two people").wait_for()
-    assert await ben.get_by_text("anna said so, ben confirmed it").is_visible()
-    assert await violations(ben) == []
-    await shoot(ben, "split-done")
-    owners = "SELECT count(DISTINCT harmed) FROM referral_case WHERE harmed = ANY($1)"
-    new = ben.url.rpartition("/")[2]
-    assert await eyes.onefriend.services["intake"].pool.fetchval(owners, [person, new]) == 2
 
 
 async def test_a_review_leads_to_why_each_side_is_one_person_and_back(eyes: Desk) -> None:
@@ -627,7 +419,7 @@ async def test_a_review_leads_to_why_each_side_is_one_person_and_back(eyes: Desk
     assert page.url == f"{eyes.url}/people/{newer}"
     await page.get_by_role("link", name="The review that asks a person").click()
     await page.wait_for_url(f"{eyes.url}/reviews/{review}")
-    await _answer(page, page.url, "Same person")
+    await give_answer(page, page.url, "Same person")
     await page.goto(f"{eyes.url}/people/{newer}")
     await page.get_by_text("The same human, by another id").wait_for()
     assert await page.get_by_text("Decided by a person").is_visible()

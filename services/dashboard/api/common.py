@@ -13,8 +13,9 @@ from fastapi import Request, Security
 from fastapi.openapi.models import APIKey, APIKeyIn
 from fastapi.security.base import SecurityBase
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.datastructures import FormData
-from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.datastructures import FormData, MutableHeaders
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.dashboard import words
 from services.dashboard.core import Dashboard
@@ -25,6 +26,14 @@ from shared.runtime.problems import Problem
 
 FOLDER: Final = Path(__file__).parents[1]
 COOKIE: Final = "onefriend_session"
+_PAGES: Final = (
+    ("/reviews", "Who is who", ("hub",)),
+    ("/people", "What was joined", ("hub",)),
+    ("/waiting", "Waiting for a second person", ("hub",)),
+    ("/reviews/incomplete", "Waiting for an agency", ("hub", "operator")),
+    ("/reviews/agreement", "How reviewers agree", ("hub", "operator")),
+    ("/deliveries", "Failed deliveries", ("operator",)),
+)
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -49,6 +58,11 @@ class Worker:
         """What to call them."""
         return self.caller.worker or self.caller.agency
 
+    @property
+    def pages(self) -> list[tuple[str, str]]:
+        """The pages of their role: address and name."""
+        return [(address, name) for address, name, scopes in _PAGES if any(map(self.caller.may, scopes))]
+
 
 class SignedIn(SecurityBase):
     """The dependency behind `signed_in`: a class, so that a test can read what a route declares."""
@@ -63,20 +77,53 @@ class SignedIn(SecurityBase):
         service: Dashboard = request.app.state.service
         if not service.started:
             raise Unavailable("the dashboard is starting")
+        cookie = request.cookies.get(COOKIE, "")
         try:
-            session = service.sessions.session(request.cookies.get(COOKIE, ""))
-            token = await service.sessions.token(session)
+            session = service.sessions.session(cookie)
+            token, kept = await service.sessions.token(session)
         except Over:
             raise NotSignedIn from None
+        if kept != session:
+            answer = Response()
+            keep(service, answer, COOKIE, *service.sessions.renewed(cookie, kept))
+            request.state.renewed = answer.headers["set-cookie"]
         caller = await service.verifier.verify(token)
-        request.state.worker = worker = Worker(caller, token, session)
-        if not any(caller.may(name) for name in self.names):
+        request.state.worker = worker = Worker(caller, token, kept)
+        if self.names and not any(caller.may(name) for name in self.names):
             raise Problem(403, "scope", "Your role does not include this page.")
         return worker
 
 
+def keep(service: Dashboard, answer: Response, name: str, value: str, seconds: int) -> None:
+    """Have the browser keep a cookie that no script and no other site can use."""
+    # Lax and not strict: the browser comes back from the sign-in page of another site.
+    secure = service.own.address.startswith("https:")
+    answer.set_cookie(name, value, seconds, httponly=True, samesite="lax", secure=secure, path="/")
+
+
+class Renewing:
+    """Gives the browser its session's next cookie, with whatever is answered. Plain ASGI: pages are made in many places."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        state = scope.setdefault("state", {})
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start" and "renewed" in state:
+                headers = MutableHeaders(raw=message["headers"])
+                # Signing out takes the cookie away, and signing in gives one: they have the last word.
+                if not any(one.startswith(f"{COOKIE}=") for one in headers.getlist("set-cookie")):
+                    headers.append("set-cookie", state["renewed"])
+            await send(message)
+
+        await self._app(scope, receive, sending)
+
+
 def signed_in(*names: str) -> Any:  # noqa: ANN401 - a FastAPI dependency, used as a parameter's default
-    """Return the dependency that demands somebody signed in with one of these scopes."""
+    """Return the dependency that demands somebody signed in with one of these scopes; without any, somebody signed in."""
     return Security(SignedIn(names), scopes=names)
 
 

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from services.dashboard.api.common import FOLDER, NotSignedIn, page, to_sign_in
+from services.dashboard.api.common import FOLDER, NotSignedIn, Renewing, page, to_sign_in
 from services.dashboard.gateways import Refused
 from shared.runtime.errors import Unavailable
 from shared.runtime.problems import Problem
@@ -34,7 +34,8 @@ class Static(StaticFiles):
 
 
 def answer_with_pages(app: FastAPI) -> None:
-    """Let every error of a page be a page, and serve the static files."""
+    """Let every error of a page be a page, keep people signed in, and serve the static files."""
+    app.add_middleware(Renewing)
     app.mount("/static", Static(directory=FOLDER / "static"), name="static")
     for kind, handler in (
         (NotSignedIn, _not_signed_in),
@@ -85,10 +86,19 @@ async def _validation(request: Request, _error: RequestValidationError) -> Respo
 
 
 async def _unavailable(request: Request, _error: Unavailable) -> Response:
-    detail = "A part of Onefriend does not answer. Nothing was changed. Try again in a moment."
+    detail = f"A part of Onefriend does not answer. {_outcome(request)} Try again in a moment."
     return _wrong(request, 503, "This is not available now", detail)
+
+
+def _outcome(request: Request) -> str:
+    """Say what became of what was sent: whoever does not answer may have done it all the same."""
+    if request.method in ("GET", "HEAD"):
+        return "Nothing was changed."
+    return (
+        "What you sent may have been saved or not: go back and look how it stands before you send it again."
+    )
 
 
 async def _fault(request: Request, error: Exception) -> Response:
     log.error("page failed", exc_info=error, extra={"error": type(error).__name__})
-    return _wrong(request, 500, "Something went wrong", "It has been noted. Nothing else was changed.")
+    return _wrong(request, 500, "Something went wrong", f"It has been noted. {_outcome(request)}")

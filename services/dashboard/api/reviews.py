@@ -30,9 +30,11 @@ _CONFLICT: Final = 409
 
 
 @router.get("/")
-async def first(worker: Worker = signed_in("hub", "operator")) -> Response:
-    """Send everybody to the first page of their role."""
-    return seen("/reviews" if worker.caller.may("hub") else "/reviews/agreement")
+async def first(request: Request, worker: Worker = signed_in()) -> Response:
+    """Send everybody to the first page of their role; tell whoever has none."""
+    if worker.pages:
+        return seen(worker.pages[0][0])
+    return page(request, "nothing.html")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,13 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from services.dashboard.api.common import COOKIE, Worker, form_of, page, seen, signed_in
-from services.dashboard.core import Current, Dashboard
+from services.dashboard.api.common import COOKIE, Worker, form_of, keep, page, seen, signed_in
+from services.dashboard.core import Current
 from services.dashboard.sessions import SIGN_IN_SECONDS, Over
 from shared.runtime.auth import public
 
 router = APIRouter(include_in_schema=False)
 TICKET: Final = "onefriend_sign_in"
-
-
-def _keep(service: Dashboard, answer: Response, name: str, value: str, seconds: int) -> None:
-    # Lax and not strict: the browser comes back from the sign-in page of another site.
-    secure = service.own.address.startswith("https:")
-    answer.set_cookie(name, value, seconds, httponly=True, samesite="lax", secure=secure, path="/")
 
 
 def _ours(onward: str) -> str:
@@ -32,7 +26,7 @@ async def sign_in(service: Current, onward: Annotated[str, Query(max_length=500)
     """Send the browser to the issuer."""
     ticket, address = service.sessions.begin(_ours(onward))
     answer = RedirectResponse(address, 303)
-    _keep(service, answer, TICKET, service.sessions.seal(ticket), SIGN_IN_SECONDS)
+    keep(service, answer, TICKET, service.sessions.seal(ticket), SIGN_IN_SECONDS)
     return answer
 
 
@@ -56,16 +50,14 @@ async def signed_in_now(
             detail="Go to the first page and try again.",
         )
     answer = seen(ticket.onward)
-    _keep(service, answer, COOKIE, service.sessions.seal(session), int(service.own.session_hours * 3600))
+    keep(service, answer, COOKIE, service.sessions.seal(session), service.sessions.seconds)
     answer.delete_cookie(TICKET)
     return answer
 
 
 @router.post("/sign-out")
-async def sign_out(
-    request: Request, service: Current, worker: Worker = signed_in("hub", "operator")
-) -> Response:
-    """End the session."""
+async def sign_out(request: Request, service: Current, worker: Worker = signed_in()) -> Response:
+    """End the session, whatever one's role."""
     await form_of(request, worker)
     await service.sessions.end(worker.session)
     answer = seen("/signed-out")

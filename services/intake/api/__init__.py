@@ -12,6 +12,7 @@ from services.intake.api import (
     referrals,
     releases,
     reviews,
+    second_person,
     self_referrals,
     withdrawals,
 )
@@ -25,6 +26,7 @@ routers: Final = (
     withdrawals.router,
     people.router,
     joins.router,
+    second_person.router,
     reviews.router,
     self_referrals.router,
 )

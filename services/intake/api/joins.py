@@ -17,7 +17,9 @@ from services.intake.referral import Part
 from services.intake.sides import may_see
 from services.intake.store import joins as store
 from services.intake.store import reading, second_person
+from services.intake.store.people import group_of
 from shared.runtime.auth import Caller, scope
+from shared.runtime.http import etag
 from shared.runtime.idempotency import Answer
 from shared.runtime.problems import not_found
 from shared.runtime.work import Work
@@ -40,16 +42,16 @@ async def list_joins(
     `joins`: the records, the oldest first. `answer`: new, joined, held (in doubt: a reviewer or the agency was asked), kept
     (a later version), parted (from another person, by two people), null if it was decided before that was recorded; `like`:
     the record that it was joined with; `asked`: who wants it parted from this person. `links`: other ids of the same human,
-    and why. No value of a record is in it, and an agency with which the reader's shares nothing is null. The reading is
-    recorded.
+    and why. `waiting`: what waits for a second person about them. `version`: what an unlink must name. No value of a record
+    is in it, and an agency with which the reader's shares nothing is null. The reading is recorded.
     """
     body = await service.transact(_joins, caller, person, cursor, limit, actor=caller.actor)
-    return json_response(body, headers={"Cache-Control": "no-store"})
+    return json_response(body, headers={"ETag": etag(body["version"]), "Cache-Control": "no-store"})
 
 
 async def _joins(work: Work, caller: Caller, person: str, cursor: str | None, limit: int) -> dict[str, Any]:
     row = await work.fetchrow(
-        """SELECT state ->> 'links' AS links FROM stream
+        """SELECT state ->> 'links' AS links, version FROM stream
            WHERE kind = 'person' AND key = $1 AND coalesce(state ->> 'erased', 'false') <> 'true'""",
         person,
     )
@@ -64,6 +66,8 @@ async def _joins(work: Work, caller: Caller, person: str, cursor: str | None, li
         "person": person,
         "joins": [_join(work, caller, {person, *others}, one) for one in rows],
         "links": [_link(one) for one in linked if not _blind(caller, one)],
+        "waiting": await second_person.waiting(work, person, await group_of(work, [person])),
+        "version": row["version"],
         "next": following,
     }
 
@@ -188,15 +192,3 @@ async def _split(work: Work, service: Intake, person: str, body: Split) -> Answe
         work, service, person, party, asked.reason, worker=asked.worker, confirmed_by=work.actor.worker
     )
     return Answer(201, {"person": new, "split_from": person})
-
-
-@router.get("/splits")
-async def list_splits(
-    service: Current,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-    caller: Caller = scope("hub"),  # noqa: ARG001 - the declaration is the check
-) -> Response:
-    """Return the splits that wait for a second person: which record of whom, why, who asks, until when."""
-    found, following = await store.waiting(service.pool, cursor, limit)
-    return json_response({"splits": found, "next": following})

@@ -41,7 +41,7 @@ async def get_person(
 
 
 async def _describe(work: Work, caller: Caller, person: str) -> tuple[dict[str, Any], int]:
-    await correcting.seen_by(work, caller, person)
+    group = await correcting.seen_by(work, caller, person)
     await work.lock((PERSON, person))
     state = work.state(PERSON, person)
     await reading.note_read(work, caller.agency, caller.worker, "person", person)
@@ -57,7 +57,7 @@ async def _describe(work: Work, caller: Caller, person: str) -> tuple[dict[str, 
         body |= {
             "links": list(state.links),
             "holds": {hold: why.reason for hold, why in state.holds.items()},
-            "awaiting_second_person": await second_person.waiting(work, person),
+            "awaiting_second_person": await second_person.waiting(work, person, group),
         }
     return body, work.version(PERSON, person)
 

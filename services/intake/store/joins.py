@@ -1,11 +1,10 @@
-"""Why records are one person, as rows: what was decided of each, and the splits that wait for a second person."""
+"""Why records are one person, as rows: what was decided of each."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from services.intake.store.reading import Pool
-from services.intake.store.second_person import OPEN, WAITS
+from services.intake.store.second_person import OPEN
 from shared.runtime.http import decode_cursor, encode_cursor
 from shared.runtime.work import Work
 
@@ -44,12 +43,6 @@ LEFT JOIN LATERAL (
   ORDER BY p.id DESC LIMIT 1) AS p ON true
 ORDER BY l.other
 """
-_ASKED: Final = f"""
-SELECT a.detail AS record, a.person, p.referral::text AS referral, p.position, p.contact, a.reason, a.agency, a.worker,
-       a.at, a.at + {WAITS} AS until
-FROM second_person AS a JOIN party AS p ON p.id = a.detail::uuid AND p.person = a.person AND p.current
-WHERE a.what = 'split' AND {OPEN} AND ($1::text IS NULL OR a.detail > $1) ORDER BY a.detail LIMIT $2
-"""  # noqa: S608 - constants
 
 
 async def page(work: Work, person: str, cursor: str | None, limit: int) -> tuple[list[Any], str | None]:
@@ -62,11 +55,3 @@ async def page(work: Work, person: str, cursor: str | None, limit: int) -> tuple
 async def links(work: Work, person: str, others: list[str]) -> list[Any]:
     """Return why each of these is linked with the person."""
     return await work.fetch(_LINKS, person, others) if others else []
-
-
-async def waiting(pool: Pool, cursor: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:
-    """Return a page of what waits for a second person, and the cursor of the next."""
-    after = decode_cursor(cursor, str)
-    rows = await pool.fetch(_ASKED, after[0] if after else None, limit)
-    found = [dict(row) | {"at": row["at"].isoformat(), "until": row["until"].isoformat()} for row in rows]
-    return found, encode_cursor(rows[-1]["record"]) if len(rows) == limit else None

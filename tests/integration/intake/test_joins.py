@@ -19,6 +19,27 @@ MODEL = matching.load().version
 VALUES = ("Mary", "Wells", "1971", "Mill Lane", "SG1", "900123", "example.org", "Dole", "163001B")
 
 
+async def asked_for(
+    client: httpx.AsyncClient, state: str = "waiting", **query: Any
+) -> list[tuple[str, str, str, str]]:
+    """What takes two people: (what, of whom, who asked, how it stands)."""
+    query = {"state": state, **query}
+    found: list[tuple[str, str, str, str]] = []
+    while True:
+        answer = await client.get("/v1/second-person", params=query, headers=reviewer("ben"))
+        assert answer.status_code == 200, answer.text
+        body = answer.json()
+        found += [(one["what"], one["person"], one["worker"], one["state"]) for one in body["requests"]]
+        if not body["next"]:
+            return found
+        query["cursor"] = body["next"]
+
+
+async def say_no(client: httpx.AsyncClient, worker: str, **query: Any) -> httpx.Response:
+    """Refuse what waits for a second person, or take it back."""
+    return await client.delete("/v1/second-person", params=query, headers=reviewer(worker))
+
+
 class Pair:
     """Mary Wells, referred by two agencies so that the machine joins her."""
 
@@ -118,6 +139,8 @@ async def test_unknown_erased_and_somebody_without_the_scope(
     assert (await pair.part("anna")).status_code == 202
     answer = await by_two(client, "POST", f"/v1/people/{pair.person}/erasure", json={"reason": "asked"})
     assert answer.json()["state"] == "erased"
+    assert await asked_for(client) == [], "nothing of them can be parted any more"
+    assert await asked_for(client, "ended") == [("erasure", pair.person, "h1", "done")]
     gone = await client.get(path, headers=reviewer("anna"))
     unknown = await client.get("/v1/people/nobody/joins", headers=reviewer("anna"))
     assert (gone.status_code, unknown.status_code) == (404, 404)
@@ -177,10 +200,7 @@ async def test_a_join_is_undone_by_two_people_and_says_by_whom(
         assert alone.status_code == 202, "nobody confirms what they asked for"
     asked = (await pair.joins())["joins"][1]["asked"]
     assert (asked["worker"], asked["reason"]) == ("anna", "relatives")
-    waiting = (await client.get("/v1/splits", headers=reviewer("ben"))).json()["splits"]
-    assert [(one["person"], one["referral"], one["worker"]) for one in waiting] == [
-        (pair.person, pair.second, "anna")
-    ]
+    assert await asked_for(client) == [("split", pair.person, "anna", "waiting")]
     done = await pair.part("ben")
     assert done.status_code == 201, done.text
     new = done.json()["person"]
@@ -191,7 +211,8 @@ async def test_a_join_is_undone_by_two_people_and_says_by_whom(
     assert (parted["answer"], parted["evidence"], parted["asked"]) == ("parted", [], None)
     left = (await pair.joins())["joins"]
     assert [one["referral"] for one in left] == [pair.first, third]
-    assert (await client.get("/v1/splits", headers=reviewer("ben"))).json()["splits"] == []
+    assert await asked_for(client) == []
+    assert await asked_for(client, "ended") == [("split", pair.person, "anna", "done")]
     assert (await pair.part("cleo")).status_code == 404
 
 
@@ -256,7 +277,23 @@ async def test_what_was_asked_long_ago_is_asked_anew(intake: Intake, client: htt
     await pair.part("anna")
     await intake.pool.execute("UPDATE second_person SET at = at - interval '8 days'")
     assert (await pair.joins())["joins"][1]["asked"] is None
+    assert await asked_for(client, "ended") == [("split", pair.person, "anna", "lapsed")]
     assert (await pair.part("ben")).status_code == 202
+    record = (await pair.joins())["joins"][1]["record"]
+    what = {"what": "split", "person": pair.person, "detail": record}
+    refused = await say_no(client, "anna", **what)
+    assert (refused.status_code, refused.json()["state"]) == (200, "refused")
+    assert await asked_for(client) == []
+    assert await asked_for(client, "ended") == [("split", pair.person, "ben", "refused")]
+    assert (await say_no(client, "anna", **what)).status_code == 404
+    assert (await pair.part("cleo")).status_code == 202, (
+        "what was refused may be asked for again, from the beginning"
+    )
+    assert (await say_no(client, "cleo", **what)).json()["state"] == "taken_back"
+    await pair.part("anna", "2")
+    retracted = {**sender(CARE), "Idempotency-Key": '"r"'}
+    await client.post(f"/v1/referrals/{pair.second}/retraction", headers=retracted)
+    assert await asked_for(client) == [], "a record that was taken back cannot be parted"
 
 
 async def test_a_record_of_a_referral_that_was_taken_back_cannot_be_parted(
@@ -304,6 +341,39 @@ async def test_a_later_version_that_links_says_why(intake: Intake, client: httpx
         [link] = (await Pair(intake, client).joins(person))["links"]
         assert (link["person"], link["answer"], link["model"]) == (other, "linked", MODEL)
         assert link["sentence"].startswith("One human")
+
+
+async def test_a_machines_link_is_undone_by_two_people_and_waits_where_both_are_shown(
+    intake: Intake, client: httpx.AsyncClient
+) -> None:
+    doubt = await Doubt(client).post(intake)
+    await posted(intake, client, sender(CARE), referral("V-1", version=2, parties=[party()]))
+    pair = Pair(intake, client)
+
+    async def unlink(worker: str, person: str, other: str) -> httpx.Response:
+        version = {"If-Match": f'"{(await pair.joins(person))["version"]}"'}
+        path = f"/v1/people/{person}/links/{other}"
+        query = {"reason": "relatives"}
+        return await client.delete(path, params=query, headers=reviewer(worker) | version)
+
+    assert (await unlink("anna", doubt.newer, doubt.older)).status_code == 202
+    erasure = {**reviewer("anna"), "Idempotency-Key": '"e"'}
+    await client.post(f"/v1/people/{doubt.older}/erasure", json={"reason": "asked"}, headers=erasure)
+    for person in (doubt.older, doubt.newer):
+        waiting = (await pair.joins(person))["waiting"]
+        assert [(one["what"], one["reason"], one["worker"]) for one in waiting] == [
+            ("unlink", "relatives", "anna"),
+            ("erasure", "asked", "anna"),
+        ], "of one human, under whichever id"
+    assert [what for what, *_ in await asked_for(client, limit=1)] == ["unlink", "erasure"]
+    for worker, state in (("ben", "refused"), ("anna", "taken_back")):
+        said = await say_no(client, worker, what="unlink", person=doubt.newer, detail=doubt.older)
+        assert said.json()["state"] == state
+        assert (await unlink("anna", doubt.older, doubt.newer)).status_code == 202
+    done = await unlink("ben", doubt.newer, doubt.older)
+    assert done.status_code == 200, done.text
+    assert [(await pair.joins(one))["links"] for one in (doubt.older, doubt.newer)] == [[], []]
+    assert [what for what, *_ in await asked_for(client)] == ["erasure"]
 
 
 async def test_a_responsible_persons_records_are_explained_too(

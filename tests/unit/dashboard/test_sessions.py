@@ -1,9 +1,14 @@
 """Who is signed in: sealed cookies, PKCE, renewed tokens; and words for ages and codes."""
 
+from __future__ import annotations
+
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl
 
 import httpx
+import msgspec
 import pytest
 from pydantic import SecretStr
 
@@ -14,11 +19,11 @@ from services.dashboard.settings import Settings
 from shared.runtime.errors import Unavailable
 
 
-def sessions(answer: httpx.Response | None = None, secret: str = "s") -> Sessions:
-    def respond(_request: httpx.Request) -> httpx.Response:
+def sessions(answer: httpx.Response | Replacing | None = None, secret: str = "s") -> Sessions:
+    def respond(request: httpx.Request) -> httpx.Response:
         if answer is None:
             raise httpx.ConnectError("away")
-        return answer
+        return answer if isinstance(answer, httpx.Response) else answer(request)
 
     settings = Settings(
         database_url=SecretStr("postgresql://x"), client_id="dashboard", client_secret=SecretStr(secret),
@@ -44,7 +49,7 @@ async def test_a_code_is_only_taken_by_the_browser_that_asked() -> None:
     with pytest.raises(Over):
         await one.complete(ticket, "another state", "code")
     opened = await one.complete(ticket, ticket.state, "code")
-    assert await one.token(opened) == "a"
+    assert await one.token(opened) == ("a", opened)
     assert opened.wrote(opened.csrf)
     assert not opened.wrote("")
 
@@ -56,6 +61,54 @@ async def test_a_session_that_the_issuer_ended_is_over_and_one_that_cannot_be_as
     for away in (None, httpx.Response(503, json={})):
         with pytest.raises(Unavailable):
             await sessions(away).token(kept)
+
+
+class Replacing:
+    """An issuer that gives another refresh token each time one is used, and ends a session whose old one comes back."""
+
+    def __init__(self) -> None:
+        self.newest, self.over = 0, False
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer like a token endpoint."""
+        used = dict(parse_qsl(request.content.decode())).get("refresh_token", "r0")
+        self.over = self.over or used != f"r{self.newest}"
+        if self.over:
+            return httpx.Response(400, json={"error": "invalid_grant"})
+        self.newest += 1
+        # Over at once: every token that is asked for is renewed.
+        tokens = {"access_token": f"a{self.newest}", "refresh_token": f"r{self.newest}", "expires_in": 1}
+        return httpx.Response(200, json=tokens)
+
+
+async def test_a_refresh_token_that_is_replaced_is_never_used_twice() -> None:
+    issuer = Replacing()
+    one = sessions(issuer)
+    ticket, _ = one.begin("/")
+    first = await one.complete(ticket, ticket.state, "code")
+    several = await asyncio.gather(*(one.token(first) for _ in range(5)))
+    assert [token for token, _ in several] == ["a2", "a3", "a4", "a5", "a6"], "one after the other"
+    latest = several[-1][1]
+    assert latest == Session("r6", first.csrf)
+    assert (await one.token(first))[0] == "a7", "a browser that has not been given its cookie yet"
+    other = sessions(issuer)
+    _, kept = await other.token(Session("r7", first.csrf))
+    assert kept.refresh == "r8", "after a restart the browser's is the newest"
+    _, kept = await one.token(kept)
+    assert kept.refresh == "r9", "another process has renewed it meanwhile"
+    with pytest.raises(Over):
+        await other.token(first)
+
+
+def test_a_cookie_that_is_replaced_ends_when_the_first_would_have() -> None:
+    one = sessions()
+    began = int(time.time()) - 7 * 3600
+    first = one._seal.encrypt_at_time(msgspec.json.encode(Session("r", "c")), began).decode()
+    cookie, seconds = one.renewed(first, Session("r2", "c"))
+    assert 3590 <= seconds <= 3600
+    assert one.session(cookie) == Session("r2", "c")
+    again, _ = one.renewed(cookie, Session("r3", "c"))
+    assert one._seal.extract_timestamp(again.encode()) == began
 
 
 def test_a_ticket_is_no_session() -> None:
