@@ -9,7 +9,7 @@ from typing import Any
 from services.intake import identifiers
 from services.intake.crypto import Keyring
 from services.intake.domain import merge_safety
-from services.intake.referral import Address, ContactPerson, Human
+from services.intake.referral import Address, ContactPerson, Human, Whose
 from services.intake.safe_contact import ContactPoints, safe_emails, safe_phones, shared_with
 from services.intake.store.people import Held, for_contact
 from shared.contracts.envelope import Channel
@@ -45,17 +45,19 @@ async def details_for(
     numbers = _safe(humans, shared, partial(safe_phones, together=together), _unsafe_phones(humans))
     if channel == "text":
         numbers = [number for number in numbers if identifiers.is_mobile(number)]
-    ways = {
+    points = {
         "phones": numbers,
         "emails": _safe(humans, shared, partial(safe_emails, together=together), _unsafe_emails(humans)),
-        "addresses": [] if together else _addresses(humans),
     }
-    if not any(ways[kind] for kind in _NEEDS[channel]):
+    ways = {**points, "addresses": [] if together else _addresses(humans)}
+    needed = _NEEDS[channel]
+    if not any(ways[kind] for kind in needed):
         return None
     return {
         "name": _name(humans),
         "speaks_for": _relation(held),
-        **{kind: ways[kind] for kind in _NEEDS[channel]},
+        **{kind: ways[kind] for kind in needed},
+        "whose": _whose(humans, [point for kind in needed for point in points.get(kind, ())]),
         "safe_contact": {**_safety(merged), **_wishes(humans)},
     }
 
@@ -79,6 +81,19 @@ def _unsafe_phones(humans: Sequence[Human]) -> set[str]:
 
 def _unsafe_emails(humans: Sequence[Human]) -> set[str]:
     return {email.address for human in humans for email in human.emails if not email.safe}
+
+
+def _whose(humans: Sequence[Human], points: Sequence[str]) -> dict[str, Whose]:
+    """Return whose each number or e-mail address is: the person's own, if nobody has said that it is somebody else's.
+
+    Whoever rings has to know that a parent may answer. The newest word counts, of those that name somebody else.
+    """
+    found: dict[str, Whose] = dict.fromkeys(points, "own")
+    for human in humans:
+        said = [(phone.number, phone.whose) for phone in human.phones]
+        said += [(email.address, email.whose) for email in human.emails]
+        found |= {point: whose for point, whose in said if point in found and whose != "own"}
+    return found
 
 
 def _addresses(humans: Sequence[Human]) -> list[dict[str, Any]]:

@@ -103,6 +103,8 @@ def faults(error: ValidationError) -> list[Fault]:
         context = problem.get("ctx", {})
         if problem["type"] == "value":
             what, remedy = context["what"], context["remedy"]
+        elif problem["type"] == "value_error":  # of a type that all services share, which says both in one
+            what, _, remedy = str(context["error"]).partition(" Remedy: ")
         else:
             what, how = _SENTENCES.get(
                 problem["type"], ("not valid", "see the API's description of this field")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import Depends, Path, Request
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 from starlette.responses import Response
 
 from services.allocation.domain.cases import Refused
@@ -17,6 +16,7 @@ from services.allocation.domain.state import CaseState, is_known, status_of
 from services.allocation.handlers.carry import CASE, carry_on
 from services.allocation.store import reading, rows
 from services.allocation.store.registry import MEMORY, Registry
+from shared.runtime import times
 from shared.runtime.auth import Caller
 from shared.runtime.http import check_version, etag, required_version
 from shared.runtime.idempotency import Answer
@@ -28,15 +28,6 @@ Current = Annotated[Service, Depends(current_service)]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,99}$")]
 CaseId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$")]
-EARLIEST, LATEST = 1900, 2200
-"""Years. Beyond, PostgreSQL's times end for one offset or the other, and no case is of then."""
-
-
-def _in_reach(at: datetime) -> datetime:
-    if not EARLIEST <= at.year < LATEST:
-        message = f"not between {EARLIEST} and {LATEST} Remedy: Look at its year."
-        raise ValueError(message)
-    return at
 
 
 def _storable(value: Any) -> Any:  # noqa: ANN401 - JSON
@@ -46,7 +37,7 @@ def _storable(value: Any) -> Any:  # noqa: ANN401 - JSON
     return value
 
 
-Time = Annotated[AwareDatetime, AfterValidator(_in_reach)]
+Time = times.Time
 Storable = AfterValidator(_storable)
 INSIDE: Final = frozenset({"hub", "co_ordinator", "lead", "operator"})
 HUB: Final = frozenset({"hub", "co_ordinator", "operator"})

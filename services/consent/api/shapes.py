@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from shared.contracts.people import AgreementFact
+from shared.runtime.times import Day
 
 ID = r"^[A-Za-z0-9_.:-]{1,100}$"
 CODE = r"^[a-z][a-z0-9_]{0,63}$"
@@ -29,8 +30,6 @@ Outcome = Literal[
     "returned", "unknown", "not_made",
 ]  # fmt: skip
 Fence = Annotated[int, Field(ge=1, le=2**53)]
-EARLIEST, LATEST = date(1900, 1, 1), date(2200, 1, 1)
-Day = Annotated[date, Field(ge=EARLIEST, le=LATEST)]
 # What points to the evidence, in the agency's own system. It is published, so it is a reference and never a text.
 Evidence = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_.:/-]{1,100}$", description="a reference, without spaces or names")

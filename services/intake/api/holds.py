@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Request
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from services.intake import holding
@@ -19,19 +19,18 @@ from shared.runtime.auth import Caller, scope
 from shared.runtime.http import etag, required_version
 from shared.runtime.idempotency import Answer
 from shared.runtime.problems import not_found
+from shared.runtime.times import Time
 from shared.runtime.work import Work
 
 router = APIRouter(prefix="/v1/referrals", tags=["holds"])
 ReasonCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-# Beyond, PostgreSQL's times end for one offset or the other, and nothing is looked at again then.
-_EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class SetHold(Part):
     """Why nobody works on the referral's cases for now, and when that is looked at again."""
 
     reason: ReasonCode
-    until: Annotated[AwareDatetime, Field(ge=_EARLIEST, lt=_LATEST)] | None = None
+    until: Time | None = None
 
 
 class LiftHold(Part):

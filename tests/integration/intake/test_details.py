@@ -63,14 +63,18 @@ async def test_that_they_live_together_counts_for_every_referrals_telephones(
 
 
 async def test_an_offender_with_a_home_elsewhere_takes_no_telephone_away(
-    intake: Intake, client: httpx.AsyncClient, police: Headers, ask: Asker
+    intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers, ask: Asker
 ) -> None:
     elsewhere = [{"lines": ["9 Far Street"], "postcode": "TS1 3AA"}]
     sons = party(phones=[{"number": "07700 900123", "whose": "relative"}])
     document = referral(parties=[sons, offender(addresses=elsewhere)])
     person, case = await harmed(intake, await posted(intake, client, police, document))
+    # A later referral of another agency leaves out whose it is: that takes nothing back.
+    unaware = referral("V-1", parties=[party(), offender(addresses=elsewhere)])
+    assert (await harmed(intake, await posted(intake, client, care, unaware)))[0] == person
     answer = await ask(person, case)
     assert (answer.status_code, answer.json().get("phones")) == (200, ["+447700900123"]), answer.text
+    assert answer.json()["whose"] == {"+447700900123": "relative"}
 
 
 async def test_who_speaks_for_a_child_is_reached_at_the_home_that_they_share(

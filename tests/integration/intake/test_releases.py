@@ -40,6 +40,7 @@ async def test_a_permit_gives_the_details_of_its_channel_once(
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
     assert answer.json()["phones"] == ["+447700900123"]
+    assert answer.json()["whose"] == {"+447700900123": "own"}
     assert "emails" not in answer.json()
     assert answer.json()["name"] == {"forenames": "Mary Ann", "surname": "Wells"}
     again = await release(client, care, "p1")
