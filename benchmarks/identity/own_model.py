@@ -21,13 +21,14 @@ PAIRS_TRAINED_ON = (
     5e6  # of each blocking rule: enough for a few hundred numbers, whatever the size of the store
 )
 Rule = tuple[str, ...]
-_NOT_FOR_SPLINK = frozenset({"person", "cluster", "rec_id", "record_id", "unique_id"})  # the truth
+MEMORY = "2GB"  # beyond that it writes to the disk
 
 
 @dataclass(frozen=True)
 class Design:
     """What Splink is told of a setting: comparisons, blocking rules, and rules that hardly err, to guess how many match."""
 
+    columns: tuple[str, ...]
     comparisons: Callable[[], list[Any]]  # made anew for each model: Splink keeps what it learns in them
     blocking: tuple[Rule, ...]
     deterministic: tuple[Rule, ...]
@@ -87,6 +88,7 @@ def _fake() -> list[Any]:
 
 
 HISTORICAL = Design(
+    ("first_name", "surname", "dob", "postcode", "gender"),
     _historical,
     (
         ("first_name", "surname"),
@@ -107,17 +109,20 @@ HISTORICAL = Design(
 )
 REFERRAL = replace(
     HISTORICAL,
+    columns=(*HISTORICAL.columns, "phone", "email", "pnc"),
     comparisons=_referral,
     blocking=(*HISTORICAL.blocking, ("phone",), ("email",), ("pnc",)),
     training=(*HISTORICAL.training, ("phone",), ("email",)),
 )
 FEBRL = Design(
+    ("first_name", "surname", "dob", "soc_sec_id", "postcode", "address_1"),
     _febrl,
     (("soc_sec_id",), ("surname",), ("first_name",), ("dob",), ("postcode",), ("address_1",)),
     (("first_name", "surname", "dob"), ("soc_sec_id",)),
     (("first_name", "surname"), ("dob",), ("soc_sec_id",)),
 )
 FAKE = Design(
+    ("first_name", "surname", "dob", "city", "email"),
     _fake,
     (("first_name",), ("surname",), ("dob",), ("email",), ("city", "substr(surname, 1, 2)")),
     (("first_name", "surname", "dob"), ("email",)),
@@ -127,7 +132,7 @@ FAKE = Design(
 
 def scored(design: Design, rows: Sequence[Row], invented: Iterable[Row] = ()) -> Scored:
     """Train on all of them, then score every pair that the blocking finds and that has a labelled record (`rows`)."""
-    connection = duckdb.connect()
+    connection = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": ".onefriend/splink"})
     api = DuckDBAPI(connection)
     settings: Any = SettingsCreator(
         link_type="dedupe_only",
@@ -138,7 +143,7 @@ def scored(design: Design, rows: Sequence[Row], invented: Iterable[Row] = ()) ->
         comparisons=design.comparisons(),
         retain_matching_columns=False,
     )
-    linker = Linker(api.register(_frame(rows, invented)), settings, log_level=logging.ERROR)
+    linker = Linker(api.register(_frame(design.columns, rows, invented)), settings, log_level=logging.ERROR)
     linker.training.estimate_probability_two_random_records_match(
         [block_on(*rule) for rule in design.deterministic], recall=0.6
     )
@@ -167,8 +172,7 @@ def _of(side: str, column: str) -> str:
     return f"{function}{bracket}{side}.{rest}"
 
 
-def _frame(rows: Sequence[Row], invented: Iterable[Row]) -> pd.DataFrame:
-    columns = [column for column in rows[0] if column not in _NOT_FOR_SPLINK]
+def _frame(columns: Sequence[str], rows: Sequence[Row], invented: Iterable[Row]) -> pd.DataFrame:
     values: dict[str, list[str | None]] = {column: [] for column in columns}
     numbers: list[int] = []
     for first, step, some in ((0, 1, rows), (-1, -1, invented)):
