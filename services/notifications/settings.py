@@ -29,7 +29,8 @@ class Settings(RuntimeSettings):
     provider_secrets: dict[str, SecretStr] = Field(default_factory=dict)
     # How long before a permit's `use_by` writing must have begun: the clocks of two databases may differ.
     use_by_margin_seconds: float = 2
-    delivery_attempts: int = 12
+    # About a day: an endpoint that is away for a night is told in the morning, and nobody has to ask for it.
+    delivery_attempts: int = 36
     public_url: str = ""
     # For how long the link that confirms a subscription can be used.
     confirmation_days: int = Field(default=7, ge=1, le=90)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime
+from itertools import count
 from typing import Any
 
 import asyncpg
@@ -26,6 +26,7 @@ from services.notifications.domain import (
     Notice,
     Part,
     Restriction,
+    cursor,
     lane,
     message,
     tell,
@@ -115,15 +116,16 @@ SELECT event_id::text, agency, kind, case_id, party FROM feed WHERE event_id = A
 # The counter's row stays locked until the commit: so numbers have no gaps, and become visible in their order. It comes last
 # in a transaction, agencies in the order of their ids, because every other writer of that feed waits from here.
 _NUMBERS = """
-INSERT INTO feed_counter (agency, last)
-SELECT * FROM unnest($1::text[], $2::bigint[]) AS c(agency, entries) ORDER BY agency
-ON CONFLICT (agency) DO UPDATE SET last = feed_counter.last + excluded.last
-RETURNING agency, last
+INSERT INTO feed_counter (agency, last, witness)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS c(agency, entries, marks) ORDER BY agency
+ON CONFLICT (agency) DO UPDATE SET last = feed_counter.last + excluded.last,
+  witness = (feed_counter.witness + excluded.witness) & 4611686018427387903
+RETURNING agency, last, witness
 """
 _WRITE_FEED = """
-INSERT INTO feed (agency, number, at, kind, case_id, party, data, event_id, trace)
+INSERT INTO feed (agency, number, at, kind, case_id, party, data, event_id, trace, witness)
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::json[], $8::uuid[],
-                     $9::text[])
+                     $9::text[], $10::bigint[])
 """
 _SAVE_AGENCY = """
 INSERT INTO agency (agency, name, sharing, active, desk) VALUES ($1, $2, $3, $4, $5)
@@ -135,8 +137,8 @@ INSERT INTO agency (agency, successor, since) VALUES ($1, $2, $3)
 ON CONFLICT (agency) DO UPDATE SET successor = excluded.successor, since = excluded.since
 """
 _READ_FEED = """
-SELECT number, at, kind, nullif(case_id, '') AS case_id, nullif(party, '') AS party, data, event_id::text AS event, trace
-FROM feed WHERE agency = $1 AND number > $2 ORDER BY number LIMIT $3
+SELECT number, at, kind, nullif(case_id, '') AS case_id, nullif(party, '') AS party, data, event_id::text AS event, witness
+FROM feed WHERE agency = $1 AND number >= $2 ORDER BY number LIMIT $3
 """
 # Whether somebody inherits the feed of `of`: over one succession or several, each of them in force.
 _INHERITS = """
@@ -301,16 +303,22 @@ async def _write_feed(connection: Connection, told: Sequence[Entry]) -> None:
     if not fresh:
         return
     entries = list(reversed(fresh.values()))
-    counts = Counter(entry.agency for entry in entries)
-    ends = await connection.fetch(_NUMBERS, list(counts), list(counts.values()))
-    following = {row["agency"]: row["last"] - counts[row["agency"]] for row in ends}
+    marks: dict[str, list[int]] = {}
+    for entry in entries:
+        marks.setdefault(entry.agency, []).append(cursor.mark(*_identity(entry)))
+    counts = [len(each) for each in marks.values()]
+    ends = await connection.fetch(_NUMBERS, list(marks), counts, [cursor.total(m) for m in marks.values()])
+    following = {
+        agency: zip(
+            count(last - len(marks[agency]) + 1), cursor.witnesses(witness, marks[agency]), strict=False
+        )
+        for agency, last, witness in ends
+    }
     numbered = []
     for e in entries:
-        following[e.agency] += 1
-        number = following[e.agency]
-        numbered.append(
-            (e.agency, number, e.at, e.kind, e.case or "", e.party or "", _json(e.data), e.event, e.trace)
-        )
+        number, witness = next(following[e.agency])
+        what = (e.kind, e.case or "", e.party or "", _json(e.data), e.event, e.trace)
+        numbered.append((e.agency, number, e.at, *what, witness))
     await connection.execute(_WRITE_FEED, *_columns(numbered))
 
 
@@ -329,8 +337,8 @@ async def save_successions(connection: Connection, rows: list[tuple[str, str, da
 async def read_feed(
     pool: asyncpg.Pool[asyncpg.Record], agency: str, after: int, limit: int
 ) -> list[asyncpg.Record]:
-    """Return an agency's entries after a number, in order."""
-    return await pool.fetch(_READ_FEED, agency, after, limit)
+    """Return an agency's entries after a number, in order, and before them the one that has this number, if one has."""
+    return await pool.fetch(_READ_FEED, agency, after, limit + 1)
 
 
 async def last_number(pool: asyncpg.Pool[asyncpg.Record], agency: str) -> int:

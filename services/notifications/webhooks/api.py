@@ -15,7 +15,7 @@ from starlette.responses import Response
 from services.notifications.domain import subscription as rules
 from services.notifications.domain import tell
 from services.notifications.domain.subscription import Standing
-from services.notifications.webhooks import confirmations, guard, links, operators, readers, rows
+from services.notifications.webhooks import confirmations, deliveries, guard, links, operators, readers, rows
 from services.notifications.webhooks.confirmations import Question
 from services.notifications.webhooks.loops import settings_of, vault_of
 from services.notifications.webhooks.operators import wake
@@ -32,6 +32,7 @@ from shared.runtime.work import Work
 router = APIRouter(prefix="/v1", tags=["webhooks"])
 router.include_router(links.router)
 router.include_router(operators.router)
+router.include_router(deliveries.router)
 Current = Annotated[Service, Depends(current_service)]
 Key = Annotated[str, Depends(idempotency_key)]
 Id = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]
@@ -100,6 +101,7 @@ def _shown(service: Service, row: asyncpg.Record) -> dict[str, Any]:
         "reason": row["reason"],
         "confirmation": confirmations.shown(row, settings_of(service).confirmation_days),
         "taken": row["taken"],
+        "failed": row["failed"],
         "created_at": row["created_at"],
     }
 

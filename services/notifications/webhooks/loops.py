@@ -9,10 +9,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from asyncpg import Record
 from cryptography.exceptions import InvalidTag
 
 from services.notifications import store
-from services.notifications.domain import lane
+from services.notifications.domain import LaneState, lane
 from services.notifications.settings import Settings
 from services.notifications.store import LANE
 from services.notifications.webhooks import rows
@@ -176,7 +177,7 @@ async def settle(work: Work, tried: Try) -> None:
     if ended is None:
         save("withheld", reason="not-allowed")
         return
-    state = work.state(LANE, delivery.lane)
+    state = await _state(work, delivery)
     attempt = lane.Attempt(
         delivery.subscription, delivery.number, delivery.attempts, ended.reason, final=ended.final
     )
@@ -195,18 +196,44 @@ async def settle(work: Work, tried: Try) -> None:
         work.write(rows.stop, (delivery.subscription, "gone"))
 
 
+async def _state(work: Work, delivery: Claimed) -> LaneState:
+    """Return a delivery's lane.
+
+    A lane that has given it up, though its row has not, was told so by the topic after a restore of the database: it is
+    tried again, or it would be sent for ever, and nothing that came of it be written down.
+    """
+    state = work.state(LANE, delivery.lane)
+    if state.failed == delivery.number:
+        row = await rows.one(work, delivery.subscription, delivery.number)
+        if row is not None and row["state"] == "pending":
+            work.record(LANE, delivery.lane, *lane.redrive(state, delivery.subscription, delivery.number))
+    return work.state(LANE, delivery.lane)
+
+
 async def redrive(work: Work, subscription: str, number: int) -> str | None:
     """Put a failed delivery back at the head of its lane; return the lane, None if it has not failed."""
+    await work.lock()
     row = await rows.one(work, subscription, number)
     if row is None or row["state"] != "failed":
         return None
-    name: str = row["lane"]
-    await work.lock((LANE, name))
-    decided = lane.redrive(work.state(LANE, name), subscription, number)
-    if not decided:
-        return None
-    work.record(LANE, name, *decided)
-    work.write(
-        rows.settle, Settled(subscription, number, name, "pending", work.now, due_at=work.now, anew=True)
-    )
-    return name
+    await work.lock((LANE, row["lane"]))  # begins anew: then the row is read under this lock
+    _reopen(work, subscription, number, row)
+    return str(row["lane"])
+
+
+async def redeliver(work: Work, subscription: str, number: int | None, limit: int) -> int:
+    """Send again what has failed, or waits for its next try: one delivery or (None) all; return how many."""
+    await work.lock()
+    found = await rows.again(work, subscription, number, limit)
+    await work.lock(*((LANE, name) for name in dict.fromkeys(row["lane"] for row in found)))  # as above
+    for row in found:
+        _reopen(work, subscription, row["number"], row)
+    return len(found)
+
+
+def _reopen(work: Work, subscription: str, number: int, row: Record) -> None:
+    """Make a delivery due. The row decides: after a restore the lane may know from the topic of a redrive that it lost."""
+    name = row["lane"]
+    work.record(LANE, name, *lane.redrive(work.state(LANE, name), subscription, number))
+    anew = row["state"] == "failed"
+    work.write(rows.settle, Settled(subscription, number, name, "pending", work.now, work.now, anew=anew))

@@ -116,7 +116,7 @@ class Readers:
         )
         # Sent again after an unknown end: a notice that comes twice, under one Message-ID, harms nobody.
         outgoing = Outgoing(
-            f"{delivery.subscription}-{delivery.number}",
+            delivery.id,
             "email",
             unquote(delivery.url.removeprefix(MAIL)),
             f"Onefriend: {subject}",
@@ -129,7 +129,7 @@ class Readers:
 
     async def _publish(self, delivery: Claimed) -> Sent:
         """Publish under the case's id: what is told of one case is read in order."""
-        headers = [("webhook-id", f"{delivery.subscription}-{delivery.number}".encode())]
+        headers = [("webhook-id", delivery.id.encode())]
         if delivery.trace:
             headers.append(("traceparent", delivery.trace.encode()))
         try:

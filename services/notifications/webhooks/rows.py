@@ -14,7 +14,7 @@ from typing import Any
 
 import asyncpg
 
-from services.notifications.domain import LAST_WORDS
+from services.notifications.domain import LAST_WORDS, cursor
 from services.notifications.domain.subscription import Standing
 from shared.runtime.work import Connection, Work
 
@@ -25,10 +25,12 @@ LEASE = timedelta(seconds=45)
 # an older one is not sent any more.
 CONFIRMATION = "subscription.confirmation"
 FIELDS = "subscription_id, agency, url, kinds, active, reason, taken, version, created_at, confirmed, asked, asked_at"
-# How the last confirmation fared: its state, and why it could not be sent.
+# How the last confirmation fared: its state, and why it could not be sent. And how many deliveries wait for a redelivery.
 _FARED = """
 LEFT JOIN LATERAL (SELECT d.state AS asked_state, d.reason AS asked_reason FROM delivery AS d
   WHERE s.asked > 0 AND d.subscription_id = s.subscription_id AND d.number = -s.asked) AS fared ON true
+CROSS JOIN LATERAL (SELECT count(*) AS failed FROM delivery AS d
+  WHERE d.state = 'failed' AND d.number >= 0 AND d.subscription_id = s.subscription_id) AS counted
 """
 BEHIND = """
 SELECT s.subscription_id FROM subscription AS s JOIN feed_counter AS c USING (agency)
@@ -82,6 +84,7 @@ WITH RECURSIVE heir(agency, reads) AS (
   UNION SELECT h.agency, a.successor FROM heir AS h JOIN agency AS a ON a.agency = h.reads WHERE a.successor IS NOT NULL
 )
 SELECT d.subscription_id, d.number, d.lane, d.case_id, d.kind, d.attempts, s.agency, s.url, s.secret, f.at, f.trace,
+       f.event_id::text AS event, f.party, f.witness IS NOT NULL AS marked,
        coalesce(a.name, s.agency) AS name, s.asked_at,
        coalesce(a.active, true) AND (d.number >= 0 OR (NOT s.confirmed AND d.number = -s.asked))
          AND (d.case_id = '' OR d.kind = ANY($3::text[]) OR EXISTS (
@@ -94,6 +97,24 @@ LEFT JOIN feed AS f ON f.agency = s.agency AND f.number = d.number
 LEFT JOIN agency AS a ON a.agency = s.agency
 WHERE s.active OR (NOT s.confirmed AND d.number < 0)
 """
+# An agency's own: confirmations are not among them. What waits behind another of its lane is not due by itself.
+_OWN = """
+SELECT d.number, nullif(d.case_id, '') AS case, d.kind, d.state, d.attempts, d.reason, d.updated_at,
+  CASE WHEN d.state = 'pending' AND d.due_at < 'infinity' AND s.active THEN d.due_at END AS next_try,
+  CASE WHEN d.state = 'pending' AND d.due_at = 'infinity' THEN (SELECT min(number) FROM delivery AS o
+    WHERE o.lane = d.lane AND o.state IN ('pending', 'failed')) END AS behind
+FROM delivery AS d JOIN subscription AS s USING (subscription_id)
+WHERE d.subscription_id = $1 AND d.number >= 0 AND ($2::text IS NULL OR d.state = $2) AND d.number < $3
+ORDER BY d.number DESC LIMIT $4
+"""
+# What may be sent again at once: what has failed, and what waits for longer than a try could take, so that none of it is on
+# its way now.
+_AGAIN = """
+SELECT number, lane, state FROM delivery
+WHERE subscription_id = $1 AND number >= 0 AND ($2::bigint IS NULL OR number = $2)
+  AND (state = 'failed' OR (state = 'pending' AND due_at > $3 AND due_at < 'infinity'))
+ORDER BY number LIMIT $4
+"""
 _SETTLE = """
 UPDATE delivery SET state = $3, due_at = coalesce($4::timestamptz, 'infinity'), reason = $5, updated_at = $6,
   attempts = CASE WHEN $7::boolean THEN 0 ELSE attempts END
@@ -105,7 +126,7 @@ WHERE subscription_id = $1 AND number = $2 AND state IN ('pending', 'failed')
 class Claimed:
     """A delivery to be sent now, with all that sending needs. `at` is the entry's time, None for a test.
 
-    `name`: the agency's; `asked_at`: when the confirmation was asked for, if it is one.
+    `name`: the agency's; `asked_at`: when the confirmation was asked for, if it is one; `event`, `mark`: the entry's.
     """
 
     subscription: str
@@ -121,6 +142,13 @@ class Claimed:
     trace: str | None
     name: str = ""
     asked_at: datetime | None = None
+    event: str | None = None
+    mark: int | None = None
+
+    @property
+    def id(self) -> str:
+        """What is the same at every try, and after a restore another if the number stands for another entry then."""
+        return f"{self.subscription}-{self.number if self.mark is None else format(self.mark, '016x')}"
 
 
 @dataclass(frozen=True)
@@ -172,9 +200,20 @@ async def claim(work: Work, limit: int, but: Sequence[str] = ()) -> list[Claimed
             row["trace"],
             row["name"],
             row["asked_at"],
+            row["event"],
+            _mark(row),
         )
         for row in rows
     ]
+
+
+def _mark(row: asyncpg.Record) -> int | None:
+    """Return the mark of an entry; None for what is none, and for entries of before there were marks, as they were sent."""
+    return (
+        cursor.mark(row["event"], row["agency"], row["kind"], row["case_id"], row["party"])
+        if row["marked"]
+        else None
+    )
 
 
 async def settle(connection: Connection, rows: list[Settled]) -> None:
@@ -262,7 +301,7 @@ async def of_agency(
 ) -> list[asyncpg.Record]:
     """Return an agency's subscriptions, or one of them, without their secrets."""
     return await pool.fetch(
-        f"SELECT {FIELDS}, asked_state, asked_reason FROM subscription AS s {_FARED}"  # noqa: S608 - constants
+        f"SELECT {FIELDS}, asked_state, asked_reason, failed FROM subscription AS s {_FARED}"  # noqa: S608 - constants
         " WHERE agency = $1 AND ($2::text IS NULL OR subscription_id = $2) ORDER BY subscription_id",
         agency,
         subscription,
@@ -288,3 +327,15 @@ async def deliveries(
         *(after or (None, None, None)),
         limit,
     )
+
+
+async def own(
+    pool: asyncpg.Pool[asyncpg.Record], subscription: str, state: str | None, before: int, limit: int
+) -> list[asyncpg.Record]:
+    """Return a subscription's deliveries with numbers below one, the last first."""
+    return await pool.fetch(_OWN, subscription, state, before, limit)
+
+
+async def again(work: Work, subscription: str, number: int | None, limit: int) -> list[asyncpg.Record]:
+    """Return number, lane and state of what may be sent again: one delivery, or None for all there are."""
+    return await work.fetch(_AGAIN, subscription, number, work.now + LEASE, limit)

@@ -39,6 +39,8 @@ def body_of(delivery: Claimed, now: datetime) -> bytes:
     if delivery.number == 0:
         kind = "subscription.test"
     data: dict[str, object] = {"number": delivery.number}
+    if delivery.event:
+        data["event"] = delivery.event
     if delivery.case:
         data["case"] = delivery.case
     return msgspec.json.encode({"type": kind, "timestamp": (delivery.at or now).isoformat(), "data": data})
@@ -50,7 +52,7 @@ async def send(http: httpx.AsyncClient, delivery: Claimed, secret: bytes, *, dev
     now = datetime.now(UTC)
     content = body_of(delivery, now)
     # The same id at every try, so that the receiver can tell a repetition.
-    webhook_id = f"{delivery.subscription}-{delivery.number}"
+    webhook_id = delivery.id
     headers = {
         "content-type": "application/json",
         "user-agent": "Onefriend",

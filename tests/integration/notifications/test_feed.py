@@ -7,9 +7,13 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
+from services.notifications import store
+from services.notifications.domain import Notice
 from shared.contracts import agencies, cases, consent, referrals
+from shared.runtime.work import Work
 from tests.integration.notifications.conftest import World, allocated
 from tests.support.running import until
 from tests.support.tokens import bearer
@@ -67,7 +71,7 @@ async def test_a_long_poll_is_woken_by_the_entry(world: World) -> None:
     await world.teller.tell("case-1", allocated(("mary", "beacon")))
     body = await waiting
     assert [entry["number"] for entry in body["entries"]] == [1]
-    assert body["next"] == 1
+    assert body["next"] == body["entries"][0]["cursor"]
     assert time.monotonic() - began < LONG_POLL
 
 
@@ -76,7 +80,7 @@ async def test_a_long_poll_ends_empty_when_nothing_comes(world: World) -> None:
     assert (await world.feed("beacon", wait=1)) == {
         "agency": "beacon",
         "entries": [],
-        "next": 0,
+        "next": "0",
         "more": False,
     }
     assert 0.9 < time.monotonic() - began < LONG_POLL
@@ -272,3 +276,61 @@ async def test_a_number_that_the_feed_does_not_have_is_said_to_be_ahead_of_it(wo
     assert (ahead.status_code, ahead.json()["type"].rsplit("/", 1)[-1]) == (409, "ahead")
     assert "Read on from 1" in ahead.json()["detail"]
     assert time.monotonic() - began < 25
+
+
+async def _restored(world: World, kept: int, *lost: dict[str, Any]) -> None:
+    """Take the last entries of a feed away, as a restore of the database does; pauses are told again in this order."""
+    pool, now = world.service.pool, datetime.now(UTC)
+    await pool.execute("DELETE FROM feed WHERE number > $1", kept)
+    counted = "UPDATE feed_counter SET last = $1, witness = (SELECT witness FROM feed WHERE number = $1)"
+    await pool.execute(counted, kept)
+    for entry in lost:
+        paused = cases.CasePaused(reason="risk")
+        notice = Notice(entry["event"], "case.paused", entry["case"], now, now, paused)
+
+        async def again(work: Work, notice: Notice = notice) -> None:
+            await work.lock()
+            work.write(store.publish, notice)
+
+        await world.service.transact(again)
+
+
+async def test_whoever_reads_on_after_a_restore_is_told_unless_nothing_can_be_missed(world: World) -> None:
+    """Nobody polled meanwhile, and the numbers are all there again: only what they stand for has changed."""
+    for case in ("case-1", "case-2"):
+        await world.teller.tell(case, allocated(("mary", "beacon"), case=case, hub=None))
+        await world.settled()
+    for case in ("case-1", "case-2"):
+        await world.teller.tell(case, cases.CasePaused(reason="risk"))
+        await world.settled()
+    *_, second, third, fourth = await world.entries("beacon", 4)
+    headers = bearer("beacon", "subscribe")
+
+    async def read_on(entry: dict[str, Any], wait: int = 0) -> httpx.Response:
+        query = {"after": entry["cursor"], "wait": wait}
+        return await world.http.get("/v1/feed", params=query, headers=headers)
+
+    assert (await read_on(third)).json()["entries"] == [fourth]
+    await _restored(world, 2)
+    gone = await read_on(fourth, wait=20)
+    assert (gone.status_code, gone.json()["type"].rsplit("/", 1)[-1]) == (410, "feed-restored")
+    assert "after=0" in gone.json()["detail"]
+    await _restored(world, 2, fourth, third)
+    again = (await read_on(second)).json()["entries"]
+    assert [(entry["number"], entry["event"]) for entry in again] == [
+        (3, fourth["event"]),
+        (4, third["event"]),
+    ]
+    # He who has read up to 3 would miss what is now 3; he who has read them all has all of them still.
+    assert (await read_on(third)).status_code == 410
+    assert (await read_on(fourth)).json() == {
+        "agency": "beacon",
+        "entries": [],
+        "next": fourth["cursor"],
+        "more": False,
+    }
+    # A number alone is a replay, and is answered with a cursor.
+    assert (await world.feed("beacon", after=4))["next"] == fourth["cursor"]
+    wrong = await read_on({"cursor": "3."})
+    assert wrong.status_code == 422
+    assert "`next`" in wrong.json()["errors"][0]["remedy"]

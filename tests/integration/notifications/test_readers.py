@@ -83,7 +83,9 @@ async def test_an_agencys_own_topic_has_its_cases_in_order(world: World, stack: 
         delete_topics(stack.client_settings(), [topic])
     assert [record.key for record in read] == [b"case-3", b"case-3"]
     bodies = [json.loads(record.value or b"") for record in read]
-    assert [body["data"] for body in bodies] == [{"number": n, "case": "case-3"} for n in (1, 2)]
+    events = [entry["event"] for entry in await world.entries("beacon", 2)]
+    told = [{"number": n, "case": "case-3", "event": event} for n, event in enumerate(events, 1)]
+    assert [body["data"] for body in bodies] == told
     assert b"mary" not in b"".join(record.value or b"" for record in read)
 
 

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from services.notifications.domain import lane
+from services.notifications.domain import cursor, lane
 from services.notifications.webhooks import loops, send
 from shared.contracts import agencies, cases
 from tests.integration.notifications.conftest import World, allocated
@@ -98,6 +98,10 @@ async def deliveries(world: World, **parameters: str) -> list[dict[str, Any]]:
     return found
 
 
+def _mark(entry: dict[str, Any], agency: str = "beacon") -> int:
+    return cursor.mark(entry["event"], agency, entry["kind"], entry["case"], entry["party"])
+
+
 async def test_a_delivery_is_thin_and_signed(world: World, receiver: Receiver) -> None:
     made = await subscribe(world, receiver.url)
     await world.teller.tell("case-1", allocated(("mary", "beacon")))
@@ -105,9 +109,11 @@ async def test_a_delivery_is_thin_and_signed(world: World, receiver: Receiver) -
     headers, content = receiver.seen[0]
     verified = Webhook(made["secret"]).verify(content, headers)
     assert verified["type"] == "case.changed"
-    assert verified["data"] == {"number": 1, "case": "case-1"}
+    [entry] = await world.entries("beacon", 1)
+    assert verified["data"] == {"number": 1, "case": "case-1", "event": entry["event"]}
     assert b"mary" not in content
-    assert headers["webhook-id"] == f"{made['id']}-1"
+    # The entry's own, and not its number's: after a restore the number may stand for another entry.
+    assert headers["webhook-id"] == f"{made['id']}-{_mark(entry):016x}"
     await until(lambda: world.service.pool.fetchval("SELECT state = 'delivered' FROM delivery"))
     events = await world.service.pool.fetch(
         "SELECT type, key FROM journal WHERE key LIKE $1", f"{made['id']}%"
@@ -178,10 +184,92 @@ async def test_after_enough_tries_the_lane_waits_until_it_is_redriven(
     answer = await world.http.post(f"/v1/deliveries/{stuck['id']}/redrive", headers=headers)
     assert answer.status_code == 202, answer.text
     await until(lambda: receiver.numbers() == [1, 2])
-    answer = await world.http.post(
-        f"/v1/deliveries/{stuck['id']}/redrive", headers=headers | {"Idempotency-Key": "r2"}
-    )
+    again = f"/v1/deliveries/{stuck['id']}/redrive"
+    answer = await world.http.post(again, headers=headers | {"Idempotency-Key": "r2"})
     assert answer.status_code == 409
+
+    # After a restore the row is as it was, and the lane has heard from the topic what became of it: the row can be redriven,
+    await world.service.pool.execute("UPDATE delivery SET state = 'failed' WHERE number = 1")
+    answer = await world.http.post(again, headers=headers | {"Idempotency-Key": "r3"})
+    assert answer.status_code == 202, answer.text
+    await until(lambda: receiver.numbers() == [1, 2, 1])
+    # and one that the lane has given up, and the row not, comes to an end.
+    await until(lambda: world.service.pool.fetchval("SELECT every(state = 'delivered') FROM delivery"))
+    lane_key = await world.service.pool.fetchval("SELECT lane FROM delivery LIMIT 1")
+    given_up = """UPDATE stream SET state = jsonb_set(state, '{failed}', '1') WHERE key = $1"""
+    await world.service.pool.execute(given_up, lane_key)
+    await world.service.pool.execute("UPDATE delivery SET state = 'pending', due_at = now() WHERE number = 1")
+    await until(lambda: receiver.numbers() == [1, 2, 1, 1])
+    await until(lambda: world.service.pool.fetchval("SELECT every(state = 'delivered') FROM delivery"))
+
+
+async def test_an_agency_sees_what_it_was_not_told_and_why_and_has_it_sent_again(
+    world: World, receiver: Receiver
+) -> None:
+    receiver.answer = lambda body: 404 if body["data"].get("case") == "case-1" else 503
+    made = await subscribe(world, receiver.url)
+    await subscribe(world, receiver.url + "?other", agency="lamp")
+    await world.teller.tell("case-1", allocated(("mary", "beacon")), cases.CasePaused(reason="r"))
+    path, headers = f"/v1/subscriptions/{made['id']}", bearer("beacon", "subscribe")
+
+    async def listed(**query: str | int) -> dict[str, Any]:
+        answer = await world.http.get(f"{path}/deliveries", params=query, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    async def ask(key: str, status: int = 202, agency: str = "beacon", **body: int) -> dict[str, Any]:
+        asked = bearer(agency, "subscribe") | {"Idempotency-Key": key}
+        answer = await world.http.post(f"{path}/redelivery", json=body, headers=asked)
+        assert answer.status_code == status, answer.text
+        return dict(answer.json())
+
+    async def failed() -> bool:
+        return bool((await listed(state="failed"))["deliveries"])
+
+    await until(failed, seconds=40)
+    await world.teller.tell("case-2", allocated(("joan", "beacon"), case="case-2"))
+
+    async def tried() -> bool:
+        return bool((await listed(limit=1))["deliveries"][0]["reason"])
+
+    await until(tried)
+    # So long that nobody waits for it: the agency has its endpoint back before.
+    later = "UPDATE delivery SET due_at = now() + interval '50 minutes' WHERE number = 3"
+    await world.service.pool.execute(later)
+    third, second, first = (await listed())["deliveries"]
+    seen = {name: first[name] for name in ("id", "case", "kind", "state", "attempts", "reason", "next_try")}
+    assert seen == {
+        "id": f"{made['id']}.1",
+        "case": "case-1",
+        "kind": "case.allocated",
+        "state": "failed",
+        "attempts": 5,
+        "reason": "status-404",
+        "next_try": None,
+    }
+    assert (second["state"], second["behind"], second["next_try"]) == ("pending", 1, None)
+    assert (third["state"], third["behind"], third["reason"]) == ("pending", None, "status-503")
+    assert datetime.fromisoformat(third["next_try"]) > datetime.now(UTC) + timedelta(minutes=40)
+    page = await listed(limit=2)
+    assert [row["number"] for row in (await listed(cursor=page["next"]))["deliveries"]] == [1]
+    assert (await world.http.get(path, headers=headers)).json()["failed"] == 1
+    # It is the agency's own, and there is nothing else for it to send again.
+    for method, url in (("GET", f"{path}/deliveries"), ("GET", "/v1/deliveries")):
+        other = await world.http.request(method, url, headers=bearer("lamp", "subscribe"))
+        assert other.status_code in {403, 404}
+    await ask("a1", 404, agency="lamp")
+    await ask("a2", 409, number=2)
+    receiver.answer = lambda _: 204
+    assert await ask("a3", number=3) == {"sent_again": 1, "more": False}
+    await until(lambda: receiver.numbers() == [3])
+    assert await ask("a4") == {"sent_again": 1, "more": False}
+    await until(lambda: receiver.numbers() == [3, 1, 2])
+    await until(lambda: world.service.pool.fetchval("SELECT every(state = 'delivered') FROM delivery"))
+    assert await ask("a5") == {"sent_again": 0, "more": False}
+    there = await world.http.get(path, headers=headers)
+    match = headers | {"If-Match": there.headers["etag"]}
+    await world.http.patch(path, json={"active": False}, headers=match)
+    assert (await ask("a6", 409))["type"].endswith("/inactive")
 
 
 async def test_gone_ends_the_subscription_and_says_why(world: World, receiver: Receiver) -> None:

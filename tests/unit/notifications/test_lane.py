@@ -6,6 +6,7 @@ import pytest
 
 from services.notifications.domain import LaneState, lane
 from services.notifications.domain.lane import Attempt
+from services.notifications.settings import Settings
 from shared.contracts.envelope import Payload
 from shared.contracts.notifications import DeliveryFailed, DeliveryRedriven, DeliverySucceeded
 
@@ -74,3 +75,10 @@ def test_waiting_doubles_up_to_an_hour_and_keeps_at_least_half(attempts: int) ->
 def test_cases_have_lanes_of_their_own() -> None:
     assert lane.lane_id("s", "case-1") != lane.lane_id("s", "case-2")
     assert lane.lane_id("s", None) == lane.lane_id("s", "")
+
+
+def test_whoever_is_away_for_a_night_is_told_in_the_morning() -> None:
+    most = Settings.model_fields["delivery_attempts"].default
+    for jitter, least in ((0.0, 12), (1.0, 24)):
+        waited = sum((lane.wait(attempts, jitter) for attempts in range(1, most)), timedelta())
+        assert timedelta(hours=least) < waited < timedelta(hours=26)
