@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -73,15 +74,18 @@ async def split(
         *((PERSON, one) for one in {person, new, *around}),
         *((CASE_FILE, case) for case in (*files, *fresh.values())),
     )
+    # The new id is nobody's candidate: a "no" that reaches consent after this would not reach them.
+    await unjoining.wait_for_withdrawals(work, files, [person])
     parting = Parting(person=person, reason=reason, worker=worker, confirmed_by=confirmed_by, at=work.now)
     await _own(work, party, person, new, parting)
     for case in mine:
         await _move(work, case, moved.referral, person, new, fresh.get(case["case_id"]), moved)
+    await _take_holds(work, moved, person, new, fresh)
     if await releases.spoken_with(work, person, [case["case_id"] for case in mine]):
         await _look_first(work, new, moved.referral)
     await _rekey(work, service, person, [one for one in held if one.party != moved.party])
     await _rekey(work, service, new, [moved])
-    await tell_apart(work, person, [new], 99.0)
+    await tell_apart(work, person, {new: 99.0})
     await store.tell_safety(work, PERSON, person)
     return new
 
@@ -127,7 +131,9 @@ async def _move(
     target = fresh or old
     if fresh is not None:
         work.record(CASE_FILE, old, *domain.retract(work.state(CASE_FILE, old), referral))
-    work.record(CASE_FILE, target, *domain.receive(work.state(CASE_FILE, target), after, before))
+    continues = old if fresh is not None else None
+    known = domain.receive(work.state(CASE_FILE, target), after, before, continues=continues)
+    work.record(CASE_FILE, target, *known)
     safety = (await store.said_of(work, [new])).get(new, [])
     own = next((party for party in parties if party.person == new), None)
     work.record(
@@ -149,6 +155,7 @@ async def _move(
         others = tuple(party for party in parties if party.person != new)
         leaving = unjoining.Leaving(referral, case["position"], old, target, new, after)
         unjoining.refer(work, leaving, others)
+        await unjoining.part_holds(work, referral, old, fresh)
     await work.execute(
         "UPDATE referral_case SET case_id = $3, harmed = $4, facts = $5 WHERE referral = $1 AND position = $2",
         referral,
@@ -159,6 +166,21 @@ async def _move(
     )
     if not await withdrawals.is_party(work, person, old):
         await _stay_away(work, person, referral, old)
+
+
+async def _take_holds(work: Work, moved: Held, person: str, new: str, fresh: Mapping[str, str]) -> None:
+    """What their record has them held for, they are held for: a "no" that it meets, a telephone that is not safe."""
+    place = "SELECT position || CASE WHEN contact THEN 'c' ELSE '' END FROM party WHERE id = $1"
+    named = f"{moved.referral}:{await work.fetchval(place, moved.party)}:"
+    for row in await hold_store.of_referral(work, moved.referral):
+        if row.person != person or not row.id.startswith(named):
+            continue
+        held = work.state(PERSON, person).holds[row.id]
+        case = fresh.get(held.case, held.case) if held.case else None
+        work.record(PERSON, person, *domain.lift_person(work.state(PERSON, person), row.id, "parted"))
+        again = domain.hold_person(work.state(PERSON, new), row.id, held.reason, until=held.until, case=case)
+        work.record(PERSON, new, *again)
+        await hold_store.give(work, row.id, new, fresh.get(row.case_id or "", row.case_id))
 
 
 async def _stay_away(work: Work, person: str, referral: str, case: str) -> None:

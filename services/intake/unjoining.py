@@ -36,7 +36,7 @@ ORDER BY c.referral, c.position
 """
 _PENDING = """
 SELECT true FROM withdrawal AS w JOIN withdrawal_candidate AS c ON c.withdrawal = w.id
-WHERE w.state IN ('recorded', 'needs_person') AND c.case_id = ANY($1::text[]) LIMIT 1
+WHERE w.state IN ('recorded', 'needs_person') AND (c.case_id = ANY($1::text[]) OR c.person = ANY($2::text[])) LIMIT 1
 """
 
 
@@ -123,27 +123,26 @@ async def part(work: Work, moving: Moving) -> None:
     """Let them leave. Everybody concerned is locked. Raises Problem 409 while a "no" about such a case is on its way."""
     if not moving.leaving:
         return
-    if await work.fetchval(_PENDING, sorted({one.old for one in moving.leaving})):
-        title = (
-            "A withdrawal from this case is not in force yet: it would miss the case that goes on. Try again."
-        )
-        raise Problem(409, "withdrawal-pending", title, headers={"Retry-After": "5"})
+    await wait_for_withdrawals(work, {one.old for one in moving.leaving})
     for one in moving.leaving:
         await leave(work, one)
         await _stay_away(work, one)
 
 
+async def wait_for_withdrawals(work: Work, cases: Iterable[str], people: Iterable[str] = ()) -> None:
+    """Raise Problem 409 while a "no" about these cases, or of these people, is on its way."""
+    if await work.fetchval(_PENDING, sorted(cases), sorted(people)):
+        title = "A withdrawal is not in force yet: it would miss who goes on elsewhere. Try again."
+        detail = "Where a person must say whom it means (GET /v1/withdrawals), that comes first."
+        raise Problem(409, "withdrawal-pending", title, detail=detail, headers={"Retry-After": "5"})
+
+
 async def leave(work: Work, one: Leaving) -> None:
     """Take a referral out of a case into another, with its holds; tell of everybody in it. All of them are locked."""
-    old, new = work.state(CASE_FILE, one.old), work.state(CASE_FILE, one.new)
-    work.record(CASE_FILE, one.new, *domain.receive(new, one.facts))
+    new = work.state(CASE_FILE, one.new)
+    work.record(CASE_FILE, one.new, *domain.receive(new, one.facts, continues=one.old))
     refer(work, one, one.facts.parties)
-    for hold, held in old.holds.items():
-        if held.referral == one.referral:
-            work.record(CASE_FILE, one.old, *domain.lift_referral(old, hold, "unjoined"))
-            moved = domain.hold_referral(new, one.referral, hold, held.reason, until=held.until)
-            work.record(CASE_FILE, one.new, *moved)
-            await holds.move(work, hold, one.new)
+    await part_holds(work, one.referral, one.old, one.new)
     for row in await holds.of_case(work, one.old):
         # Whom a later version names no more is not locked, and has nothing to do with the new case.
         if row.referral == one.referral and row.reason != NOT_THEIRS and row.person in people_of(one.facts):
@@ -157,8 +156,31 @@ async def leave(work: Work, one: Leaving) -> None:
     )
 
 
+async def part_holds(work: Work, referral: str, case: str, into: str) -> None:
+    """What holds a case because of one referral goes with it; what a human has held as one case is held as two."""
+    old, new = work.state(CASE_FILE, case), work.state(CASE_FILE, into)
+    for hold, held in old.holds.items():
+        if held.referral == referral:
+            work.record(CASE_FILE, case, *domain.lift_referral(old, hold, "unjoined"))
+            moved = domain.hold_referral(new, referral, hold, held.reason, until=held.until)
+            work.record(CASE_FILE, into, *moved)
+            await holds.move(work, hold, into)
+        elif domain.set_by_a_human(hold):
+            again = new_id()
+            copied = domain.hold_referral(new, referral, again, held.reason, until=held.until)
+            work.record(CASE_FILE, into, *copied)
+            row = HoldRow(again, None, into, referral, held.reason, held.until, work.now, 1, None)
+            await holds.insert(work, row)
+
+
 async def join_holds(work: Work, case: str, into: str) -> None:
-    """What keeps people of a case from contact keeps them from it in the one as which it goes on."""
+    """What keeps people of a case from contact, or a human from working on it, does so in the one as which it goes on."""
+    goes_on = work.state(CASE_FILE, into)
+    for hold, held in work.state(CASE_FILE, case).holds.items():
+        if domain.set_by_a_human(hold) and held.referral is not None:
+            moved = domain.hold_referral(goes_on, held.referral, hold, held.reason, until=held.until)
+            work.record(CASE_FILE, into, *moved)
+            await holds.move(work, hold, into)
     rows = await holds.of_case(work, case)
     await work.lock(*((PERSON, row.person) for row in rows if row.person))
     for row in rows:

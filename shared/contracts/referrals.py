@@ -133,9 +133,13 @@ class ReferralFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 @event("referrals", "referral.received")
 class ReferralReceived(Payload, frozen=True, kw_only=True):
-    """A referral joined or opened this case; its people are known by these ids."""
+    """A referral joined or opened this case; its people are known by these ids.
+
+    `continues`: the case that it was a part of until it was parted from it. What paused that one pauses this one.
+    """
 
     facts: ReferralFacts
+    continues: str | None = None
 
 
 @event("referrals", "referral.changed")

@@ -180,6 +180,9 @@ class Acts:
         if story.state.closed is None and story.state.referrals:
             rules.pause_by_hub(story, "safety", None)
             carry(self.world, case, story)
+            # One that has gone on elsewhere is in this case only until that is heard of too.
+            gone = {r for other in story.state.parted for r in self.world.cases[other].referrals}
+            self.world.paused.update(story.state.referrals.keys() - gone)
             self.world.note("the hub pauses", case)
 
     def resume(self) -> None:
@@ -190,6 +193,7 @@ class Acts:
                 rules.resume_by_hub(story, "ok")
                 carry(self.world, case, story)
                 self.world.note("the hub resumes", case)
+        self.world.paused.clear()
 
     def wait(self) -> None:
         """Time passes: nothing, a day, a few, or more than the policy's gap."""

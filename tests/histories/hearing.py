@@ -88,6 +88,8 @@ def carry(world: World, case: str, story: Story, *, replan: bool = False) -> Non
     for told in story.told:
         if isinstance(told, Payload):
             world.tell("cases", case, told)
+    if story.state.closed is not None and story.state.joined_into is None:
+        world.paused.difference_update(story.state.referrals)
 
 
 def _policy(state: CaseState) -> Proposal:
@@ -108,6 +110,10 @@ def _of_referrals(world: World, key: str, event: Payload) -> None:
     match event:
         case referrals.ReferralReceived(facts=facts) | referrals.ReferralChanged(facts=facts):
             if rules.referral(story, facts, facts.received_at):
+                if isinstance(event, referrals.ReferralReceived) and event.continues:
+                    old = Story(world.cases[event.continues])
+                    joining.part(old, story, key)
+                    world.cases[event.continues] = old.state
                 carry(world, key, story, replan=True)
         case referrals.ReferralRetracted():
             rules.retract(story, event.referral)
@@ -119,6 +125,10 @@ def _of_referrals(world: World, key: str, event: Payload) -> None:
             other = Story(world.cases[event.into])
             joining.take_over_pause(other, before)
             carry(world, event.into, other)
+            for case in other.state.parted:
+                late = Story(world.cases[case])
+                joining.take_over_late(late, before)
+                carry(world, case, late)
 
 
 def _of_consent(world: World, key: str, event: Payload) -> None:

@@ -84,10 +84,12 @@ class Intake:
             parties=parties,
         )  # fmt: skip
 
-    def _tell_referral(self, case: str, facts: ReferralFacts) -> None:
+    def _tell_referral(self, case: str, facts: ReferralFacts, continues: str | None = None) -> None:
         known = (case, facts.referral) in self.told
         changed = ReferralChanged(facts=facts, changed=("everything",))
-        self.world.tell("referrals", case, changed if known else ReferralReceived(facts=facts))
+        self.world.tell(
+            "referrals", case, changed if known else ReferralReceived(facts=facts, continues=continues)
+        )
         self.told.add((case, facts.referral))
         person = REFERRALS[facts.referral].person
         self.meant[person, case] = facts.referral
@@ -104,7 +106,7 @@ class Intake:
                     safety=Safety(channels=("phone", "letter")), continues=continues,
                 ),
             )  # fmt: skip
-        self._tell_referral(case, facts)
+        self._tell_referral(case, facts, continues)
         more = f"which goes on from {continues}" if continues else ""
         self.world.note(referral, "of", facts.parties[0].person, "is in case", case, more)
 

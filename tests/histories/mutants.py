@@ -22,6 +22,8 @@ BUGS = (
         'key=lambda part: (part.role == "contact", part.over))', 'key=lambda part: part.role == "contact")'),
     Bug("joined_when_over_untold", "a case that is over is not told as joined", JOINING,
         "    if story.state.closed is None or story.state.joined_into != into:\n", "    if story.state.closed is None:\n"),
+    Bug("parted_is_not_paused", "what leaves a case that the hub has paused is not paused", JOINING,
+        "    _pause(story, _paused(old.state) or old.state.closed_paused)\n", ""),
     Bug("anothers_no_for_ever", "a case that ended by the no of somebody linked does not begin again with the unlink", CASES,
         'NOT_THEIRS: Final = frozenset({LINKED, "closed"})', "NOT_THEIRS: Final = frozenset({LINKED})"),
     Bug("retracted_over_a_no", "a case of one human under two ids forgets that it ended with a no", CASES,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.allocation.domain.state import CaseState, Party
+from services.allocation.domain.state import BY_HUB, CaseState, Party
 from services.consent.domain import contact
 from services.consent.domain.decision import Decision
 from services.consent.domain.facts import Ask
@@ -34,6 +34,8 @@ def at_rest(world: World, intake: Intake) -> None:
     for referral in intake.live():
         case, person = intake.case_of[referral], REFERRALS[referral].person
         state = world.cases[case]
+        if referral in world.paused and state.closed is None and BY_HUB not in state.pauses:
+            raise Broken(Promise.N6, f"{case} is not paused, though the hub paused {referral}")
         if state.closed is None:
             _goes_on(world, intake, case, person)
         else:

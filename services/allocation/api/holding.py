@@ -25,10 +25,10 @@ from services.allocation.api.common import (
     stands_for,
 )
 from services.allocation.api.drafts import registry_of
-from services.allocation.domain import cases, route
+from services.allocation.domain import cases
 from services.allocation.domain.cases import Refused
 from services.allocation.domain.evolve import Placed, Story
-from services.allocation.domain.state import CaseState
+from services.allocation.domain.state import BY_HUB, CaseState
 from services.allocation.gateways import Acknowledged
 from services.allocation.store.registry import Registry
 from shared.runtime.auth import Caller, scope
@@ -69,7 +69,7 @@ async def pause(
         cases.pause_by_hub(story, body.reason, body.until)
 
     state, version = await act(service, request, caller, case, decide)
-    made = state.pauses[route.BY_HUB]
+    made = state.pauses[BY_HUB]
     return await _in_force(service, case, state, version, "pause", made.id, body.reason, body.until)
 
 

@@ -27,7 +27,6 @@ from services.allocation.domain.evolve import (
 from services.allocation.domain.reasons import LINKED, RETRACTED
 from services.allocation.domain.returning import named_again
 from services.allocation.domain.route import (
-    BY_HUB,
     CHECKS,
     NOT_CONTACTABLE,
     REMIND_BEFORE,
@@ -38,7 +37,7 @@ from services.allocation.domain.route import (
     unpause,
     waiting,
 )
-from services.allocation.domain.state import HARMED, RESPONSIBLE, CaseState, Check, leads_of
+from services.allocation.domain.state import BY_HUB, HARMED, RESPONSIBLE, CaseState, Check, leads_of
 from shared.contracts.cases import (
     CaseAccepted,
     CaseClosed,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from services.allocation.domain.state import CaseState, Check, Party, Pause, Place, Proposal
+from services.allocation.domain.state import BY_HUB, CaseState, Check, Party, Pause, Place, Proposal
 from shared.contracts.cases import (
     CaseAccepted,
     CaseAllocated,
@@ -55,6 +55,13 @@ class Dropped(Note):
     """A referral does not support the case any more."""
 
     referral: str
+
+
+@dataclass(frozen=True)
+class PartedInto(Note):
+    """A referral has left this case for another."""
+
+    case: str
 
 
 @dataclass(frozen=True)
@@ -301,6 +308,7 @@ def _closed(state: CaseState, event: CaseClosed) -> CaseState:
         parties=parties,
         member_hours=0,
         pauses={},
+        closed_paused=state.pauses[BY_HUB].reason if BY_HUB in state.pauses else state.closed_paused,
         undecided=None,
         queued_for=None,
     )
@@ -311,7 +319,7 @@ def _reopened(state: CaseState, _: Reopened | CaseResumed) -> CaseState:
         key: replace(party, place="new", claim=None, reason=None, tried=(), answer=None)
         for key, party in state.parties.items()
     }
-    return replace(state, closed=None, parties=parties, told=(), accepted={})
+    return replace(state, closed=None, closed_paused=None, parties=parties, told=(), accepted={})
 
 
 def _transferred(state: CaseState, event: CaseTransferred) -> CaseState:
@@ -343,6 +351,7 @@ _EVOLVE: dict[type[Any], Callable[[CaseState, Any], CaseState]] = {
     Received: lambda s, n: replace(s, received_at=s.received_at or n.at),
     Learned: _learned,
     Dropped: _dropped,
+    PartedInto: lambda s, n: replace(s, parted=(*s.parted, n.case)),
     Planned: lambda s, n: replace(s, proposal=n.proposal),
     Placed: _placed,
     Cleared: _cleared,

@@ -57,7 +57,6 @@ NOT_CONTACTABLE: Final = frozenset(
     }
 )
 # Policy's hold and open checks pause a case through these; people and intake through their own.
-BY_HUB: Final = "hub"
 BY_POLICY: Final = "policy"
 BY_CHECKS: Final = "checks"
 REMIND_BEFORE: Final = timedelta(days=1)

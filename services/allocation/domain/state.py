@@ -17,6 +17,8 @@ reason that is not another lead; its tenure ended; takes no part any more."""
 LED_ELSEWHERE = "led_elsewhere"
 HARMED: tuple[Role, ...] = ("harmed", "both")
 RESPONSIBLE: tuple[Role, ...] = ("responsible", "both")
+BY_HUB = "hub"
+"""Who set a pause that people set; intake and policy have names of their own."""
 
 
 class PlannedCheck(State, frozen=True):
@@ -140,7 +142,7 @@ class CaseState(State, frozen=True):
     `pauses` are the reasons why nobody may be contacted now, by who set them ("hub", "policy", "referral:<hold>"): the
     case goes on when the last is lifted. The case lives under the policy version of its first proposal; `partnership` is
     set where an arbiter chose it. `told` is what was last said of who leads. `member_hours`: the work of each member of its
-    team.
+    team. `parted`: cases that have come out of it. `closed_paused`: why the hub had paused it when it closed.
     """
 
     incident: str = ""
@@ -157,6 +159,8 @@ class CaseState(State, frozen=True):
     partnership: str | None = None
     closed: str | None = None
     joined_into: str | None = None
+    parted: tuple[str, ...] = ()
+    closed_paused: str | None = None
     accepted: dict[str, str | None] = field(default_factory=dict)
     members: tuple[str, ...] = ()
     member_hours: int = 0

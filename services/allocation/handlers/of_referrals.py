@@ -20,12 +20,19 @@ def of_case(event: Envelope) -> list[Ref]:
     return [(CASE, event.subject)]
 
 
+def with_the_old(event: Envelope[referrals.ReferralReceived | referrals.ReferralChanged]) -> list[Ref]:
+    """Return the case that the event is about, and the one that its referral has left for it."""
+    data = event.data
+    left = data.continues if isinstance(data, referrals.ReferralReceived) else None
+    return [(CASE, event.subject), *([(CASE, left)] if left else [])]
+
+
 def into(event: Envelope[referrals.CaseFileJoined]) -> list[Ref]:
     """Return the case that ends and the one that it goes on as."""
     return [(CASE, event.subject), (CASE, event.data.into)]
 
 
-@handlers.event(referrals.ReferralReceived, referrals.ReferralChanged, locks=of_case)
+@handlers.event(referrals.ReferralReceived, referrals.ReferralChanged, locks=with_the_old)
 async def referral_known(
     work: Work, event: Envelope[referrals.ReferralReceived | referrals.ReferralChanged]
 ) -> None:
@@ -35,6 +42,11 @@ async def referral_known(
     before = story.state.referrals.get(data.facts.referral)
     if cases.referral(story, data.facts, data.facts.received_at):
         coming_of_age.follow(story, event.subject, before, data.facts)
+        if isinstance(data, referrals.ReferralReceived) and data.continues:
+            # Before anybody is claimed: consent hears of the pause first.
+            old = Story(work.state(CASE, data.continues))
+            joining.part(old, story, event.subject)
+            await carry_on(work, data.continues, old, replan=False, settle=False)
         rows.stage_fact(
             work, event.subject, "referral", data.facts.referral, data.facts.agency, data.facts.stage
         )
@@ -78,3 +90,10 @@ async def case_file_joined(work: Work, event: Envelope[referrals.CaseFileJoined]
     story = Story(work.state(CASE, data.into))
     joining.take_over_pause(story, before)
     await carry_on(work, data.into, story, replan=False)
+    # Some of it may have been parted again, which is heard under another key, and so perhaps before this.
+    parted = story.state.parted
+    await work.lock(*((CASE, case) for case in parted))
+    for case in parted:
+        late = Story(work.state(CASE, case))
+        joining.take_over_late(late, before)
+        await carry_on(work, case, late, replan=False)

@@ -16,7 +16,7 @@ from services.intake.domain.case_files import (
     receive,
     retract,
 )
-from services.intake.domain.holds import ANSWERABLE, LOST, Hold, Refused, answered, lost_hold
+from services.intake.domain.holds import ANSWERABLE, LOST, Hold, Refused, answered, lost_hold, set_by_a_human
 from services.intake.domain.people import (
     PersonState,
     change_safety,
@@ -56,5 +56,6 @@ __all__ = [
     "move_hold",
     "receive",
     "retract",
+    "set_by_a_human",
     "unlink",
 ]

@@ -59,14 +59,21 @@ def evolve_case_file(state: CaseFileState, event: Payload) -> CaseFileState:
             return state
 
 
-def receive(state: CaseFileState, facts: ReferralFacts, before: ReferralFacts | None = None) -> list[Payload]:
+def receive(
+    state: CaseFileState,
+    facts: ReferralFacts,
+    before: ReferralFacts | None = None,
+    *,
+    continues: str | None = None,
+) -> list[Payload]:
     """A referral joins or opens the case, or a later version of it changes facts. Without a difference nothing is said.
 
     Of one that a version had left the case by, everything is: the others believe that it supports the case no longer.
+    `continues`: the case that it was a part of until now.
     """
     known = state.referrals.get(facts.referral)
     if known is None:
-        return [ReferralReceived(facts=facts)]
+        return [ReferralReceived(facts=facts, continues=continues)]
     changed = different(before, facts) if before is not None and known.supports else ("everything",)
     return [ReferralChanged(facts=facts, changed=changed)] if changed else []
 

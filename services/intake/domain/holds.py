@@ -36,6 +36,11 @@ def answered(holds: Mapping[str, Hold], still: Iterable[str]) -> list[str]:
     return [hold for hold, why in holds.items() if why.reason in ANSWERABLE and hold not in wanted]
 
 
+def set_by_a_human(hold: str) -> bool:
+    """Say whether somebody has set this hold of a case. Those of the machine have names: whose, where and why."""
+    return ":" not in hold
+
+
 # Of a case whose referral has to be sent again, and of a person of whom less is held than was told: after a restore.
 LOST: Final = "details_lost"
 

@@ -99,6 +99,12 @@ async def move(work: Work, hold: str, case: str) -> None:
     await work.execute("UPDATE hold SET case_id = $2 WHERE id = $1", hold, case)
 
 
+async def give(work: Work, hold: str, person: str, case: str | None) -> None:
+    """Let a hold, and the review that decides it, be about another id."""
+    await work.execute("UPDATE hold SET person = $2, case_id = $3 WHERE id = $1", hold, person, case)
+    await work.execute("UPDATE match_review SET person = $2 WHERE hold = $1 AND answer IS NULL", hold, person)
+
+
 async def set_again(work: Work, hold: str, case: str | None) -> None:
     """Let a hold that was lifted stand again."""
     await work.execute(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.integration.allocation.conftest import Together
+from shared.contracts.referrals import ReferralReceived
+from tests.integration.allocation.conftest import Together, referral
 from tests.support.running import until
 from tests.support.tokens import bearer
 
@@ -44,6 +45,16 @@ async def test_a_pause_is_in_force_when_it_is_answered(together: Together) -> No
 
     await until(answered)
     assert answers[-1] == "paused"
+    # What leaves the case is paused before anybody is claimed for it.
+    await world.tell("p2", ReferralReceived(facts=referral("p2"), continues="p1"))
+
+    async def claimed() -> bool:
+        return len(await world.events("p2")) > 1
+
+    await until(claimed)
+    names = [(name, data.get("reason")) for name, data in await world.events("p2")]
+    assert [name for name, _ in names[:2]] == ["case.paused", "case.proposed"]
+    assert names[0][1] == "safety"
     resumed = await world.change("p1", "resumption", CO_ORDINATOR, {"reason": "safe_again"}, "hub")
     assert resumed.status_code == 200
 

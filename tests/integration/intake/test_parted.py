@@ -7,7 +7,9 @@ import httpx
 
 from services.intake.core import Intake
 from tests.integration.intake.helpers import Headers, by_two, events, harmed, kind, posted
+from tests.integration.intake.stand_in import StandIn
 from tests.support.referrals import offender, party, referral
+from tests.support.running import until
 from tests.support.tokens import bearer
 
 
@@ -33,11 +35,62 @@ async def unlink(client: httpx.AsyncClient, person: str, other: str) -> httpx.Re
     return await by_two(client, "DELETE", f"/v1/people/{person}/links/{other}", seen.headers["etag"])
 
 
+def keyed(headers: dict[str, str]) -> dict[str, str]:
+    return {**headers, "Idempotency-Key": '"k1"'}
+
+
 async def told(intake: Intake, key: str, name: str) -> list[dict[str, Any]]:
     rows = await intake.pool.fetch(
         "SELECT data FROM journal WHERE key = $1 AND type LIKE $2 || '.v%' ORDER BY position", key, name
     )
     return [json.loads(row["data"]) for row in rows]
+
+
+async def test_a_wrong_join_is_undone(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers
+) -> None:
+    consent = StandIn(intake)
+    first = await posted(intake, client, police, referral())
+    theirs = offender(phones=[{"number": "07700 900123"}])
+    second = await posted(intake, client, care, referral("V-1", parties=[party(), theirs]))
+    person, case = await harmed(intake, first)
+    assert await harmed(intake, second) == (person, case)
+    by_hub = {"reason": "safety", "until": "2030-01-01T00:00:00Z"}
+    paused = await client.post(f"/v1/referrals/{first}/holds", json=by_hub, headers=keyed(hub()))
+    assert paused.status_code == 201, paused.text
+    body = {"referral": second, "position": 0}
+    consent.away = True
+    await client.post("/v1/withdrawals", json={"person": person}, headers=keyed(care))
+    early = await by_two(client, "POST", f"/v1/people/{person}/splits", json=body)
+    assert (early.status_code, kind(early), "retry-after" in early.headers) == (
+        409,
+        "withdrawal-pending",
+        True,
+    )
+    consent.away = False
+
+    async def in_force() -> bool:
+        return bool(await intake.pool.fetchval("SELECT state = 'in_force' FROM withdrawal"))
+
+    await until(in_force)
+    answer = await by_two(client, "POST", f"/v1/people/{person}/splits", json=body)
+    assert answer.status_code == 201, answer.text
+    new, new_case = await harmed(intake, second)
+    assert (new, new != person, new_case != case) == (answer.json()["person"], True, True)
+    assert (case, "referral.retracted") in await events(intake, "referrals")
+    assert (new, "person.referred") in await events(intake, "people")
+    # What the record says of them is theirs, and what a human has held is held on both sides.
+    rows = await intake.pool.fetch("SELECT person, case_id, reason FROM hold WHERE lifted_at IS NULL")
+    held = {(row["person"], row["case_id"], row["reason"]) for row in rows}
+    assert {(new, new_case, "unsafe_contact"), (new, None, "approached_before")} <= held
+    assert (person, case, "unsafe_contact") not in held
+    assert {(None, case, "safety"), (None, new_case, "safety")} <= held
+    theirs_now = (await client.get(f"/v1/people/{new}", headers=hub())).json()["holds"]
+    assert set(theirs_now.values()) == {"unsafe_contact", "approached_before"}
+    goes_on = (
+        """SELECT data ->> 'continues' FROM journal WHERE key = $1 AND type LIKE 'referral.received.%'"""
+    )
+    assert await intake.pool.fetchval(goes_on, new_case) == case
 
 
 async def test_a_case_that_became_one_by_a_wrong_link_is_two_again(

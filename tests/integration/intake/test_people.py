@@ -187,22 +187,6 @@ async def test_a_withdrawal_carries_everybody_who_was_linked_when_it_was_stored(
     assert [row["n"] for row in numbers] == ["1", "1", "2", "2"]
 
 
-async def test_a_wrong_join_is_undone(
-    intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers, hub: Headers, consent: StandIn
-) -> None:
-    first = await posted(intake, client, police, referral())
-    second = await posted(intake, client, care, referral("V-1", parties=[party()]))
-    person, case = await harmed(intake, first)
-    assert await harmed(intake, second) == (person, case)
-    body = {"referral": second, "position": 0}
-    answer = await by_two(client, "POST", f"/v1/people/{person}/splits", json=body)
-    assert answer.status_code == 201, answer.text
-    new, new_case = await harmed(intake, second)
-    assert (new, new != person, new_case != case) == (answer.json()["person"], True, True)
-    assert (case, "referral.retracted") in await events(intake, "referrals")
-    assert (new, "person.referred") in await events(intake, "people")
-
-
 async def test_a_correction_changes_what_is_handed_out(
     intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers, hub: Headers, consent: StandIn
 ) -> None:
