@@ -22,6 +22,7 @@ from services.intake.core import Intake
 from services.intake.matching import KINDS, Candidate, Decision, Model, Record, kind_of
 from services.intake.recognising.load import open_record
 from services.intake.recognising.people import contradictions, groups, held_for
+from services.intake.store.matching import RECORDS
 
 Kind = Literal["joined", "in_doubt", "cleared_same", "cleared_different", "parted"]
 KINDS_OF_CHANGE: Final[Mapping[Kind, str]] = {
@@ -33,7 +34,6 @@ KINDS_OF_CHANGE: Final[Mapping[Kind, str]] = {
 }
 Tell = Callable[[str, int, int], None]  # what, done, of
 _PAGE: Final = 5_000
-_RECORDS: Final = 20  # of each person, the newest, as the matcher reads
 _STEP: Final = 500
 _BEST: Final = {"join": 2, "hold": 1, "different": 0}
 _READ: Final = """
@@ -96,7 +96,9 @@ async def read(service: Intake, tell: Tell) -> Snapshot:
     while rows := await pool.fetch(_READ, person, row_id, _PAGE):
         for row in rows:
             record = open_record(service.keyring, row["id"], row["key"], row["record"])
-            found.people[row["person"]] = [*found.people.get(row["person"], ())[1 - _RECORDS :], record]
+            known = found.people.setdefault(row["person"], [])
+            known.append(record)
+            del known[:-RECORDS]  # the newest, as the matcher reads
         done += len(rows)
         person, row_id = rows[-1]["person"], rows[-1]["id"]
         tell("records read", done, total)

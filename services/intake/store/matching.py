@@ -56,15 +56,18 @@ UNION ALL
 SELECT n, NULL FROM unnest($3::bytea[]) WITH ORDINALITY AS s(tag, n)
 WHERE EXISTS (SELECT FROM suppression AS u WHERE u.tag = s.tag OFFSET 0)
 """
+# Of each person, the newest. All that anybody has, so that an old number or birth date that contradicts is seen; bounded
+# because whoever has more is no one human, and a batch holds its locks meanwhile.
+RECORDS: Final = 500
 # Hardly anybody was ever linked: a table of who was is always in memory, and the streams of the others are not read.
-_RECORDS: Final = """
+_RECORDS: Final = f"""
 SELECT w.person, r.id::text AS id, r.key, r.record, r.record_tag,
        (SELECT (SELECT state -> 'links' FROM stream WHERE kind = 'person' AND key = e.person)
         FROM ever_linked AS e WHERE e.person = w.person) AS links
 FROM unnest($1::text[]) AS w(person)
 CROSS JOIN LATERAL (SELECT id, key, record, record_tag FROM party AS p WHERE p.person = w.person AND p.record IS NOT NULL
-                    AND p.key IS NOT NULL ORDER BY p.id DESC LIMIT 20) AS r
-"""
+                    AND p.key IS NOT NULL ORDER BY p.id DESC LIMIT {RECORDS}) AS r
+"""  # noqa: S608 - a constant
 _APART: Final = """
 SELECT person, other, bits FROM told_apart WHERE person = ANY($1::text[])
 """
@@ -138,7 +141,7 @@ async def meet(
 
 
 async def records(work: Work, people: Iterable[str]) -> list[Any]:
-    """Return the sealed records of these people, the newest twenty of each, and whom each is linked with."""
+    """Return the sealed records of these people, the newest RECORDS of each, and whom each is linked with."""
     wanted = list(people)
     return await work.fetch(_RECORDS, wanted) if wanted else []
 

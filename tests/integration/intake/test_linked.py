@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 
 from services.intake.core import Intake
 from shared.runtime.migrations import migrate
-from tests.integration.intake.helpers import Headers, harmed, posted
+from tests.integration.intake.helpers import Headers, harmed, matched, posted
 from tests.support.referrals import party, referral
 from tests.support.tokens import bearer
 
@@ -120,6 +120,27 @@ async def test_a_later_version_does_not_make_one_group_of_two_that_contradict_ea
     assert (await harmed(intake, await posted(intake, client, care, moved)))[0] == first[0]
     assert await intake.pool.fetchval(_NOTED) is None, "nobody was linked"
     assert await _reasons(client, first[0]) == [["identifiers_differ"]]
+
+
+async def test_what_contradicts_the_oldest_of_many_records_is_seen(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers
+) -> None:
+    """Her PNC number was said once, a score of different records ago: another one is another woman's, or mistyped."""
+    numbered = referral(parties=[party(identifiers={"pnc": "79/163001B"})])
+    first = await harmed(intake, await posted(intake, client, police, numbered))
+    homes = [[{"lines": [f"{number} Mill Lane"], "postcode": "SG1 2AB"}] for number in range(10, 31)]
+    several = [referral(f"V-{n}", parties=[party(addresses=home)]) for n, home in enumerate(homes)]
+    for answer in await asyncio.gather(
+        *(client.post("/v1/referrals", json=document, headers=care) for document in several)
+    ):
+        assert answer.status_code == 202
+    await matched(intake, 1 + len(several))
+    known = "SELECT person, count(*) FILTER (WHERE record IS NOT NULL) AS records FROM party GROUP BY person"
+    assert [tuple(row) for row in await intake.pool.fetch(known)] == [(first[0], 1 + len(homes))]
+    other = referral("R-2", parties=[party(identifiers={"pnc": "02/73319Z"})])
+    last = await harmed(intake, await posted(intake, client, police, other))
+    assert last[0] != first[0]
+    assert await _reasons(client, last[0]) == [["identifiers_differ"]]
 
 
 async def test_whom_a_person_told_apart_is_not_joined_over_somebody_linked_with_them(
