@@ -64,6 +64,11 @@ def lines(evidence: Evidence | None) -> list[dict[str, Any]]:
     ]
 
 
+def of_others(decision: Decision) -> dict[str, list[dict[str, Any]]]:
+    """Return the tables of whoever else is in doubt than the first, by person."""
+    return {person: lines(table) for person, table in zip(decision.people[1:], decision.others, strict=True)}
+
+
 def decided(decision: Decision, *, stays: bool, repeats: bool, record: str, linked: str | None) -> Decided:
     """Return what to keep of a decision.
 

@@ -6,7 +6,7 @@ joined by the machine again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal
@@ -129,8 +129,7 @@ async def _decide_identity(
         await unjoining.theirs_again(work, group, cases)
         await _unite_cases(work, incidents, person, other)
     else:
-        bits = sum(line["bits"] for line in msgspec.json.decode(row["evidence"]))
-        await tell_apart(work, person, row["candidates"], bits)
+        await tell_apart(work, person, _bits(row))
     await _lift(work, person, row["hold"], f"decided_{decided.answer}")
     await lift_asked(work, row, held_case, f"decided_{decided.answer}")
     return other
@@ -171,16 +170,23 @@ def link_people(work: Work, person: str, other: str, basis: str) -> None:
     work.record(PERSON, other, *domain.link(work.state(PERSON, other), other, person, basis))
 
 
-async def tell_apart(work: Work, person: str, others: Sequence[str], bits: float) -> None:
-    """Keep that these are two people, and on how much evidence: only more of it is asked about again."""
+def _bits(row: Any) -> dict[str, float]:  # noqa: ANN401 - a record
+    """Return how much evidence there was for each candidate. Of a review from before that was kept: as for the first."""
+    first, others = msgspec.json.decode(row["evidence"]), msgspec.json.decode(row["others"])
+    return {one: sum(line["bits"] for line in others.get(one, first)) for one in row["candidates"]}
+
+
+async def tell_apart(work: Work, person: str, others: Mapping[str, float]) -> None:
+    """Keep that these are two people, and on how many bits of evidence: only more of it is asked about again."""
     await work.execute(
         """INSERT INTO told_apart (person, other, bits, decided_at, agency, worker)
-           SELECT a, b, $3, $4, $5, $6 FROM unnest($2::text[]) AS o, LATERAL (VALUES ($1, o), (o, $1)) AS pair(a, b)
+           SELECT a, b, bits, $4, $5, $6 FROM unnest($2::text[], $3::float8[]) AS o(other, bits),
+             LATERAL (VALUES ($1, other), (other, $1)) AS pair(a, b)
            ON CONFLICT (person, other) DO UPDATE SET bits = greatest(told_apart.bits, excluded.bits),
              decided_at = excluded.decided_at""",
         person,
         list(others),
-        bits,
+        list(others.values()),
         work.now,
         work.actor.agency,
         work.actor.worker,
@@ -301,6 +307,6 @@ async def unlink(work: Work, person: str, other: str, reason: str, version: int)
         raise not_found("link")
     work.record(PERSON, person, *events)
     work.record(PERSON, other, *domain.unlink(work.state(PERSON, other), person, reason))
-    await tell_apart(work, person, [other], 99.0)
+    await tell_apart(work, person, {other: 99.0})
     await unjoining.part(work, moving)
     return work.version(PERSON, person)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -45,13 +45,18 @@ def may_see(caller: Caller, agency: str, day: date) -> bool:
 
 
 async def of_people(
-    work: Work, service: Intake, caller: Caller, people: Iterable[str]
+    work: Work, service: Intake, caller: Caller, people: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return what the records say of each person. Every reading is recorded."""
+    """Return what the records say of each person, under every id that is linked with theirs. Every reading is recorded.
+
+    Two of these people may be linked too, by the very decision that a second person is to look at: each has their own side.
+    """
     sides = []
     for person in people:
-        await reading.note_read(work, caller.agency, caller.worker, "match_review", person)
-        held = await store.held_about(work, service.keyring, [person])
+        ids = await store.group_of(work, [person], [other for other in people if other != person])
+        for one in ids:
+            await reading.note_read(work, caller.agency, caller.worker, "match_review", one)
+        held = await store.held_about(work, service.keyring, ids)
         sides.append({"person": person, "records": [_record(caller, one, work.now.date()) for one in held]})
     return sides
 

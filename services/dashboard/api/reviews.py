@@ -137,7 +137,7 @@ async def _show(
 
 
 def _pairs(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the candidates, each beside the record in question. The evidence is about the first of them."""
+    """Return the candidates, each beside the record in question, with how the matcher found that they compare."""
     if body["kind"] == "incident":
         own, *others = body["cases"]
         return [
@@ -146,18 +146,21 @@ def _pairs(body: dict[str, Any]) -> list[dict[str, Any]]:
         ]  # fmt: skip
     own, *others = body["sides"]
     mine = [record["sent"] for record in own["records"] if record["sent"]]
+    # A review from before has the first's alone.
+    tables = {**body["others"], others[0]["person"]: body["evidence"]} if others else {}
     return [
         {
             "id": other["person"],
+            "evidence": tables.get(other["person"], ()),
             "rows": comparing.rows(
                 mine,
                 [record["sent"] for record in other["records"] if record["sent"]],
-                body["evidence"] if number == 0 else (),
+                tables.get(other["person"], ()),
             ),
             "mine": own["records"],
             "theirs": other["records"],
         }
-        for number, other in enumerate(others)
+        for other in others
     ]
 
 

@@ -57,6 +57,7 @@ class Rival(NamedTuple):
 class Decision:
     """`people`: whom to join (one), or whom the doubt is about, best first. `score`: bits, normalised against the rivals.
 
+    `evidence` is the table of the first of them (or of who came nearest), `others` those of the rest, in the same order.
     `ask` names the field that would settle a hold: the agency that sent the record is asked, not a reviewer.
     Nothing in here is personal data.
     """
@@ -69,6 +70,7 @@ class Decision:
     ask: str
     sentence: str
     model: str
+    others: tuple[Evidence, ...] = ()
 
 
 def identity_incomplete(record: Record) -> bool:
@@ -244,6 +246,7 @@ def _decision(
     ask: str = "",
 ) -> Decision:
     evidence = rivals[0].evidence if rivals else None
+    tables = {rival.person: rival.evidence for rival in rivals} if people[1:] else {}
     reasons = reasons or [Rule.NOBODY]
     return Decision(
         answer=answer,
@@ -254,4 +257,5 @@ def _decision(
         ask=ask,
         sentence=sentence(answer, reasons, evidence, ask),
         model=model.version,
+        others=tuple(tables[person] for person in people[1:]),
     )

@@ -11,7 +11,7 @@ import msgspec
 from services.intake import domain, facts, safe_contact
 from services.intake.core import CASE_FILE, PERSON
 from services.intake.crypto import Keyring
-from services.intake.explaining import Decided, decided, encoded, lines
+from services.intake.explaining import Decided, decided, encoded, lines, of_others
 from services.intake.recognising.cases import Cases, Place
 from services.intake.recognising.load import Pending, Someone, encode_record, seal_record
 from services.intake.recognising.people import Crowd
@@ -211,7 +211,7 @@ class Teller:
                 (
                     new_id(), place.harmed, [], place.case, list(place.doubt), "incident", [place.reason],
                     "The same person, and perhaps the same incident: " + place.reason.replace("_", " ") + ".",
-                    0.0, "[]", "", "", hold, pending.due.agency, referral, self._work.now,
+                    0.0, "[]", "", "", hold, pending.due.agency, referral, self._work.now, "{}",
                 )
             )  # fmt: skip
 
@@ -305,7 +305,7 @@ class Teller:
             (
                 new_id(), one.person, list(decision.people), None, [], "identity", list(decision.reasons), decision.sentence,
                 decision.score, evidence, decision.ask, decision.model, hold,
-                pending.due.agency, pending.due.id, self._work.now,
+                pending.due.agency, pending.due.id, self._work.now, msgspec.json.encode(of_others(decision)).decode(),
             )
         )  # fmt: skip
 

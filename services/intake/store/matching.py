@@ -216,8 +216,8 @@ FROM unnest($1::text[], $2::text[]) AS l(id, reason) WHERE hold.id = l.id AND ho
 """
 _REVIEWS: Final = """
 INSERT INTO match_review (id, person, candidates, case_id, candidate_cases, kind, reasons, sentence, score, evidence, ask,
-                          model, hold, agency, referral, opened_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                          model, hold, agency, referral, opened_at, others)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 """
 _HOLD_OF_REVIEW: Final = 12  # the hold's place in a row of the statement above
 # A later version of the referral has answered the doubt, or put it anew: the older question is not asked any more.

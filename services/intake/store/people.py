@@ -81,9 +81,12 @@ class Held:
     sent: dict[str, Any]
 
 
-async def group_of(work: Work, people: list[str]) -> list[str]:
-    """Return everybody linked with these people, themselves included; a look without locks."""
-    found = set(people)
+async def group_of(work: Work, people: list[str], without: Iterable[str] = ()) -> list[str]:
+    """Return everybody linked with these people, themselves included; a look without locks.
+
+    `without`: people whose own links do not count, nor they themselves.
+    """
+    found, apart = set(people), set(without)
     ask = found
     while ask:
         rows = await work.fetch(
@@ -93,8 +96,8 @@ async def group_of(work: Work, people: list[str]) -> list[str]:
         linked = {
             other for row in rows for other in msgspec.json.decode(row["links"] or "[]", type=list[str])
         }
-        ask = linked - found
-        found |= linked
+        ask = linked - found - apart
+        found |= ask
     return sorted(found)
 
 

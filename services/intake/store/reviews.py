@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from services.intake.explaining import lines
+from services.intake.explaining import lines, of_others
 from services.intake.matching import Decision
 from services.intake.store.holds import actor_json
 from services.intake.store.matching import as_json
@@ -18,8 +18,8 @@ from shared.runtime.work import Work
 State = Literal["open", "asked", "second", "decided", "all"]
 Act = Literal["decision", "second", "undo"]
 _COLUMNS: Final = """m.id::text AS id, kind, person, candidates, case_id, candidate_cases, reasons, sentence, score,
-  evidence, ask, model, hold, agency, referral::text AS referral, opened_at, version, answer, decided_with, decided_at,
-  decided_by, asked_at, second, barred"""
+  evidence, others, ask, model, hold, agency, referral::text AS referral, opened_at, version, answer, decided_with,
+  decided_at, decided_by, asked_at, second, barred"""
 _LEAD_DAYS: Final = 28  # a hearing so far ahead is as urgent as a review that is opened today
 # Of the dates of the proceedings that the referral's clocks run to, the first that is still to come.
 _DUE: Final = """LEFT JOIN LATERAL (
@@ -50,6 +50,7 @@ def body_of(row: Any, caller: Caller) -> dict[str, Any]:  # noqa: ANN401 - a rec
         fields[moment] = fields[moment].isoformat() if fields[moment] else None
     fields["decided_by"] = decided_by.get("worker")
     fields["evidence"] = msgspec.json.decode(fields["evidence"])
+    fields["others"] = msgspec.json.decode(fields["others"])
     fields["may_decide"] = caller.worker not in fields.pop("barred")
     fields["blind"] = bool(fields["second"]) and caller.worker != decided_by.get("worker")
     if fields["blind"]:
@@ -211,9 +212,9 @@ async def open_identity(
     """Put a person into the queue."""
     await work.execute(
         """INSERT INTO match_review (id, person, candidates, kind, reasons, sentence, score, evidence, model, hold, agency,
-             referral, opened_at) VALUES ($1, $2, $3, 'identity', $4, $5, $6, $7, $8, $9, $10, $11, $12)""",
+             referral, opened_at, others) VALUES ($1, $2, $3, 'identity', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)""",
         review, person, list(decision.people), list(decision.reasons), decision.sentence, decision.score,
-        as_json(lines(decision.evidence)), decision.model, hold, agency, referral, work.now,
+        as_json(lines(decision.evidence)), decision.model, hold, agency, referral, work.now, as_json(of_others(decision)),
     )  # fmt: skip
 
 
@@ -221,7 +222,7 @@ async def weigh_again(work: Work, review: str, decision: Decision) -> None:
     """Show other weights' evidence in an open review."""
     await work.execute(
         """UPDATE match_review SET candidates = $2, reasons = $3, sentence = $4, score = $5, evidence = $6, model = $7,
-             version = version + 1 WHERE id = $1""",
+             others = $8, version = version + 1 WHERE id = $1""",
         review, list(decision.people), list(decision.reasons), decision.sentence, decision.score,
-        as_json(lines(decision.evidence)), decision.model,
+        as_json(lines(decision.evidence)), decision.model, as_json(of_others(decision)),
     )  # fmt: skip

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import httpx
+import pytest
 
 from services.intake.core import Intake
 from tests.integration.intake.helpers import Headers, events, harmed, kind, posted
@@ -195,6 +196,42 @@ async def test_different_undone_lets_the_question_be_asked_again(
     assert (again.status_code, kind(again)) == (409, "not-decided")
     acts = "SELECT array_agg(act || ':' || answer || ':' || worker ORDER BY id) FROM review_opinion"
     assert await intake.pool.fetchval(acts) == ["decision:different:anna", "undo:different:anna"]
+
+
+async def test_of_several_candidates_each_has_its_evidence_and_all_that_is_known_of_it(
+    intake: Intake, client: httpx.AsyncClient
+) -> None:
+    doubt = await Doubt(client).post(intake)
+    assert (await doubt.act("anna", "decision", answer="same")).status_code == 200
+    other = {**doubtful(date_of_birth=None), "phones": [{"number": "07700 900555"}]}
+    there = (
+        await harmed(intake, await posted(intake, client, sender(POLICE), referral("C-2", parties=[other])))
+    )[0]
+    doubt.review = (await doubt.page("anna"))[0]["id"]
+    assert (await doubt.act("anna", "decision", answer="different")).status_code == 200
+    third = referral("V-3", parties=[{**doubtful(), "phones": other["phones"]}])
+    newest = (await harmed(intake, await posted(intake, client, sender(CARE), third)))[0]
+    [review] = await doubt.page("anna")
+    assert review["candidates"] == [there, doubt.older]
+    assert list(review["others"]) == [doubt.older], "the first's is the review's own"
+    tables = [
+        {line["field"]: line["level"] for line in of}
+        for of in (review["evidence"], *review["others"].values())
+    ]
+    assert tables[0].get("telephone") == tables[1].get("date_of_birth") == "same"
+    assert "date_of_birth" not in tables[0]
+    assert "telephone" not in tables[1]
+    doubt.review = review["id"]
+    body = (await client.get(f"/v1/match-reviews/{doubt.review}", headers=reviewer("anna"))).json()
+    assert [side["person"] for side in body["sides"]] == [newest, there, doubt.older]
+    assert [len(side["records"]) for side in body["sides"]] == [1, 1, 2], "of linked people every id's"
+    assert (await doubt.act("anna", "decision", answer="different")).status_code == 200
+    apart = "SELECT other, bits FROM told_apart WHERE person = $1"
+    bits = {row["other"]: row["bits"] for row in await intake.pool.fetch(apart, newest)}
+    assert bits == {
+        person: pytest.approx(sum(line["bits"] for line in of))
+        for person, of in ((there, review["evidence"]), *review["others"].items())
+    }, "asked about again on more evidence than there was of each"
 
 
 async def test_cannot_tell_asks_the_agency_and_what_it_answers_ends_the_asking(
