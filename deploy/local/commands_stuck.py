@@ -80,7 +80,7 @@ def show(name: Id, as_json: Json = False) -> None:
             ways = [f"retell {name}", f"acknowledge {name} --reason WHY --worker YOU"]
         else:
             ways = [f"redrive {name}", f"redrive {name} --original"]
-            ways += [] if found["restrictive"] else [f"skip {name} --worker YOU --confirmed-by SOMEBODY"]
+            ways += [] if found["restrictive"] else [f"skip {name} --worker YOU"]
     if as_json:
         _print_json(found)
         return
@@ -133,20 +133,23 @@ def redrive(
 def skip(
     name: Id,
     worker: Worker,
-    confirmed_by: Annotated[str, typer.Option(help="The second person, another operator")],
     for_real: ForReal = False,
     as_json: Json = False,
 ) -> None:
-    """Pass over an event: two operators, never one that may forbid contact. What it says is never applied here."""
+    """Pass over an event, once two operators have said so; never one that may forbid contact. It is never applied here."""
     where, number = _split(name)
-    for one in (worker, confirmed_by):
-        _operator(one)
+    _operator(worker)
     path = f"/v1/quarantine/{_number(where, number)}/skip"
-    warning = f"{worker} and {confirmed_by} pass over {name}: what it says is never applied here."
-    if not _go_on(warning, "Have both of you looked at it?", for_real=for_real, as_json=as_json):
+    warning = f"{worker} passes over {name}: what it says is never applied here."
+    if not _go_on(warning, "Have you looked at it?", for_real=for_real, as_json=as_json):
         return
-    done = ask(where, "POST", path, worker=worker, json={"confirmed_by": confirmed_by}).json()
-    _say(done, f"Passed over; {done['applied']} events behind it are applied.", as_json=as_json)
+    done = ask(where, "POST", path, worker=worker).json()
+    words = (
+        f"Passed over; {done['applied']} events behind it are applied."
+        if "applied" in done
+        else f"Kept. It is passed over once another operator says the same: onefriend stuck skip {name} --worker THEM"
+    )
+    _say(done, words, as_json=as_json)
 
 
 @app.command()

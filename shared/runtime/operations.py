@@ -108,24 +108,23 @@ async def redrive(
 TEXT = r"^[^\x00-\x1f\x7f]+$"
 
 
-class Skip(BaseModel, extra="forbid"):
-    """A second person's word that an event may be passed over."""
-
-    confirmed_by: str = Field(min_length=1, max_length=100, pattern=TEXT, description="the second worker")
-
-
-@router.post("/quarantine/{number}/skip")
+@router.post(
+    "/quarantine/{number}/skip", responses={202: {"description": "Another worker has to say so too."}}
+)
 async def skip(
     service: Current,
     number: Annotated[int, Path(ge=1, le=2**62)],
-    body: Skip,
+    response: Response,
     caller: Caller = scope("operator"),
 ) -> dict[str, Any]:
-    """Pass over a quarantined event: two people, never a restrictive event."""
+    """Pass over a quarantined event, never a restrictive one: two workers have to ask for it, each with their own token."""
     try:
-        applied = await service.exits.skip(number, caller.actor, body.confirmed_by)
+        applied = await service.exits.skip(number, caller.actor)
     except NotNow as why:
         raise _refused(why) from None
+    if applied is None:
+        response.status_code = 202
+        return {"state": "awaiting_second_person"}
     return {"applied": applied}
 
 
@@ -245,8 +244,7 @@ _WHAT_TO_DO = {
     "an_earlier_one_is_missing": "An earlier event of this key is missing: start its source, which is asked for it.",
     "not_in_journal": "Its source has no such event in its journal: try it again as it arrived, without `original`.",
     "restrictive_or_unknown": "An event that may forbid contact is never passed over: mend what fails, and redrive it.",
-    "second_person": "Passing over takes two people: use a token that names you as `worker`, and name another in "
-    "`confirmed_by`.",
+    "second_person": "Passing over takes two people: use a token that names you as `worker`.",
     "no_trustworthy_key": "Nobody can say whose this record was: ask for a retelling, then acknowledge it.",
     "its_key_is_known": "This event can be read: redrive it, or pass over it.",
     "not_told_again_yet": "Its source has not told its topic again: ask for a retelling, then acknowledge it.",

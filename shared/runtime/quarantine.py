@@ -1,6 +1,6 @@
 """What could not be handled: kept with its raw bytes, its key parked, and the exits out of it.
 
-Exits: redrive (a dry run first), the original fetched from its source's journal, or a skip (by a second person, never of a
+Exits: redrive (a dry run first), the original fetched from its source's journal, or a skip (by two people, never of a
 restrictive event). A gap is closed by the same means: the events between are asked of their source. A record without a key
 that can be trusted has exits of its own: see unreadable.
 """
@@ -48,6 +48,9 @@ SELECT EXISTS (SELECT FROM waiting WHERE topic = $1 AND key = $2)
 _OPEN = (
     "SELECT * FROM quarantine WHERE topic = $1 AND key = $2 AND resolved IS NULL ORDER BY sequence LIMIT 1"
 )
+_LOCKED = "SELECT how FROM quarantine WHERE id = $1 AND resolved IS NULL FOR UPDATE"
+_RESOLVE = "UPDATE quarantine SET resolved = clock_timestamp(), how = $2 WHERE id = $1"
+_WORD = "to be skipped, says "
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,26 +285,41 @@ class Exits:
         await self._resolve(number, "original" if original else "redriven")
         return 1 + await self.work_off(key)
 
-    async def skip(self, number: int, by: Actor, second: str) -> int:
-        """Pass over a quarantined event: by one worker and confirmed by a second, never a restrictive event."""
+    async def skip(self, number: int, by: Actor) -> int | None:
+        """Pass over a quarantined event, never a restrictive one: it takes the word of two workers.
+
+        The first is kept beside the entry: None. With the second it is passed over: how many events behind it were applied.
+        Raises NotNow.
+        """
         row = await self._entry(number)
         key = (row["topic"], row["key"])
         contract = REGISTER.get(dict(_headers(row)).get("ce_type", b"").decode())
         if contract is None or contract.restrictive:
             raise NotNow("restrictive_or_unknown")
-        if not by.worker or not second or second.casefold() == by.worker.casefold():
+        if not by.worker:
             raise NotNow("second_person")
+        word = f"{by.agency}/{by.worker}"
         consumed = Consumed()
 
-        async def body(work: Work) -> None:
+        async def body(work: Work) -> bool:
             state = (await read_keys(work, [key]))[key]
             if row["sequence"] != state.sequence + 1:
                 raise NotNow("an_earlier_one_is_missing")
+            # Of two who say so at once one waits here, and then finds the other's word.
+            entry = await work.fetchrow(_LOCKED, number)
+            if entry is None:
+                raise NotNow("no_such_entry")
+            first = (entry["how"] or "").removeprefix(_WORD)
+            if first.casefold() in ("", word.casefold()):
+                await work.execute("UPDATE quarantine SET how = $2 WHERE id = $1", number, _WORD + word)
+                return False
             state.sequence, state.event_id = row["sequence"], str(row["event_id"])
             consumed.advances = [state]
+            await work.execute(_RESOLVE, number, f"skipped by {first} and {word}")
+            return True
 
-        await self.unit.run(body, actor=by, consumed=lambda: consumed)
-        await self._resolve(number, f"skipped by {by.worker} and {second}")
+        if not await self.unit.run(body, actor=by, consumed=lambda: consumed):
+            return None
         return await self.work_off(key)
 
     async def _entry(self, number: int) -> asyncpg.Record:
@@ -315,9 +333,7 @@ class Exits:
         return row
 
     async def _resolve(self, number: int, how: str) -> None:
-        await self.unit.pool.execute(
-            "UPDATE quarantine SET resolved = clock_timestamp(), how = $2 WHERE id = $1", number, how
-        )
+        await self.unit.pool.execute(_RESOLVE, number, how)
 
     async def held_keys(self, limit: int = 200) -> list[tuple[Key, Any]]:
         """Return held keys that are not parked, with since when their oldest event waits."""

@@ -244,15 +244,22 @@ async def test_an_event_is_passed_over_by_two_people_who_are_named(listener: Bot
     await forger.event(second)
     number = await target.pool.fetchval("SELECT id FROM quarantine")
 
-    async def skip(worker: str | None, confirmed_by: str) -> httpx.Response:
+    async def skip(worker: str | None) -> httpx.Response:
         headers = bearer("operator", "operator", worker=worker, kind="operator")
         url = f"http://127.0.0.1:{target.settings.port}/v1/quarantine/{number}/skip"
         async with httpx.AsyncClient() as http:
-            return await http.post(url, json={"confirmed_by": confirmed_by}, headers=headers)
+            return await http.post(url, headers=headers)
 
-    for worker, confirmed_by in (("olive", "olive"), ("olive", "Olive"), (None, "olive")):
-        refused = await skip(worker, confirmed_by)
-        assert (refused.status_code, refused.json()["detail"]) == (409, "second_person")
-    passed = await skip("olive", "ben")
-    assert passed.json() == {"applied": 1}, passed.text
+    refused = await skip(None)
+    assert (refused.status_code, refused.json()["detail"]) == (409, "second_person")
+    for worker in ("olive", "olive", "Olive"):
+        alone = await skip(worker)
+        assert (alone.status_code, alone.json()) == (202, {"state": "awaiting_second_person"})
+    (shown,) = await target.pool.fetch("SELECT resolved, how FROM quarantine")
+    assert (shown["resolved"], shown["how"]) == (None, "to be skipped, says operator/Olive")
+    passed = await skip("ben")
+    assert (passed.status_code, passed.json()) == (200, {"applied": 1}), passed.text
+    how = await target.pool.fetchval("SELECT how FROM quarantine")
+    assert how == "skipped by operator/Olive and operator/ben"
     await effects(target, "c1", [2])
+    assert (await skip("olive")).status_code == 404

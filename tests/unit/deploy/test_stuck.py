@@ -115,8 +115,8 @@ def test_a_service_that_cannot_be_asked_is_told_and_the_others_are_shown(
     [
         ["redrive", "nowhere/1"],
         ["redrive", "outbox/nowhere"],
-        ["skip", "outbox/consent", "--worker", "a", "--confirmed-by", "b"],
-        ["skip", "delivery/1", "--worker", "a", "--confirmed-by", "b"],
+        ["skip", "outbox/consent", "--worker", "a"],
+        ["skip", "delivery/1", "--worker", "a"],
         ["resolve", "consent/1", "--outcome", "delivered", "--worker", "a"],
         [],
     ],
