@@ -44,11 +44,15 @@ log = logging.getLogger(__name__)
 WITHDRAWALS = counter("withdrawals", "withdrawals recorded, by how they came")
 RETRY_SECONDS = 1.0
 By = Literal["person", "proxy", "agency", "link"]
+Role = Literal["harmed", "responsible"]
 
 
 @dataclass(frozen=True)
 class Named:
-    """Who withdraws, as far as the sender can say: exactly one of the first four."""
+    """Who withdraws, as far as the sender can say: exactly one of the first four.
+
+    `role`: of the people of a case or of a referral, who said it. Not said: any of them may have.
+    """
 
     person: str | None = None
     case: str | None = None
@@ -56,6 +60,7 @@ class Named:
     human: Human | None = None
     scope: Literal["case", "everything"] = "everything"
     by: By = "person"
+    role: Role | None = None
 
 
 async def record(work: Work, service: Intake, caller_agency: str, worker: str | None, named: Named) -> str:
@@ -69,7 +74,12 @@ async def record(work: Work, service: Intake, caller_agency: str, worker: str | 
     if not all(work.version(PERSON, person) for person in people):
         raise not_found("person")
     group = _linked(work, people)
-    withdrawal = _new(work, RECORDED, named, case, people[0], caller_agency)
+    if group == _linked(work, people[:1]):
+        withdrawal = _new(work, RECORDED, named, case, people[0], caller_agency)
+    else:
+        # The harmed or the responsible: whichever is bound in the other's stead would be contacted after their no. Until
+        # a human knows, nobody is.
+        withdrawal = _new(work, NEEDS_PERSON, named, case, None, caller_agency)
     await store.record(work, withdrawal, group, via=via, worker=worker)
     WITHDRAWALS.add(1, {"via": via})
     return withdrawal.id
@@ -106,9 +116,10 @@ async def _whom(work: Work, service: Intake, agency: str, named: Named) -> tuple
     if named.case is not None:
         harmed = await store.harmed_of_case(work, named.case)
         went = [(named.case, harmed)] if harmed else await store.went_on(work, named.case)
-        if len(went) != 1:
+        if not went:
             raise not_found("case")
-        return [went[0][1]], went[0][0], "case"
+        # One that has been parted since is two: a no by its name is of somebody in either.
+        return await _of_role(work, named, went), went[0][0] if len(went) == 1 else None, "case"
     cases: list[tuple[str, str]] = []
     for of in await following.lineage(work, agency):
         tag = service.keyring.tag("reference", f"{of}\n{named.reference}")
@@ -119,13 +130,28 @@ async def _whom(work: Work, service: Intake, agency: str, named: Named) -> tuple
             )
     if not cases:
         raise not_found("referral")
-    people = {harmed for _, harmed in cases}
-    if len(people) > 1:
+    people = await _of_role(work, named, cases)
+    several = len({harmed for _, harmed in cases}) > 1
+    if several and not (named.role == "responsible" and named.scope == "everything"):
         wrong = FieldError(
             "reference", "several people were harmed in this referral", "Send the person or the case instead."
         )
         raise invalid([wrong])
-    return sorted(people), cases[0][0], "reference"
+    return people, cases[0][0], "reference"
+
+
+async def _of_role(work: Work, named: Named, cases: Sequence[tuple[str, str]]) -> list[str]:
+    """Return who may have said no to these cases: of the role that is named, or anybody. Raises Problem 422."""
+    harmed = {one for _, one in cases}
+    if named.role == "harmed":
+        return sorted(harmed)
+    responsible = await store.responsible_in(work, [case for case, _ in cases])
+    if named.role is None:
+        return sorted(harmed | responsible)
+    if not responsible:
+        remedy = "Leave role out, or name the person."
+        raise invalid([FieldError("role", "nobody who is responsible is known in this case", remedy)])
+    return sorted(responsible)
 
 
 async def _case_of(work: Work, named: Named, person: str) -> str | None:

@@ -37,7 +37,11 @@ Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 
 
 class Withdraw(Part):
-    """Who withdraws, from what, and who says so. A proxy may withdraw for a person."""
+    """Who withdraws, from what, and who says so. A proxy may withdraw for a person.
+
+    Where only a case or a reference is named, `role` says which of its people it is. Left out, nobody in it is contacted
+    until a person has said whom it means (202, needs_person), unless only one is known.
+    """
 
     person: Id | None = None
     case: Id | None = None
@@ -45,6 +49,7 @@ class Withdraw(Part):
     identifiers: Human | None = None
     scope: Literal["case", "everything"] = "everything"
     by: Literal["person", "proxy", "agency"] = "person"
+    role: Literal["harmed", "responsible"] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -59,6 +64,8 @@ class Withdraw(Part):
                 "identifiers is empty",
                 "give what is known: name, date_of_birth, phones, emails, addresses, identifiers",
             )
+        if self.role is not None and (self.person is not None or self.identifiers is not None):
+            raise wrong("role is given beside who it is", "give role only with case or reference alone")
         if self.scope == "case" and self.case is None and self.reference is None:
             raise wrong("scope is case and no case is named", "give case or reference, or scope everything")
         return self
@@ -77,7 +84,9 @@ async def withdraw(
     """
     raw = await request.body()
     body = parse(Withdraw, raw)
-    named = withdrawing.Named(body.person, body.case, body.reference, body.identifiers, body.scope, body.by)
+    named = withdrawing.Named(
+        body.person, body.case, body.reference, body.identifiers, body.scope, body.by, body.role
+    )
     # The payload is remembered as a keyed hash: it may hold a name and a birth date, which a plain hash would give away.
     remembered = service.keyring.tag("content", raw)
     # Who is named by details waits for the locks under which the matcher looks for the same people: not before it, then.
@@ -169,6 +178,8 @@ async def list_unclear(
             "withdrawal": row["id"],
             "agency": row["agency"],
             "recorded_at": row["recorded_at"].isoformat(),
+            "scope": row["scope"],
+            "case": row["case_id"],
             "identifiers": _said(service, row),
             "candidates": row["candidates"],
         }

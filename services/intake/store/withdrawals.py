@@ -140,7 +140,7 @@ async def record(
 async def unclear(work: Work) -> Sequence[Any]:
     """Return the withdrawals of which a person must say whom they mean, the oldest first, with their sealed details."""
     return await work.fetch(
-        """SELECT w.id::text AS id, w.agency, w.recorded_at, w.key, w.sealed,
+        """SELECT w.id::text AS id, w.agency, w.recorded_at, w.scope, w.case_id, w.key, w.sealed,
              ARRAY(SELECT c.person FROM withdrawal_candidate AS c WHERE c.withdrawal = w.id ORDER BY c.person) AS candidates
            FROM withdrawal AS w WHERE w.state = $1 ORDER BY w.id LIMIT 200""",
         NEEDS_PERSON,
@@ -173,6 +173,18 @@ async def harmed_of_case(work: Work, case: str) -> str | None:
         "SELECT harmed FROM referral_case WHERE case_id = $1 LIMIT 1", case
     )
     return person
+
+
+async def responsible_in(work: Work, cases: Sequence[str]) -> set[str]:
+    """Return who is responsible, and somebody in particular, in these cases."""
+    rows = await work.fetch(
+        """SELECT DISTINCT f ->> 'person' AS person FROM referral_case AS c JOIN referral AS r ON r.id = c.referral,
+             json_array_elements(c.facts -> 'parties') AS f
+           WHERE c.case_id = ANY($1::text[]) AND r.status <> 'retracted' AND f ->> 'role' IN ('responsible', 'both')
+             AND position('.' IN f ->> 'person') = 0""",
+        list(cases),
+    )
+    return {row["person"] for row in rows}
 
 
 async def cases_of_referral(work: Work, agency: str, reference_tag: bytes) -> list[tuple[str, str]]:

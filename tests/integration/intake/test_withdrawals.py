@@ -53,7 +53,7 @@ async def test_what_was_under_way_is_named(
 ) -> None:
     consent.in_flight = [{"permit": "p9", "channel": "phone"}]
     answer = await client.post(
-        "/v1/withdrawals", json={"case": victim[1], "scope": "case"}, headers=key(care, "1")
+        "/v1/withdrawals", json={"case": victim[1], "scope": "case", "role": "harmed"}, headers=key(care, "1")
     )
     assert (answer.status_code, answer.json()["outcome"], answer.json()["in_flight"][0]["permit"]) == (
         201,
@@ -80,7 +80,9 @@ async def test_with_consent_away_it_is_recorded_bars_releases_and_is_repeated(
 ) -> None:
     consent.permit("p1", *victim, "victim-care")
     consent.away = True
-    answer = await client.post("/v1/withdrawals", json={"reference": "R-1"}, headers=key(police, "1"))
+    answer = await client.post(
+        "/v1/withdrawals", json={"reference": "R-1", "role": "harmed"}, headers=key(police, "1")
+    )
     assert (answer.status_code, answer.json()["state"]) == (202, "recorded")
     consent.away = False
     refused = await client.post("/v1/releases", json={"permit": "p1", "fence": 1}, headers=care)
@@ -93,6 +95,34 @@ async def test_with_consent_away_it_is_recorded_bars_releases_and_is_repeated(
     await until(in_force)
     sent = consent.called("POST", "/withdrawals")
     assert {body["withdrawal"] for body in sent} == {answer.json()["withdrawal"]}
+
+
+async def test_a_no_in_a_case_of_which_nobody_says_whose_it_is_stops_both_until_somebody_does(
+    intake: Intake,
+    client: httpx.AsyncClient,
+    police: Headers,
+    care: Headers,
+    consent: StandIn,
+    victim: tuple[str, str],
+) -> None:
+    him = await intake.pool.fetchval("SELECT person FROM party WHERE role = 'responsible'")
+    for number, (who, named) in enumerate({victim[0]: "harmed", him: "responsible"}.items()):
+        body = {"case": victim[1], "scope": "case", "role": named}
+        clear = await client.post("/v1/withdrawals", json=body, headers=key(care, f"c{number}"))
+        assert (clear.status_code, consent.asked[-1][1]) == (201, f"/v1/people/{who}/withdrawals")
+    await intake.pool.execute("DELETE FROM withdrawal_candidate")
+    said = await client.post("/v1/withdrawals", json={"reference": "R-1"}, headers=key(police, "1"))
+    assert (said.status_code, said.json()["state"]) == (202, "needs_person")
+    for number, who in enumerate((victim[0], him)):
+        consent.permit(f"p{number}", who, victim[1], "victim-care")
+        wanted = {"permit": f"p{number}", "fence": 1}
+        assert kind(await client.post("/v1/releases", json=wanted, headers=care)) == "withdrawn"
+    hub = bearer("hub", "hub", worker="h1")
+    (waiting,) = (await client.get("/v1/withdrawals", headers=hub)).json()["withdrawals"]
+    assert (sorted(waiting["candidates"]), waiting["identifiers"]) == (sorted((victim[0], him)), None)
+    path = f"/v1/withdrawals/{said.json()['withdrawal']}/resolution"
+    decided = await client.post(path, json={"people": [him]}, headers=hub)
+    assert (decided.json()["state"], consent.asked[-1][1]) == ("in_force", f"/v1/people/{him}/withdrawals")
 
 
 async def test_by_details_that_are_clearly_hers(
@@ -174,12 +204,16 @@ async def test_a_no_by_the_reference_of_a_referral_that_is_still_worked_out_is_t
         await another.execute("LOCK TABLE blocking_key")
         posted_ = await client.post("/v1/referrals", json=referral(), headers=police)
         assert posted_.status_code == 202
-        early = await client.post("/v1/withdrawals", json={"reference": "R-1"}, headers=key(police, "1"))
+        early = await client.post(
+            "/v1/withdrawals", json={"reference": "R-1", "role": "harmed"}, headers=key(police, "1")
+        )
         assert (early.status_code, "retry-after" in early.headers) == (503, True)
         unknown = await client.post("/v1/withdrawals", json={"reference": "R-9"}, headers=key(police, "2"))
         assert unknown.status_code == 404
     await matched(intake, 1)
-    again = await client.post("/v1/withdrawals", json={"reference": "R-1"}, headers=key(police, "1"))
+    again = await client.post(
+        "/v1/withdrawals", json={"reference": "R-1", "role": "harmed"}, headers=key(police, "1")
+    )
     assert (again.status_code, again.json()["outcome"]) == (201, "clean")
 
 
