@@ -176,7 +176,6 @@ def open_record(keyring: Keyring, party: str, key: bytes, sealed: bytes) -> Reco
     return _RECORD.decode(keyring.open(key, party_owner(party), sealed, "record"))
 
 
-def seal_record(keyring: Keyring, one: Someone, record: bytes) -> bytes:
 def encode_record(record: Record) -> bytes:
     """Return what the matcher compares, as JSON: by its hash one record is known to be the same as another.
 
@@ -185,6 +184,7 @@ def encode_record(record: Record) -> bytes:
     return msgspec.json.encode(record).replace(b',"shared":[]}', b"}")
 
 
+def seal_record(keyring: Keyring, one: Someone, record: bytes) -> bytes:
     """Seal what the matcher compares, as JSON."""
     owner = party_owner(one.party)
     return keyring.unwrap(one.key, owner).seal(record, owner, "record")

@@ -168,11 +168,11 @@ class Crowd:
         self._records.setdefault(one.person, []).append(one.record)
         self._parties.setdefault(one.person, []).append(one.party)
 
-    def _candidates(self, one: Someone, own: set[str]) -> tuple[list[Candidate], list[str]]:
     def reached(self, one: Someone) -> list[str]:
         """Return whoever may be at this telephone, address or number, however unlikely; before `recognise`."""
         return matching.reached(one.record, self._candidates(one, set())[0])
 
+    def _candidates(self, one: Someone, own: set[str]) -> tuple[list[Candidate], list[str]]:
         # Under most people's keys nobody has come since the batch was read.
         as_read = one.met if self._grown.isdisjoint(one.keys.values()) else None
         people, hot = as_read or worth_comparing(self._met(one))
@@ -228,16 +228,16 @@ def _replaced(one: Someone) -> bool:
     return other_name or bool(matching.contradictions([one.previous_record, one.record]))
 
 
-def contradictions(mine: Iterable[Record], theirs: Iterable[Record]) -> list[Rule]:
-    """What speaks against one human of two groups that are about to be one: record against record."""
-    others = dict.fromkeys(theirs)
-    pairs = ((one, other) for one in dict.fromkeys(mine) for other in others)
-    return sorted({rule for pair in pairs for rule in matching.contradictions(pair)})
 def _repeats(record: Record, known: Record) -> bool:
     """Whether a record says nothing that a known one does not; that a number is somebody else's too tells nobody apart."""
     return replace(known, shared=record.shared) == record and set(known.shared) <= set(record.shared)
 
 
+def contradictions(mine: Iterable[Record], theirs: Iterable[Record]) -> list[Rule]:
+    """What speaks against one human of two groups that are about to be one: record against record."""
+    others = dict.fromkeys(theirs)
+    pairs = ((one, other) for one in dict.fromkeys(mine) for other in others)
+    return sorted({rule for pair in pairs for rule in matching.contradictions(pair)})
 
 
 def held_for(decision: Decision, rules: Sequence[Rule]) -> Decision:
