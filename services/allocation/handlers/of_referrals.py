@@ -47,6 +47,7 @@ async def referral_known(
             old = Story(work.state(CASE, data.continues))
             joining.part(old, story, event.subject)
             await carry_on(work, data.continues, old, replan=False, settle=False)
+            rows.stage_move(work, data.continues, event.subject, data.facts.referral)
         rows.stage_fact(
             work, event.subject, "referral", data.facts.referral, data.facts.agency, data.facts.stage
         )
@@ -87,6 +88,7 @@ async def case_file_joined(work: Work, event: Envelope[referrals.CaseFileJoined]
     ended = Story(before)
     joining.join(ended, data.into)
     await carry_on(work, event.subject, ended, replan=False)
+    rows.stage_move(work, event.subject, data.into)
     story = Story(work.state(CASE, data.into))
     joining.take_over_pause(story, before)
     await carry_on(work, data.into, story, replan=False)

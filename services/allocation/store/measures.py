@@ -21,6 +21,7 @@ WHERE ($1::text[] IS NULL OR c.area = ANY($1)) AND f.at >= $2 AND f.at < $3 AND 
 """
 _RECEIVED = """
 FROM case_row AS c WHERE ($1::text[] IS NULL OR c.area = ANY($1)) AND c.received_at >= $2 AND c.received_at < $3
+  AND c.reason IS DISTINCT FROM 'joined'
 """
 _INTERVENED = """
 EXISTS (SELECT 1 FROM case_fact AS o WHERE o.case_id = c.case_id AND o.fact = 'outcome' AND o.value <> 'none')
@@ -45,7 +46,11 @@ MEASURES = (
         f"SELECT f.agency, count(*) {_FACTS} = 'referral' GROUP BY 1 ORDER BY 1",
         "agency",
     ),
-    Measure("cases_received", "Cases first heard of in the period.", f"SELECT NULL, count(*) {_RECEIVED}"),
+    Measure(
+        "cases_received",
+        "Cases first heard of in the period; what turned out to be one case counts once.",
+        f"SELECT NULL, count(*) {_RECEIVED}",
+    ),
     Measure(
         "cases_allocated",
         "Cases for which a lead was first told in the period.",

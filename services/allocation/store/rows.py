@@ -55,6 +55,18 @@ INSERT INTO case_fact (case_id, fact, key, at, agency, value)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[])
 ON CONFLICT DO NOTHING
 """
+# What is told once in a case is told once in what it was joined to, when it was told first; each outcome is one of its own.
+# Who delivers is another question: each case has that of its own.
+_MOVE_FACTS = """
+WITH gone AS (
+  DELETE FROM case_fact WHERE case_id = $1 AND fact <> 'deliverer'
+    AND ($3::text IS NULL OR (fact, key) = ('referral', $3)) RETURNING fact, key, at, agency, value
+)
+INSERT INTO case_fact AS f (case_id, fact, key, at, agency, value)
+SELECT $2, fact, CASE WHEN fact IN ('referral', 'allocated', 'contact', 'harmed_reached') THEN key ELSE $1 || '.' || key END,
+  at, agency, value
+FROM gone ON CONFLICT (case_id, fact, key) DO UPDATE SET at = least(f.at, excluded.at)
+"""
 _EXPLAIN = """
 INSERT INTO explanation (digest, why) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING
 """
@@ -128,6 +140,15 @@ def relations(state: CaseState, agency_of: Mapping[str, str]) -> frozenset[Relat
         hubs = ((state.proposal.hub, "hub"), (state.proposal.co_ordinator, "co_ordinator"))
         found |= {(agency, relation) for agency, relation in hubs if agency}
     return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What measures count of one case counts for another: all of it, or that it was referred."""
+
+    old: str
+    new: str
+    referral: str | None
 
 
 def case_row(case: str, state: CaseState, now: datetime) -> CaseRow:
@@ -236,6 +257,11 @@ def stage_fact(work: Work, case: str, fact: str, key: str, agency: str | None, v
     work.write(save_facts, (case, fact, key, work.now, agency, value))
 
 
+def stage_move(work: Work, old: str, new: str, referral: str | None = None) -> None:
+    """Stage that what measures count of a case (or only its `referral`) counts for another now, when it happened."""
+    work.write(save_facts, Moved(old, new, referral))
+
+
 def _last_of(rows: Sequence[Any], key: Callable[[Any], Any]) -> list[Any]:
     """Return the last row of each key, in key order: one statement may not touch a row twice, and locks in one order."""
     return [row for _, row in sorted({key(row): row for row in rows}.items())]
@@ -273,9 +299,14 @@ async def save_checks(connection: Connection, rows: list[CheckRow]) -> None:
     await _run(connection, _SAVE_CHECKS, [_values(row) for row in _last_of(rows, lambda row: row.check_id)])
 
 
-async def save_facts(connection: Connection, rows: list[tuple[object, ...]]) -> None:
-    """Write facts to be measured; one that is known stays as it was first told."""
-    await _run(connection, _SAVE_FACTS, list({row[:3]: row for row in reversed(rows)}.values()))
+async def save_facts(connection: Connection, rows: list[tuple[object, ...] | Moved]) -> None:
+    """Write facts to be measured; one that is known stays as it was first told. Then move what moves, in order."""
+    told = {row[:3]: row for row in reversed(rows) if not isinstance(row, Moved)}
+    if told:
+        await _run(connection, _SAVE_FACTS, list(told.values()))
+    for row in rows:
+        if isinstance(row, Moved):
+            await connection.execute(_MOVE_FACTS, row.old, row.new, row.referral)
 
 
 async def save_decisions(
