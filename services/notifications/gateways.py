@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from shared.contracts.envelope import Channel
+from shared.contracts.envelope import Channel, Purpose
 from shared.runtime.errors import Unavailable
 from shared.runtime.peers import Reply
 from shared.runtime.problems import TYPES
@@ -40,6 +40,7 @@ class PermitFact(msgspec.Struct, frozen=True, kw_only=True):
     person: str
     case: str
     agency: str
+    purpose: Purpose
     channel: Channel | None = None
 
 
@@ -76,10 +77,14 @@ class SafeContact(Personal, frozen=True, kw_only=True):
     """What is to be observed."""
 
     language: str | None = None
+    accessible_format: str | None = None
 
 
 class Release(Personal, frozen=True, kw_only=True):
-    """What intake hands out, once: by which channel, until when, and the details that are safe for it, the newest first."""
+    """What intake hands out, once: by which channel, until when, and the details that are safe for it, the newest first.
+
+    `whose`: of each number and address, whose it is: `own`, `work`, or somebody else's.
+    """
 
     channel: Channel
     use_by: datetime
@@ -87,6 +92,7 @@ class Release(Personal, frozen=True, kw_only=True):
     phones: tuple[str, ...] = ()
     emails: tuple[str, ...] = ()
     addresses: tuple[Address, ...] = ()
+    whose: dict[str, str] = {}
     safe_contact: SafeContact = SafeContact()
 
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from itertools import count
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import msgspec
@@ -39,6 +40,7 @@ from shared.runtime.telemetry import counter
 from shared.runtime.work import Connection
 
 log = logging.getLogger(__name__)
+LONDON = ZoneInfo("Europe/London")  # whose days agreements begin and end with
 UNHEARD = counter("decisions_unheard", "cases that need a decision and had no agency to tell of it")
 
 LANE = Stream(
@@ -234,7 +236,7 @@ def _concerned(notices: Sequence[Notice]) -> tuple[list[str], list[str]]:
 
 async def _read_book(connection: Connection, notices: Sequence[Notice]) -> Book:
     now = max(notice.now for notice in notices)
-    book = Book(shared=shared_kinds(now.date()))
+    book = Book(shared=shared_kinds(now.astimezone(LONDON).date()))
     case_ids, people = _concerned(notices)
     if people:
         await connection.execute(_LOCK_PEOPLE, people)

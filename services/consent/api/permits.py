@@ -238,6 +238,9 @@ async def _report(
     await lock_circle(work, [before.person, before.party], ledgers)
     context = await plain_context(work)
     row = await store.permit_of(work, permit)
+    if by is not None and holder is not None:
+        # A service names the agency that it sends for. That may have been succeeded since, and the attempt is made.
+        holder = current(holder, context.successors)
     if row is None or (holder is not None and current(row.agency, context.successors) != holder):
         raise not_found("attempt")
     if row.fence != body.fence:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from standardwebhooks import Webhook, WebhookVerificationError
 from starlette.responses import Response
 
+from services.notifications import store
 from services.notifications.gateways import Refused
 from services.notifications.messages import rows, words
 from services.notifications.messages.post import accept, redeem_and_send
@@ -35,7 +36,11 @@ class WantedMessage(BaseModel):
     permit: str = Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:-]+$")
     fence: int = Field(ge=0, le=2**62)
     template: str = Field(max_length=50)
-    language: str | None = Field(default=None, max_length=10)
+    language: str | None = Field(
+        default=None,
+        max_length=10,
+        description="left out: the person's own, if the template is written in it",
+    )
 
 
 class Report(BaseModel):
@@ -129,9 +134,14 @@ async def read(
 ) -> Response:
     """Return how far a message got."""
     row = await rows.one(service.pool, message)
-    if row is None or not (row["agency"] == caller.agency or caller.may("operator")):
+    if row is None or not (caller.may("operator") or await _is_theirs(service, caller, row["agency"])):
         raise not_found("message")
     return _json(_shown(row))
+
+
+async def _is_theirs(service: Service, caller: Caller, agency: str) -> bool:
+    """Say whether a message of an agency is the caller's: its own, or that of one that it has succeeded."""
+    return agency == caller.agency or await store.inherits(service.pool, caller.agency, agency)
 
 
 @router.get("/messages")

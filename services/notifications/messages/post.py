@@ -109,7 +109,7 @@ async def redeem_and_send(service: Service, settings: Settings, message_id: str)
         return None  # somebody else has it in hand, or it has ended
     holder = Holder(row["permit"], row["fence"], row["agency"], row["worker"])
     try:
-        found = await _redeem(service, settings, holder)
+        found = await _redeem(service, settings, holder, row["template"])
     except Unavailable:
         await service.transact(rows.unclaim, message_id, claimant)
         raise
@@ -125,7 +125,7 @@ async def redeem_and_send(service: Service, settings: Settings, message_id: str)
 
 
 async def _redeem(
-    service: Service, settings: Settings, holder: Holder
+    service: Service, settings: Settings, holder: Holder, template: str
 ) -> tuple[Release, str, Reach] | Refused:
     """Return the details, the link to withdraw and how to answer. What can be known to fail is found out before that."""
     fact = await gateways.permit(service, holder.permit)
@@ -137,6 +137,11 @@ async def _redeem(
         return _refusal(
             Problem(409, "no-such-channel", title, detail="Nothing was redeemed: use it yourself.")
         )
+    if fact.purpose != template:
+        # An invitation under a permit for feedback would be a second approach to somebody who has answered the first.
+        title = f"These words are not for a permit whose purpose is {fact.purpose}."
+        detail = "Nothing was redeemed. The template `approach` is for an approach, `feedback` for feedback."
+        return _refusal(Problem(409, "template-not-for-purpose", title, detail=detail))
     link = await gateways.withdrawal_link(service, fact)
     reach = await service.transact(rows.reach, holder.agency, fact.case)
     released = await gateways.release(service, holder)
@@ -187,8 +192,9 @@ class Taken:
 async def _send(service: Service, settings: Settings, taken: Taken, released: Release) -> None:
     provider = providers(settings).get(released.channel)
     outgoing = _compose(taken, released)
-    if provider is None or outgoing is None:
-        result = Result("not_made", "no-such-channel", released.channel)
+    if provider is None or isinstance(outgoing, str):
+        reason = outgoing if isinstance(outgoing, str) else "no-such-channel"
+        result = Result("not_made", reason, released.channel)
     else:
         # Read before the transaction reads the database's clock: so the deadline can only be too early.
         pinned = time.monotonic()
@@ -204,13 +210,18 @@ async def _send(service: Service, settings: Settings, taken: Taken, released: Re
     await _persist(service, taken.message_id, result)
 
 
-def _compose(taken: Taken, released: Release) -> Outgoing | None:
+def _compose(taken: Taken, released: Release) -> Outgoing | str:
+    """Return the message, or why there is none: a code."""
     to = words.destination(released)
     if to is None:
-        return None
-    subject, text = words.render(taken.wanted, released)
+        return "no-own-point" if released.phones or released.emails else "no-such-channel"
+    language = words.spoken(taken.wanted, released)
+    if language is None:
+        return "no-such-language"
+    subject, text = words.render(taken.wanted, released, language)
     reply_to = taken.wanted.reach.desk.email or ""
-    return Outgoing(taken.message_id, released.channel, to, subject, text, reply_to)
+    form = released.safe_contact.accessible_format or ""
+    return Outgoing(taken.message_id, released.channel, to, subject, text, reply_to, form)
 
 
 async def _begin(work: Work, taken: Taken, channel: Channel, provider: str) -> datetime | None:

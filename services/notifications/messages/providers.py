@@ -25,7 +25,10 @@ from shared.contracts.envelope import Channel
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A message ready to go. Personal: it lives in memory only, and is never logged (hence no repr)."""
+    """A message ready to go. Personal: it lives in memory only, and is never logged (hence no repr).
+
+    `form`: how it is to be made for this reader (large print), as far as whoever prints it can.
+    """
 
     message_id: str
     channel: Channel
@@ -33,6 +36,7 @@ class Outgoing:
     subject: str = field(repr=False)
     text: str = field(repr=False)
     reply_to: str = ""
+    form: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,8 @@ class FileProvider:
             folder.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(f"To: {outgoing.to}\n\n{outgoing.text}\n")
+                form = f"Format: {outgoing.form}\n" if outgoing.form else ""
+                file.write(f"{form}To: {outgoing.to}\n\n{outgoing.text}\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:

@@ -70,6 +70,11 @@ RETURNING m.message_id, m.permit, m.fence, m.agency, m.worker, m.outcome, m.outc
 _ABANDONED = """
 SELECT message_id FROM message WHERE step IN ('releasing', 'sending') AND updated_at < $1 ORDER BY message_id LIMIT 100
 """
+# An agency ($1), and those that it has succeeded by now.
+_PREDECESSORS = """
+WITH RECURSIVE was(agency) AS (SELECT $1::text UNION SELECT a.agency FROM agency AS a JOIN was ON a.successor = was.agency
+  WHERE a.since <= (SELECT clock_timestamp() + shift FROM clock)) SELECT agency FROM was
+"""
 _RECONCILE = """(step = 'unknown' OR outcome_step = 'refused')"""
 
 
@@ -181,10 +186,13 @@ async def one(pool: asyncpg.Pool[asyncpg.Record], message_id: str) -> asyncpg.Re
 async def to_reconcile(
     pool: asyncpg.Pool[asyncpg.Record], agency: str | None, after: str, limit: int
 ) -> list[asyncpg.Record]:
-    """Return the messages of an agency (None: of all) that a person has to find out about, in order of their ids."""
+    """Return the messages that a person has to find out about, in order of their ids.
+
+    Those of an agency, and of those that it has succeeded; None: of all.
+    """
     return await pool.fetch(
         f"SELECT {FIELDS} FROM message WHERE {_RECONCILE}"  # noqa: S608 - constants
-        " AND ($1::text IS NULL OR agency = $1) AND message_id > $2 ORDER BY message_id LIMIT $3",
+        f" AND ($1::text IS NULL OR agency IN ({_PREDECESSORS})) AND message_id > $2 ORDER BY message_id LIMIT $3",
         agency,
         after,
         limit,

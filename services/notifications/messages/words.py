@@ -57,11 +57,15 @@ class Wanted:
     reach: Reach = field(default_factory=Reach)
 
 
-def spoken(wanted: Wanted, release: Release) -> str:
-    """Return the language of a message: the one asked for, else the person's, else English."""
-    languages = templates()[wanted.template]
-    choices = (_code(choice) for choice in (wanted.language, release.safe_contact.language) if choice)
-    return next((choice for choice in choices if choice in languages), FALLBACK)
+def spoken(wanted: Wanted, release: Release) -> str | None:
+    """Return the language of a message: the one asked for, else the person's, else English.
+
+    None: the person's own is one that there are no words in. Whoever is near would read them the English, and that may be
+    the wrong one: it is sent in English only if the holder asks for it.
+    """
+    language = wanted.language or release.safe_contact.language
+    code = _code(language) if language else FALLBACK
+    return code if code in templates()[wanted.template] else None
 
 
 def _code(language: str) -> str:
@@ -70,9 +74,8 @@ def _code(language: str) -> str:
     return _SAME.get(code, code)
 
 
-def render(wanted: Wanted, release: Release) -> tuple[str, str]:
-    """Return subject and text, with the link to the page in the same language."""
-    language = spoken(wanted, release)
+def render(wanted: Wanted, release: Release, language: str) -> tuple[str, str]:
+    """Return subject and text in a language, with the link to the page in the same one."""
     if release.channel == "text":
         text = _page(wanted, release, language, "text.txt", wanted.reach)
         if len(text) > _LONGEST_TEXT[_GSM.issuperset(text)]:
@@ -99,13 +102,19 @@ def _page(wanted: Wanted, release: Release, language: str, form: str, reach: Rea
 
 
 def destination(release: Release) -> str | None:
-    """Return where the message goes by the release's channel, None if intake holds nothing for it."""
-    if release.channel == "email":
-        return next(iter(release.emails), None)
-    if release.channel == "text":
-        return next(iter(release.phones), None)
+    """Return where the message goes by the release's channel, None if intake holds nothing for it.
+
+    A text or e-mail reaches whoever holds the telephone or reads the mailbox, and nobody asks first who that is: it goes to
+    the person's own, or to one at their work, never to somebody else's. Those are for whoever rings.
+    """
+    if release.channel in {"email", "text"}:
+        points = release.emails if release.channel == "email" else release.phones
+        for wanted in ("own", "work"):
+            for point in points:
+                if release.whose.get(point, "own") == wanted:
+                    return point
     if release.channel == "letter":
-        # An address kept for letters before the home, which comes before others.
+        # An address kept for letters, else the newest one: who was at home may be in prison now.
         whole = [address for address in release.addresses if address.lines]
         for address in sorted(whole, key=lambda a: a.kind != "letters"):
             return "\n".join(filter(None, (str(release.name or ""), *address.lines, address.postcode)))

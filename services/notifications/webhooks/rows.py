@@ -80,8 +80,8 @@ RETURNING d.subscription_id, d.number
 # ends.
 _CLAIMED = """
 WITH RECURSIVE heir(agency, reads) AS (
-  SELECT agency, successor FROM agency WHERE successor IS NOT NULL
-  UNION SELECT h.agency, a.successor FROM heir AS h JOIN agency AS a ON a.agency = h.reads WHERE a.successor IS NOT NULL
+  SELECT agency, successor FROM agency WHERE since <= $4
+  UNION SELECT h.agency, a.successor FROM heir AS h JOIN agency AS a ON a.agency = h.reads WHERE a.since <= $4
 )
 SELECT d.subscription_id, d.number, d.lane, d.case_id, d.kind, d.attempts, s.agency, s.url, s.secret, f.at, f.trace,
        f.event_id::text AS event, f.party, f.witness IS NOT NULL AS marked,
@@ -184,7 +184,7 @@ async def claim(work: Work, limit: int, but: Sequence[str] = ()) -> list[Claimed
     if not taken:
         return []
     subscriptions, numbers = zip(*((row["subscription_id"], row["number"]) for row in taken), strict=True)
-    rows = await work.fetch(_CLAIMED, subscriptions, numbers, sorted(LAST_WORDS))
+    rows = await work.fetch(_CLAIMED, subscriptions, numbers, sorted(LAST_WORDS), work.now)
     return [
         Claimed(
             row["subscription_id"],

@@ -117,10 +117,19 @@ async def test_a_successor_has_every_lead_from_the_moment_of_succession(world: W
         await world.lead(person, case, candle)
     moment = await world.pool.fetchval("SELECT clock_timestamp() + shift + interval '1 hour' FROM clock")
     await world.tell(candle, AgencySucceeded(successor=lantern, since=moment))
-    await world.granted(people[0], cases[0], candle)
+    permit = await world.granted(people[0], cases[0], candle)
+    assert (await world.redeem(permit)).status_code == 200
     assert (await world.ask(people[1], cases[1], lantern)).status_code == 404
     await world.later(hours=1)
     assert (await world.ask(people[1], cases[1], candle)).status_code == 409
+    # Whoever sends messages knows for whom it began to: what came of it is not lost because that agency is gone.
+    assert (await world.outcome(permit, "delivered", candle)).status_code == 404
+    path, body = (
+        f"/v1/attempts/{permit['permit']}/outcome",
+        {"fence": permit["fence"], "outcome": "delivered"},
+    )
+    for_candle = service_of("notifications") | {"Onefriend-On-Behalf-Of": f"{candle}/wendy"}
+    assert (await world.send("PUT", path, for_candle, body)).status_code == 200
     await world.granted(people[1], cases[1], lantern)
     sql = "SELECT count(*) FROM lead WHERE agency = $1"
     await until(lambda: world._is(sql, 5, lantern))

@@ -54,6 +54,7 @@ class Neighbours:
 
     url: str
     channel: str = "email"
+    purpose: str = "approach"
     use_by: timedelta = timedelta(minutes=5)
     refuse: str | None = None
     details: dict[str, Any] = field(default_factory=lambda: dict(DETAILS))
@@ -71,7 +72,7 @@ class Neighbours:
         if not permit.startswith("permit"):
             return self.problem("not-found", 404)
         fact = {"person": "person-1", "case": "case-1", "agency": "beacon", "channel": self.channel}
-        return JSONResponse(fact)
+        return JSONResponse(fact | {"purpose": self.purpose})
 
     async def link(self, request: Request) -> Response:
         assert request.query_params["case"] == "case-1"
@@ -359,6 +360,60 @@ async def test_a_channel_that_no_message_goes_by_is_refused_before_anything_is_r
     refused = await ask(world)
     assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (409, "no-such-channel")
     assert neighbours.presented == []
+
+
+async def test_an_invitation_is_not_sent_under_a_permit_for_something_else(
+    world: World, neighbours: Neighbours, mailbox: Mailbox
+) -> None:
+    neighbours.purpose = "feedback"
+    refused = await ask(world)
+    assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (
+        409,
+        "template-not-for-purpose",
+    )
+    assert neighbours.presented == []
+    await ended(world, await ask(world, key="again", template="feedback"), "sent")
+    assert len(mailbox.mails) == 1
+
+
+@pytest.mark.parametrize(
+    ("details", "reason"),
+    [
+        ({"whose": {"mary.wells@example.org": "partner"}}, "no-own-point"),
+        ({"safe_contact": {"language": "ur"}}, "no-such-language"),
+        ({"emails": []}, "no-such-channel"),
+    ],
+)
+async def test_what_the_wrong_one_would_read_is_not_sent_and_the_permit_is_given_back(
+    world: World, neighbours: Neighbours, mailbox: Mailbox, details: dict[str, Any], reason: str
+) -> None:
+    neighbours.details |= {"phones": []} | details
+    shown = await ended(world, await ask(world), "not_made")
+    assert shown["reason"] == reason
+    assert neighbours.outcomes == [("permit-1", "not_made", "beacon/ann")]
+    assert not mailbox.mails
+
+
+async def test_the_successor_of_an_agency_sees_what_became_of_its_messages(
+    world: World, neighbours: Neighbours, mailbox: Mailbox, sink: Path
+) -> None:
+    neighbours.channel = "letter"
+    neighbours.details["safe_contact"] = {"accessible_format": "large print"}
+    (sink / "letter").mkdir(exist_ok=True)
+    before = set((sink / "letter").iterdir())
+    await ended(world, await ask(world), "sent")
+    [letter] = set((sink / "letter").iterdir()) - before
+    assert letter.read_text().startswith("Format: large print\nTo: Mary Wells\n")
+    neighbours.channel, mailbox.answer = "email", None
+    shown = await ended(world, await ask(world, "permit-2", key="k2"), "unknown")
+    lantern = bearer("lantern", "contact")
+    path = f"/v1/messages/{shown['message']}"
+    assert (await world.http.get(path, headers=lantern)).status_code == 404
+    await world.teller.tell("beacon", AgencySucceeded(successor="lantern", since=datetime.now(UTC)))
+    await world.settled()
+    assert (await world.http.get(path, headers=lantern)).json()["state"] == "unknown"
+    listed = (await world.http.get("/v1/messages", headers=lantern)).json()["messages"]
+    assert [each["message"] for each in listed] == [shown["message"]]
 
 
 async def test_no_answer_after_the_content_is_unknown_and_never_sent_again(

@@ -41,8 +41,11 @@ def render(
     language: str | None = None,
     reach: Reach | None = None,
 ) -> tuple[str, str]:
-    wanted = words.Wanted(template, asked, "Beacon", LINK, reach or Reach())
-    return words.render(wanted, release(channel, language))
+    wanted, released = (
+        words.Wanted(template, asked, "Beacon", LINK, reach or Reach()),
+        release(channel, language),
+    )
+    return words.render(wanted, released, words.spoken(wanted, released) or "none")
 
 
 ALL = [
@@ -104,11 +107,11 @@ def test_nobody_to_ask_is_said_and_no_telephone_is_promised() -> None:
 
 def test_a_text_that_would_be_too_long_keeps_the_link_and_leaves_out_the_number() -> None:
     long = words.Wanted("approach", "en", "B" * 750, LINK, Reach(DESK))
-    assert "01632 960001" not in words.render(long, release("text"))[1]
-    assert LINK in words.render(long, release("text"))[1]
+    assert "01632 960001" not in words.render(long, release("text"), "en")[1]
+    assert LINK in words.render(long, release("text"), "en")[1]
     # A letter that is not in the alphabet of texts halves what fits.
     welsh = words.Wanted("approach", "cy", "B" * 250, LINK, Reach(DESK))
-    assert "01632 960001" not in words.render(welsh, release("text"))[1]
+    assert "01632 960001" not in words.render(welsh, release("text"), "cy")[1]
 
 
 def test_hours_are_read_as_people_say_them() -> None:
@@ -131,7 +134,14 @@ def test_the_language_asked_for_counts_then_the_persons_then_english() -> None:
     assert "Dear" in render("approach", "letter")[1]
     assert "Annwyl" in render("approach", "letter", None, "cy")[1]
     assert "Dear" in render("approach", "letter", "en", "cy")[1]
-    assert "Dear" in render("approach", "letter", None, "xx")[1]
+
+
+def test_english_is_not_sent_to_who_speaks_another_language_unless_the_holder_asks_for_it() -> None:
+    def spoken(asked: str | None) -> str | None:
+        return words.spoken(words.Wanted("approach", asked, "Beacon", LINK), release("letter", "ur"))
+
+    assert spoken(None) is None
+    assert spoken("en") == "en"
 
 
 def test_details_do_not_show_in_a_representation() -> None:
@@ -144,6 +154,24 @@ def test_where_it_goes_is_what_intake_holds_for_the_channel() -> None:
     assert words.destination(release("text")) == "+447700900123"
     assert words.destination(release("letter")) == "Mary Wells\n4 Mill Lane\nSG1 2AB"
     assert words.destination(release("visit")) is None
+
+
+def test_a_text_or_email_goes_to_nobody_elses_telephone_or_mailbox() -> None:
+    """Whoever rings can ask who is there. Whoever reads a text has read it."""
+    own = msgspec.structs.replace(release("text"), phones=("+447700900001", "+447700900002", "+447700900003"))
+    whose = {"+447700900001": "partner", "+447700900002": "work"}
+    assert words.destination(msgspec.structs.replace(own, whose=whose)) == "+447700900003"
+    assert (
+        words.destination(msgspec.structs.replace(own, phones=tuple(whose), whose=whose)) == "+447700900002"
+    )
+    for somebody in ("partner", "parent", "shared", "unknown", "hostel"):
+        mail = msgspec.structs.replace(release("email"), whose={"mary@example.org": somebody})
+        assert words.destination(mail) is None
+
+
+def test_who_is_in_prison_now_is_not_written_to_at_home() -> None:
+    home, prison = Address(lines=("4 Mill Lane",)), Address(lines=("HMP The Mount",), kind="prison")
+    assert words.destination(release("letter", None, prison, home)) == "Mary Wells\nHMP The Mount"
 
 
 def test_an_address_kept_for_letters_comes_before_the_home() -> None:
@@ -175,7 +203,7 @@ def test_somebody_known_by_no_name_is_greeted_all_the_same(
     template: str, language: str, channel: Channel
 ) -> None:
     nameless: Release = msgspec.structs.replace(release(channel), name=None)
-    _, text = words.render(words.Wanted(template, language, "Beacon", LINK), nameless)
+    _, text = words.render(words.Wanted(template, language, "Beacon", LINK), nameless, language)
     greeting = text.splitlines()[0]
     assert greeting.startswith(("Hello,", "Helo,", "Dzień dobry,"))
     assert ", ," not in greeting
