@@ -170,17 +170,20 @@ class Measured:
 
     def _clusters(self, others: dict[str, tuple[stream.Matcher, float]]) -> None:
         """All records one after the other, each joined to the best one's group: pairwise and B-cubed."""
-        setting, groups = self.setting, list(range(len(self.setting.records)))
+        setting, at = self.setting, self.join_at
         # Whose records are one, our matcher knows from what it has joined: it is given the groups as they come to be.
+        groups, free = list(range(len(setting.records))), list(range(len(setting.records)))
         ours = stream.Ours(setting.records, groups, setting.folds, setting.crowd)
+        unruled = stream.Ours(setting.records, free, setting.folds, setting.crowd, ours.seen)
+        matchers: dict[str, tuple[stream.Matcher, float, list[int]]] = {
+            f"score, packaged {at:.1f}": (ours, at, groups),
+            f"no rule, packaged {at:.1f}": (stream.Unstopped(unruled), at, free),
+            **{name: (matcher, at, list(range(len(groups)))) for name, (matcher, at) in others.items()},
+        }
         print(
             f"{'all records, one after the other':44}" + "".join(f"{name:>24}" for name in measure.TOGETHER)
         )
-        for name, (matcher, at) in {
-            f"score, packaged {self.join_at:.1f}": (ours, self.join_at),
-            **others,
-        }.items():
-            joined = groups if matcher is ours else list(range(len(setting.records)))
+        for name, (matcher, at, joined) in matchers.items():
             with Progress(f"{setting.key}: all records, {name}", len(joined) // 1000 + 1) as step:
                 stream.clusters(matcher, joined, at, step)
             figures = measure.clustering(joined, setting.people)

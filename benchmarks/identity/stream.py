@@ -86,6 +86,7 @@ class Folds:
         return max(other for _, other in self.models) + 1
 
 
+Told = tuple[float, frozenset[Rule]]  # the bits of a pair, and the rules that stand above them
 _ALONE = frozenset({Rule.NAME_AND_BIRTH_DATE, Rule.NAME_ALONE})
 
 
@@ -93,11 +94,16 @@ class Ours:
     """Onefriend's matcher: its keys, bounds, evidence, rules and score, each pair by a model that has seen neither."""
 
     def __init__(
-        self, records: Sequence[Record], people: Sequence[int], folds: Folds, crowd: "Crowd | None" = None
+        self,
+        records: Sequence[Record],
+        people: Sequence[int],
+        folds: Folds,
+        crowd: "Crowd | None" = None,
+        seen: dict[tuple[int, int], Told] | None = None,
     ) -> None:
         self.records, self.people, self.folds, self.crowd = records, people, folds, crowd
         self._keys: dict[tuple[int, tuple[int, int]], list[str]] = {}
-        self.seen: dict[tuple[int, int], tuple[float, frozenset[Rule]]] = {}
+        self.seen: dict[tuple[int, int], Told] = {} if seen is None else seen
         self.compared = self.looked_up = 0
 
     def begin(self) -> None:
@@ -140,7 +146,7 @@ class Ours:
         invented = self.crowd.under(key) if self.crowd else 0
         return found + [-1 - other for other in range(min(invented, KINDS[kind_of(key)].bound + 1))]
 
-    def evidence(self, record: int, other: int) -> tuple[float, frozenset[Rule]]:
+    def evidence(self, record: int, other: int) -> Told:
         """Bits and rules of one pair, remembered."""
         pair = (record, other) if record < other else (other, record)
         found = self.seen.get(pair)
@@ -183,6 +189,26 @@ class Ours:
         """As the service has it: from its own joins. Of invented people every other referral was about somebody known."""
         invented = self.crowd.people if self.crowd else 0
         return prior_odds(self._stored - self._joined + invented, self._stored + 2 * invented)
+
+
+class Unstopped:
+    """A matcher without its rules against joining: what the score alone would do."""
+
+    def __init__(self, matcher: Matcher) -> None:
+        self._matcher = matcher
+
+    def begin(self) -> None:
+        """An empty store."""
+        self._matcher.begin()
+
+    def best(self, record: int) -> Best | None:
+        """The best candidate, whatever rule would stop it; None for nobody."""
+        found = self._matcher.best(record)
+        return found and found._replace(stopped=False)
+
+    def add(self, record: int) -> None:
+        """Store it."""
+        self._matcher.add(record)
 
 
 class Crowd(Protocol):
