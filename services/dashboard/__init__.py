@@ -4,5 +4,6 @@ Owns: nothing that others need. It keeps no personal data: what a page shows com
 with the token of whoever is signed in, and goes to that browser and nowhere else.
 Publishes: nothing.
 Consumes: `people`, `referrals` (to tell open pages that the queue has changed).
-Calls: intake (the review queue, decisions, what takes two people), notifications (deliveries that failed).
+Calls: intake (the review queue, decisions, what takes two people), notifications (deliveries that failed),
+allocation (what agencies are called).
 """

@@ -25,13 +25,16 @@ class Board:
         self._ringing.add(task)
         task.add_done_callback(self._ringing.discard)
 
+    def number(self, subject: str) -> int:
+        """Return how often a subject has changed: what a page that is made now has seen."""
+        return self._changes[subject]
+
     async def _ring(self) -> None:
         async with self._bell:
             self._bell.notify_all()
 
-    async def watch(self, subject: str) -> AsyncIterator[int | None]:
-        """Give a number for each change of a subject from now on; None now and then, if there was none."""
-        seen = self._changes[subject]
+    async def watch(self, subject: str, seen: int) -> AsyncIterator[int | None]:
+        """Give a number for each change of a subject beyond what a page has seen; None now and then, if there was none."""
         while True:
             try:
                 async with asyncio.timeout(QUIET_SECONDS), self._bell:

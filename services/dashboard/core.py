@@ -7,8 +7,9 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI
 
+from services.dashboard.agencies import Agencies
 from services.dashboard.board import Board
-from services.dashboard.gateways import Intake, Notifications
+from services.dashboard.gateways import Allocation, Intake, Notifications
 from services.dashboard.sessions import Sessions
 from services.dashboard.settings import Settings
 from shared.runtime.service import Service, current_service
@@ -22,6 +23,7 @@ class Dashboard(Service):
     sessions: Sessions = field(init=False)
     intake: Intake = field(init=False)
     notifications: Notifications = field(init=False)
+    agencies: Agencies = field(init=False)
 
     def __post_init__(self) -> None:
         """Make the sessions and the gateways."""
@@ -29,6 +31,7 @@ class Dashboard(Service):
         self.sessions = Sessions(self.own, self.http)
         self.intake = Intake(self.own.intake_url, self.http)
         self.notifications = Notifications(self.own.notifications_url, self.http)
+        self.agencies = Agencies(Allocation(self.own.allocation_url, self.http))
 
     @property
     def own(self) -> Settings:

@@ -153,6 +153,17 @@ class Intake(Gateway):
         return bool(answer.json()["state"] == "taken_back")
 
 
+class Allocation(Gateway):
+    """The registry of agencies."""
+
+    name = "allocation"
+
+    async def agencies(self, token: str) -> dict[str, str]:
+        """Return the name of each agency by its id."""
+        found = await self._get(token, "/v1/agencies")
+        return {one["agency"]: one["name"] for one in found["agencies"]}
+
+
 class Notifications(Gateway):
     """What agencies could not be told."""
 

@@ -195,7 +195,7 @@ async def a_desk(
         service = build(
             settings(
                 Settings, database, stack.broker, prefix, port=port, intake_url=onefriend.urls["intake"],
-                notifications_url=onefriend.urls["notifications"],
+                notifications_url=onefriend.urls["notifications"], allocation_url=onefriend.urls["allocation"],
                 token_url=f"{address}/token", authorize_url=f"{address}/authorize", client_id="dashboard",
                 client_secret="dashboard-secret",
             )

@@ -72,7 +72,9 @@ async def test_a_form_from_elsewhere_decides_nothing(desk: Desk) -> None:
         assert missing.status_code == 422
         assert "Choose a reason" in missing.text
         assert (await http.post(path, data=right)).status_code == 303
-        late = await http.post(path, data=right)
+        again = await http.post(path, data=right)
+        assert "said=different" in again.headers["location"], "the second of two clicks: it was saved"
+        late = await http.post(path, data={**right, "answer": "same"})
         assert late.headers["location"].endswith("?said=moved")
 
 
@@ -358,6 +360,8 @@ async def test_a_new_doubt_appears_by_itself_and_the_letters_move_through_the_qu
     _, newer, _ = await eyes.doubt()
     review = await eyes.review_of(newer)
     await page.locator(f'a[href="/reviews/{review}"]').wait_for(timeout=30_000)
+    said = await page.locator("#states").inner_text()
+    assert f"To decide ({await page.locator('[data-row]').count()})" in said, "the counts are live too"
     await page.keyboard.press("j")
     assert await page.evaluate("document.activeElement.hasAttribute('data-row')")
     await page.get_by_text("Keyboard shortcuts").click()
@@ -367,6 +371,19 @@ async def test_a_new_doubt_appears_by_itself_and_the_letters_move_through_the_qu
     assert not await page.evaluate("document.activeElement.hasAttribute('data-row')"), (
         "they can be switched off"
     )
+
+
+async def test_a_live_list_whose_session_has_ended_goes_to_sign_in_and_does_not_say_that_it_is_live(
+    eyes: Desk,
+) -> None:
+    page = await eyes.page()
+    await page.get_by_text("This list is live.").wait_for()
+    await page.context.clear_cookies(name="onefriend_session")
+    await eyes.doubt()
+    await page.get_by_label("Password").wait_for(timeout=30_000)
+    async with httpx.AsyncClient(timeout=60) as http:
+        ended = await http.get(f"{eyes.url}/live/reviews", headers={"Accept": "text/event-stream"})
+    assert ended.status_code == 401
 
 
 async def test_without_scripts_everything_can_be_read_and_decided(eyes: Desk) -> None:

@@ -12,12 +12,14 @@ from urllib.parse import quote
 from fastapi import Request, Security
 from fastapi.openapi.models import APIKey, APIKeyIn
 from fastapi.security.base import SecurityBase
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from starlette.datastructures import FormData, MutableHeaders
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.dashboard import words
+from services.dashboard.agencies import Agencies
 from services.dashboard.core import Dashboard
 from services.dashboard.sessions import Over, Session
 from shared.runtime.auth import Caller
@@ -91,6 +93,7 @@ class SignedIn(SecurityBase):
         request.state.worker = worker = Worker(caller, token, kept)
         if self.names and not any(caller.may(name) for name in self.names):
             raise Problem(403, "scope", "Your role does not include this page.")
+        await service.agencies.look(token)
         return worker
 
 
@@ -148,13 +151,19 @@ def _address(name: str) -> str:
     return f"/static/{name}?v={sha256((FOLDER / 'static' / name).read_bytes()).hexdigest()[:12]}"
 
 
+@pass_context
+def _agency(context: Context, agency: str) -> str:
+    agencies: Agencies | None = context.get("agencies")
+    return agencies.name(agency) if agencies else agency
+
+
 def _environment() -> Environment:
     loader = FileSystemLoader(FOLDER / "templates")
     made = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     made.globals["static"] = _address
-    made.filters |= words.FILTERS
+    made.filters |= words.FILTERS | {"agency": _agency}
     return made
 
 
@@ -164,7 +173,9 @@ _TEMPLATES: Final = _environment()
 def page(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:  # noqa: ANN401 - a template's names
     """Return a page."""
     worker: Worker | None = getattr(request.state, "worker", None)
-    text = _TEMPLATES.get_template(template).render(worker=worker, path=request.url.path, **context)
+    agencies = request.app.state.service.agencies
+    shared = {"worker": worker, "path": request.url.path, "agencies": agencies}
+    text = _TEMPLATES.get_template(template).render(**shared, **context)
     return HTMLResponse(text, status, _HEADERS)
 
 

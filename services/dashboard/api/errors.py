@@ -64,6 +64,9 @@ def _wrong(request: Request, status: int, title: str, detail: str = "") -> Respo
 
 
 async def _not_signed_in(request: Request, _error: NotSignedIn) -> Response:
+    if "hx-request" in request.headers or "text/event-stream" in request.headers.get("accept", ""):
+        # Scripts cannot follow to where people sign in: the whole page is loaded again, and goes there.
+        return Response(status_code=401, headers={"HX-Refresh": "true", "Cache-Control": "no-store"})
     return to_sign_in(request)
 
 

@@ -12,8 +12,9 @@ from starlette.responses import HTMLResponse, Response
 
 from services.dashboard import comparing, words
 from services.dashboard.api.common import Worker, form_of, page, seen, signed_in
-from services.dashboard.core import Current
+from services.dashboard.core import Current, Dashboard
 from services.dashboard.gateways import Refused
+from services.dashboard.handlers import REVIEWS
 from shared.runtime.problems import Problem
 
 router = APIRouter(include_in_schema=False)
@@ -77,11 +78,12 @@ async def queue(
     """Show the queue, the most urgent first."""
     query: dict[str, str | int] = {"state": state, "limit": _PAGE}
     query |= {name: value for name, value in (("kind", kind), ("cursor", cursor)) if value}
+    number = service.board.number(REVIEWS)  # before the look: what changes after it is news
     found = await service.intake.reviews(worker.token, **query)
     onward = urlencode({"state": state, "kind": kind, "cursor": found["next"]}) if found["next"] else ""
     return page(
         request, "queue.html", reviews=found["reviews"], counts=await service.intake.summary(worker.token),
-        state=state, kind=kind, onward=onward, done=done, first_page=not cursor,
+        state=state, kind=kind, onward=onward, done=done, first_page=not cursor, seen=number,
     )  # fmt: skip
 
 
@@ -191,7 +193,7 @@ async def decide(
             done = Done(review, str(form["answer"]), version, str(form.get("kind", "identity")))
     except Refused as refused:
         if refused.status == _LATELY:
-            return seen(f"/reviews/{review}?said=moved")
+            return await _late(service, worker, review, form)
         if refused.status != _CONFLICT:
             raise
         # What cannot be answered so is said beside what can be: the two records, and the other answers.
@@ -201,6 +203,15 @@ async def decide(
     where = f"/reviews/{onward}" if len(onward) == len(review) else "/reviews"
     more = "&state=second" if second and where == "/reviews" else ""
     return seen(f"{where}?{done.query}{more}")
+
+
+async def _late(service: Dashboard, worker: Worker, review: str, form: FormData) -> Response:
+    """Say what became of an answer whose review had changed: by the first of two clicks it may have been this very one."""
+    body = await service.intake.review(worker.token, review)
+    if body["answer"] == form["answer"] and body["decided_by"] == worker.caller.worker:
+        done = Done(review, str(form["answer"]), body["version"], body["kind"])
+        return seen(f"/reviews/{review}?{done.query}")
+    return seen(f"/reviews/{review}?said=moved")
 
 
 def _wrong(form: FormData) -> dict[str, str]:

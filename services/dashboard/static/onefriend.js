@@ -65,5 +65,7 @@ document.body.addEventListener('htmx:afterSettle', () => {
 })
 if (live && find('[sse-connect]')) {
   document.body.addEventListener('htmx:sseOpen', () => { live.textContent = 'This list is live.' })
-  document.body.addEventListener('htmx:sseError', () => { live.textContent = 'Not live now: load the page again to see what is new.' })
+  for (const event of ['htmx:sseError', 'htmx:sendError', 'htmx:responseError']) {
+    document.body.addEventListener(event, () => { live.textContent = 'Not live now: load the page again to see what is new.' })
+  }
 }

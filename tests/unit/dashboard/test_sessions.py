@@ -134,7 +134,7 @@ def test_ages_are_told_in_the_unit_that_people_use(seconds: int, text: str) -> N
 
 async def test_a_change_wakes_whoever_watches() -> None:
     board = Board()
-    watching = board.watch("reviews")
+    watching = board.watch("reviews", board.number("reviews"))
     first = anext(watching)
     task = asyncio.ensure_future(first)
     await asyncio.sleep(0.01)
@@ -143,3 +143,10 @@ async def test_a_change_wakes_whoever_watches() -> None:
     board.changed("reviews")
     assert await asyncio.wait_for(task, 5) == 2, "two at once are one"
     assert await asyncio.wait_for(anext(watching), 5) is None, "and nothing has come since"
+
+
+async def test_what_changed_before_anybody_watched_is_news_to_a_page_that_was_made_before() -> None:
+    board = Board()
+    seen = board.number("reviews")
+    board.changed("reviews")
+    assert await asyncio.wait_for(anext(board.watch("reviews", seen)), 5) == 1
