@@ -81,6 +81,7 @@ REASONS: Final[Mapping[str, str]] = {
     "identifiers_differ": "A number that one has for life differs",
     "birth_dates_far_apart": "The dates of birth are years apart",
     "told_apart_before": "Told apart before, and there is new evidence",
+    "named_beside": "One referral names both beside each other",
     "odd_forename": "One telephone, e-mail or home, and an unknown forename",
     "one_contact_two_forenames": "One telephone or e-mail and birth date, but two forenames",
     "two_forenames": "Two forenames, and no number that confirms one human",

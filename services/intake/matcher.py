@@ -139,7 +139,7 @@ class Matcher:
             await patience.give_way()
             for one in p.people:
                 if one.identified:
-                    crowd.recognise(one)
+                    crowd.recognise(one, p.beside(one))
                 else:
                     one.person = one.previous or _nobody(p, one)
         await forget_decided(work, self.service.keyring, crowd, people)

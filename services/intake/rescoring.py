@@ -19,7 +19,7 @@ import msgspec
 
 from services.intake import matching
 from services.intake.core import Intake
-from services.intake.matching import KINDS, Candidate, Decision, Model, Record, kind_of
+from services.intake.matching import KINDS, Candidate, Decision, Model, Record, Rule, kind_of
 from services.intake.recognising.load import open_record
 from services.intake.recognising.people import contradictions, groups, held_for
 from services.intake.store.matching import RECORDS
@@ -40,6 +40,11 @@ _READ: Final = """
 SELECT person, id::text AS id, key, record FROM party
 WHERE record IS NOT NULL AND key IS NOT NULL AND (person, id) > ($1, $2::uuid) ORDER BY person, id LIMIT $3
 """
+# One version of a referral may name those whom another names no more.
+_BESIDE: Final = """
+SELECT array_agg(DISTINCT person) AS people FROM party WHERE person IS NOT NULL AND record IS NOT NULL AND NOT contact
+GROUP BY referral, version HAVING count(DISTINCT person) > 1
+"""
 
 
 @dataclass
@@ -47,12 +52,14 @@ class Snapshot:
     """Everybody as stored, with `records` records in all, as the matcher counts them.
 
     `group`: who stands for whom that is linked; `apart`: what people told apart, in bits, by those who stand for them;
+    `beside`: whom one referral names as several, by those who stand for them;
     `open`: person -> review that waits for a decision; `held`: by an agency.
     """
 
     people: dict[str, list[Record]] = field(default_factory=dict)
     group: dict[str, str] = field(default_factory=dict)
     apart: dict[tuple[str, str], float] = field(default_factory=dict)
+    beside: dict[str, set[str]] = field(default_factory=dict)
     open: dict[str, str] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
     records: int = 0
@@ -111,6 +118,10 @@ async def read(service: Intake, tell: Tell) -> Snapshot:
     for row in await pool.fetch("SELECT person, other, bits FROM told_apart"):
         pair = found.lead(row["person"]), found.lead(row["other"])
         found.apart[pair] = max(row["bits"], found.apart.get(pair, row["bits"]))
+    for row in await pool.fetch(_BESIDE):
+        leads = {found.lead(person) for person in row["people"]}
+        for lead in leads:
+            found.beside.setdefault(lead, set()).update(leads - {lead})
     waiting = "SELECT person, id::text AS id FROM match_review WHERE kind = 'identity' AND answer IS NULL"
     found.open = {row["person"]: row["id"] for row in await pool.fetch(waiting)}
     asked = """SELECT DISTINCT person FROM hold
@@ -151,6 +162,8 @@ def changes(snapshot: Snapshot, model: Model, tell: Tell) -> Iterator[Change]:
         if best.answer == "join":
             mine, theirs = (snapshot.of(snapshot.lead(one)) for one in (person, best.people[0]))
             best = held_for(best, contradictions(mine, theirs))
+        if best.answer == "join" and best.people[0] in snapshot.beside.get(snapshot.lead(person), ()):
+            best = held_for(best, [Rule.BESIDE])
         kind = _kind(snapshot, person, best)
         if kind is not None:
             yield Change(kind, person, best)

@@ -46,6 +46,7 @@ class Rule(Enum):
         "stops",
         "a person has decided that these are two, and there is new evidence",
     )
+    BESIDE = ("named_beside", "stops", "one referral names both beside each other")
     TWINS = ("twins_or_siblings", "parts", "one surname and home, but two forenames")
     SHARED_CONTACT = ("shared_contact", "parts", "one telephone, e-mail address or home, but two forenames")
     ODD_FORENAME = (

@@ -70,6 +70,16 @@ class Pending:
         """Return the party at a position."""
         return next(one for one in self.people if one.position == position and not one.contact)
 
+    def beside(self, one: Someone) -> set[str]:
+        """Return who is named as somebody else than this one: the other parties, and the child of whoever is its parent.
+
+        Who is spoken to for one party may well be another.
+        """
+        if isinstance(one.human, ContactPerson):
+            parent = one.human.relation in ("parent", "guardian")
+            return {self.party(one.position).person} if parent else set()
+        return {other.person for other in self.people if other is not one and not other.contact}
+
     def contacts(self, position: int) -> list[Someone]:
         """Return whoever is spoken to for the party at a position."""
         return [one for one in self.people if one.position == position and one.contact]

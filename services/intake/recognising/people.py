@@ -135,8 +135,8 @@ class Crowd:
         lead = self._group.get(person, person)
         return {person, lead, *(other for other, of in self._group.items() if of == lead)}
 
-    def recognise(self, one: Someone) -> None:
-        """Decide who this is, and add them to the crowd."""
+    def recognise(self, one: Someone, beside: Iterable[str] = ()) -> None:
+        """Decide who this is, and add them to the crowd. `beside`: those who are somebody else by what was sent."""
         own = self.members(one.previous) if one.previous and not _replaced(one) else set()
         candidates, hot = self._candidates(one, own)
         one.decision = matching.decide(
@@ -149,6 +149,9 @@ class Crowd:
             mine, theirs = (self._known(group) for group in (own, self.members(joined)))
             one.decision = held_for(one.decision, contradictions(mine, theirs))
             joined = joined if one.decision.answer == "join" else None
+        if joined is not None and not self.members(joined).isdisjoint(beside):
+            # Twins, a father and a son; or one human who was sent twice. Which it is, a person can see.
+            one.decision, joined = held_for(one.decision, [Rule.BESIDE]), None
         if joined is not None:
             one.like = self._like(one, one.decision, self.members(joined))
         if own:

@@ -16,7 +16,7 @@ from services.intake.recognising.cases import Cases, Place
 from services.intake.recognising.load import Pending, Someone, encode_record, seal_record
 from services.intake.recognising.people import Crowd
 from services.intake.referral import ContactPerson, Party
-from services.intake.store.matching import Result
+from services.intake.store.matching import HOLD_OF_REVIEW, Result
 from shared.contracts.envelope import Actor
 from shared.contracts.people import PersonReferred, Safety
 from shared.contracts.referrals import ReferralFacts
@@ -300,6 +300,8 @@ class Teller:
     def _review(self, pending: Pending, one: Someone, hold: str) -> None:
         decision = one.decision
         assert decision is not None  # noqa: S101 - only doubtful ones are reviewed
+        if any(review[HOLD_OF_REVIEW] == hold for review in self.rows.reviews):
+            return  # somebody responsible is in the case of everybody harmed: one question all the same
         evidence = msgspec.json.encode(lines(decision.evidence)).decode()
         self.rows.reviews.append(
             (

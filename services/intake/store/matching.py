@@ -219,7 +219,7 @@ INSERT INTO match_review (id, person, candidates, case_id, candidate_cases, kind
                           model, hold, agency, referral, opened_at, others)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 """
-_HOLD_OF_REVIEW: Final = 12  # the hold's place in a row of the statement above
+HOLD_OF_REVIEW: Final = 12  # the hold's place in a row of the statement above
 # A later version of the referral has answered the doubt, or put it anew: the older question is not asked any more.
 _SUPERSEDE: Final = """
 UPDATE match_review SET answer = 'superseded', decided_at = $2, version = version + 1
@@ -254,7 +254,7 @@ async def save_results(connection: Connection, results: list[Result]) -> None:
             await connection.execute(_HOLDS, *_columns(r.holds, 6), r.set_by, r.at)
         if r.lifted:
             await connection.execute(_LIFT, *_columns(r.lifted, 2), r.at, r.set_by)
-        closed = sorted({hold for hold, _ in r.lifted} | {review[_HOLD_OF_REVIEW] for review in r.reviews})
+        closed = sorted({hold for hold, _ in r.lifted} | {review[HOLD_OF_REVIEW] for review in r.reviews})
         if closed:
             await connection.execute(_SUPERSEDE, closed, r.at)
         if r.reviews:

@@ -143,6 +143,37 @@ async def test_what_contradicts_the_oldest_of_many_records_is_seen(
     assert await _reasons(client, last[0]) == [["identifiers_differ"]]
 
 
+async def test_whom_a_referral_names_beside_each_other_no_machine_takes_for_one(
+    intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers
+) -> None:
+    """A father and a son of one name at one home, one harmed and one responsible; and a child's mother, harmed too."""
+    home = {
+        "addresses": [{"lines": ["4 Mill Lane"], "postcode": "SG1 2AB"}],
+        "phones": [{"number": "01438 555 019"}],
+    }
+    john: dict[str, Any] = {"name": {"forenames": "John", "surname": "Quibell"}, **home}
+    mother = {"name": {"forenames": "Ann", "surname": "Quibell"}, **home}
+    child = party(name={"forenames": "Eva", "surname": "Quibell"}, date_of_birth="2014-05-01", emails=[])
+    parties = [
+        {"role": "harmed", **john},
+        {"role": "responsible", **john},
+        {"role": "harmed", **mother},
+        {**child, **home, "contact_person": {"relation": "parent", **mother}},
+    ]
+    number = await posted(intake, client, police, referral(parties=parties))
+    found = await intake.pool.fetch("SELECT person, contact FROM party ORDER BY position, contact")
+    father, son, ann, eva, speaks = [row["person"] for row in found]
+    assert len({father, son, ann, eva}) == 4
+    assert speaks == ann, "who is spoken to for one party may be another"
+    assert await _reasons(client, son) == [["named_beside"]], "asked once, though he is in three cases"
+    # Nor does another agency's word of both.
+    await posted(intake, client, care, referral("V-1", parties=parties[:2]))
+    rows = await intake.pool.fetch(
+        "SELECT person FROM party WHERE referral <> $1::uuid ORDER BY position", number
+    )
+    assert rows[0]["person"] != rows[1]["person"]
+
+
 async def test_whom_a_person_told_apart_is_not_joined_over_somebody_linked_with_them(
     intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers
 ) -> None:

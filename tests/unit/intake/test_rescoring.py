@@ -42,3 +42,13 @@ def test_whom_a_person_told_apart_is_not_joined_over_somebody_linked_with_them()
     assert found(Snapshot(people, linked, records=3)) == [("joined", "d", ("enough_evidence",))]
     told_apart = {("d", "a"): 99.0, ("a", "d"): 99.0}
     assert found(Snapshot(people, linked, told_apart, records=3)) == []
+
+
+def test_whom_a_referral_names_beside_each_other_is_not_joined_by_better_weights() -> None:
+    """A father and a son, held when they came: `apply` would have joined them, with nobody looking."""
+    people = {"father": [mary(**MOVED)], "son": [mary(**MOVED)]}
+    waiting = {"son": "r1"}
+    assert found(Snapshot(people, open=waiting, records=2)) == [("cleared_same", "son", ("enough_evidence",))]
+    beside = {"father": {"son"}, "son": {"father"}}
+    assert found(Snapshot(people, open=waiting, beside=beside, records=2)) == []
+    assert found(Snapshot(people, beside=beside, records=2)) == [("in_doubt", "son", ("named_beside",))]
