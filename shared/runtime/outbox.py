@@ -42,6 +42,7 @@ _RETELL = """WITH told AS (INSERT INTO outbox (position, topic, key)
 INSERT INTO topic_seen VALUES ($1, $2)
 ON CONFLICT (topic) DO UPDATE SET topic_id = excluded.topic_id"""
 _DOUBT = "UPDATE topic_seen SET topic_id = '' WHERE topic = $1"
+_BEHIND = "SELECT position, topic, key FROM outbox WHERE failed IS NULL AND position <= $1"
 
 
 async def doubt(pool: asyncpg.Pool[asyncpg.Record], topic: str) -> None:
@@ -255,8 +256,26 @@ class Outbox:
         self._blocked = {(row["topic"], row["key"]) for row in blocked}
         after = 0
         while found := await journal.untold(self._pool, self._source, after, BATCH):
+            if after and await self._left_behind(after):
+                self.sweep()
+                return
             after = found[-1].position
             await self._publish(producer, [r for r in found if r.position not in self._recent])
+            if len(found) < BATCH:
+                # What has committed since is in the queue. Read here, it might be without what is before it in its key.
+                return
+
+    async def _left_behind(self, after: int) -> bool:
+        """Say whether something has committed below what had been read: positions are drawn before commits end.
+
+        What was read next may follow it in its key. To be asked after that was read.
+        """
+        await self._delete_told()
+        rows = await self._pool.fetch(_BEHIND, after)
+        return any(
+            row["position"] not in self._recent and (row["topic"], row["key"]) not in self._blocked
+            for row in rows
+        )
 
     async def _publish(self, producer: AIOKafkaProducer, events: Sequence[Recorded]) -> None:
         """Publish events in order and note them as told. An event too large for the broker stays, and its key with it."""

@@ -175,19 +175,27 @@ def _lacks(told: Sequence[Any], ids: set[str], partitions: int) -> bool:
 async def _adopt_topic(service: Service, topic: str) -> None:
     count = 0
     batch: list[Envelope] = []
+    early: list[Envelope] = []
     async for event in _read(service, topic):
         batch.append(event)
         if len(batch) == 500:  # noqa: PLR2004 - a batch
-            count += await _adopt(service, topic, batch)
+            adopted, early = await _adopt(service, topic, [*early, *batch])
+            count += adopted
             batch = []
-    count += await _adopt(service, topic, batch)
-    log.error("events put back into the journal", extra={"topic": topic, "count": count})
+    adopted, early = await _adopt(service, topic, [*early, *batch])
+    for e in early:
+        # What is before it is nowhere.
+        log.error("event not put back", extra={"topic": topic, "key": e.subject, "sequence": e.sequence})
+    log.error("events put back into the journal", extra={"topic": topic, "count": count + adopted})
 
 
-async def _adopt(service: Service, topic: str, events: Sequence[Envelope]) -> int:
-    """Put back those of the events that the journal lacks, in their order, each key's state evolving with them."""
+async def _adopt(service: Service, topic: str, events: Sequence[Envelope]) -> tuple[int, list[Envelope]]:
+    """Put back those of the events that the journal lacks, in the order of their keys, each key's state evolving with them.
 
-    async def body(work: Work) -> int:
+    Returns how many, and those that came too early: a topic can have an event of a key before the one before it.
+    """
+
+    async def body(work: Work) -> tuple[int, list[Envelope]]:
         # Every process of a restored service does this: one at a time, so that the next one sees what is there again.
         await work.execute(_ALONE, f"restoring {topic}")
         known = await _known(work, topic, events)
@@ -201,29 +209,42 @@ async def _adopt(service: Service, topic: str, events: Sequence[Envelope]) -> in
         }
         await work.lock(*refs)
         adopted = 0
-        for (stream, key), e in zip(refs, missing, strict=True):
-            ref = (stream.kind, key)
-            if e.sequence != versions.get(ref, 0) + 1:
-                # A duplicate in the topic, or another history of this key: never overwritten, always said.
-                log.error("event not put back", extra={"topic": topic, "key": key, "sequence": e.sequence})
-                continue
-            state = work.take_in(stream, key, e.data)
-            versions[ref] = e.sequence
-            await work.execute(
-                _ADOPT, e.id, topic, key, e.sequence, e.previous, e.type, msgspec.json.encode(e.data).decode(),
-                e.actor.agency, e.actor.worker, e.causation, e.correlation, e.traceparent, e.time,
-            )  # fmt: skip
-            await work.execute(
-                _SAVE, stream.kind, key, e.sequence, e.sequence - 1, e.id, stream.encode(state)
-            )
-            restore = service.handlers.restored.get(e.type)
-            if restore is not None:
-                work.cause = e
-                await restore(work, e)
-            adopted += 1
-        return adopted
+        while True:
+            early = []
+            before = adopted
+            for e in missing:
+                ref = (service.stream_of(e.data, topic).kind, e.subject)
+                version = versions.get(ref, 0)
+                if e.sequence == version + 1:
+                    versions[ref] = e.sequence
+                    await _put_back(service, work, topic, e)
+                    adopted += 1
+                elif e.sequence > version:
+                    early.append(e)
+                else:
+                    # A duplicate in the topic, or another history of this key: never overwritten, always said.
+                    extra = {"topic": topic, "key": e.subject, "sequence": e.sequence}
+                    log.error("event not put back", extra=extra)
+            missing = early
+            if adopted == before or not early:
+                return adopted, early
 
-    return await service.transact(body) if events else 0
+    return await service.transact(body) if events else (0, [])
+
+
+async def _put_back(service: Service, work: Work, topic: str, e: Envelope) -> None:
+    stream = service.stream_of(e.data, topic)
+    state = work.take_in(stream, e.subject, e.data)
+    await work.execute(
+        _ADOPT, e.id, topic, e.subject, e.sequence, e.previous, e.type, msgspec.json.encode(e.data).decode(),
+        e.actor.agency, e.actor.worker, e.causation, e.correlation, e.traceparent, e.time,
+    )  # fmt: skip
+    saved = (stream.kind, e.subject, e.sequence, e.sequence - 1, e.id, stream.encode(state))
+    await work.execute(_SAVE, *saved)
+    restore = service.handlers.restored.get(e.type)
+    if restore is not None:
+        work.cause = e
+        await restore(work, e)
 
 
 async def _read(service: Service, topic: str, *, last: int | None = None) -> AsyncIterator[Envelope]:

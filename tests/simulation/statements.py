@@ -224,6 +224,12 @@ async def blocked(t: Transaction) -> list[Row]:
     return [{"topic": topic, "key": key} for topic, key in sorted(refs)]
 
 
+@knows(RUNTIME, outbox._BEHIND)
+async def left_behind(t: Transaction, after: int) -> list[Row]:
+    rows = (r for r in t.rows("outbox") if r["failed"] is None and r["position"] <= after)
+    return [pick(row, "position", "topic", "key") for row in rows]
+
+
 @knows(RUNTIME, journal._UNTOLD)
 async def untold(t: Transaction, after: int, limit: int) -> list[Row]:
     waiting = sorted(r["position"] for r in t.rows("outbox") if r["failed"] is None and r["position"] > after)

@@ -1,17 +1,24 @@
 """Events travel from one service to another, each with exactly one effect."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
+import msgspec
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from shared.contracts.agencies import AgencyChanged
 from shared.contracts.envelope import Actor, Envelope
+from shared.runtime.identifiers import new_id
+from shared.runtime.restoration import _read, reconcile
 from shared.runtime.service import Service
 from shared.runtime.settings import RuntimeSettings
 from shared.runtime.unit_of_work import AlreadyDone
-from shared.runtime.work import Work
+from shared.runtime.wire import headers_of
+from shared.runtime.work import Recorded, Work
 from tests.support.running import running, settings, until
 from tests.support.toy import AGENCY, PERSON, Listener, tell, teller
 
@@ -185,3 +192,83 @@ async def test_a_poison_event_parks_its_key_and_no_other(pair: Trio) -> None:
     assert await target.exits.redrive(number, dry_run=False) == 2
     assert await effects(target) == 3
     assert not await target.pool.fetchval("SELECT held FROM inbox WHERE key = 'one'")
+
+
+async def write_down(connection: Any, key: str, sequence: int, previous: str | None) -> str:
+    """Write an event into journal and outbox, as a transaction does that has not yet committed; return its id."""
+    event = new_id()
+    await connection.execute(
+        """WITH written AS (
+             INSERT INTO journal (position, event_id, topic, key, sequence, previous, type, data, agency, recorded_at)
+             VALUES (nextval('journal_position'), $1, 'agencies', $2, $3, $4, 'agency.changed.v1',
+                     '{"name":"A","kind":"provider"}', 'x', clock_timestamp()) RETURNING position, topic, key)
+           INSERT INTO outbox (position, topic, key) SELECT position, topic, key FROM written""",
+        event,
+        key,
+        sequence,
+        previous,
+    )
+    return event
+
+
+async def test_what_commits_late_with_a_low_position_is_told_before_what_follows_it(
+    pair: Trio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The relay reads the outbox in pages; between two of them two events of one key commit, the first below the page."""
+    monkeypatch.setattr("shared.runtime.outbox.BATCH", 1)
+    source, _, _ = pair
+    outbox, late, done = source.outbox, asyncio.Event(), asyncio.Event()
+    assert outbox is not None
+    publish = outbox._publish
+    async with source.pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        first = await write_down(connection, "late", 1, None)
+        await write_down(source.pool, "other", 1, None)
+
+        async def published(producer: AIOKafkaProducer, events: Sequence[Recorded]) -> None:
+            if any(event.envelope.subject == "other" for event in events) and not late.is_set():
+                late.set()
+                await transaction.commit()
+                await write_down(source.pool, "late", 2, first)
+            await publish(producer, events)
+            if any(event.envelope.subject == "late" for event in events):
+                done.set()
+
+        outbox._publish = published  # type: ignore[method-assign]
+        outbox.sweep()
+        await asyncio.wait_for(done.wait(), 60)
+
+    async def told() -> list[int]:
+        return [e.sequence async for e in _read(source, "agencies") if e.subject == "late"]
+
+    async def both() -> bool:
+        return len(await told()) == 2
+
+    await until(both)
+    assert await told() == [1, 2]
+
+
+async def test_a_journal_is_completed_from_a_topic_whose_events_are_not_in_order(pair: Trio) -> None:
+    source, _, _ = pair
+    ids = [new_id() for _ in range(3)]
+    data = AgencyChanged(name="A", kind="provider")
+    async with AIOKafkaProducer(bootstrap_servers=source.broker.servers) as producer:
+        for sequence in (3, 1, 2):
+            told = Envelope(
+                id=ids[sequence - 1], source=source.source, type="agency.changed.v1", subject="disordered",
+                time=datetime.now(UTC), sequence=sequence, previous=ids[sequence - 2] if sequence > 1 else None,
+                causation=None, correlation=None, traceparent=None, actor=Actor("a-test"), data=data,
+            )  # fmt: skip
+            await producer.send_and_wait(
+                source.broker.topic("agencies"),
+                msgspec.json.encode(data),
+                key=b"disordered",
+                headers=headers_of(told),
+            )
+    await reconcile(source)
+    rows = await source.pool.fetch(
+        "SELECT event_id::text AS id FROM journal WHERE key = 'disordered' ORDER BY sequence"
+    )
+    assert [row["id"] for row in rows] == ids
+    assert await source.pool.fetchval("SELECT version FROM stream WHERE key = 'disordered'") == 3
