@@ -80,7 +80,7 @@ async def read_feed(
     your cursor are not those that you read. 409 `ahead`: your feed does not reach that far.
     """
     agency = of or caller.agency
-    if agency != caller.agency and not await store.inherits(service.pool, caller.agency, agency):
+    if not await store.is_or_was(service.pool, caller.agency, agency):
         raise not_found("feed")
     start, rows = await _entries(service, agency, Cursor.read(after), limit, wait)
     body = {

@@ -348,6 +348,6 @@ async def last_number(pool: asyncpg.Pool[asyncpg.Record], agency: str) -> int:
     return int(await pool.fetchval("SELECT last FROM feed_counter WHERE agency = $1", agency) or 0)
 
 
-async def inherits(pool: asyncpg.Pool[asyncpg.Record], agency: str, of: str) -> bool:
-    """Say whether an agency has succeeded another, directly or over others."""
-    return bool(await pool.fetchval(_INHERITS, of, agency))
+async def is_or_was(pool: asyncpg.Pool[asyncpg.Record], agency: str, of: str) -> bool:
+    """Say whether what is another agency's is this one's: it is the same, or has succeeded it, directly or over others."""
+    return agency == of or bool(await pool.fetchval(_INHERITS, of, agency))

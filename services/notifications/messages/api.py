@@ -134,14 +134,11 @@ async def read(
 ) -> Response:
     """Return how far a message got."""
     row = await rows.one(service.pool, message)
-    if row is None or not (caller.may("operator") or await _is_theirs(service, caller, row["agency"])):
+    if row is None or not (
+        caller.may("operator") or await store.is_or_was(service.pool, caller.agency, row["agency"])
+    ):
         raise not_found("message")
     return _json(_shown(row))
-
-
-async def _is_theirs(service: Service, caller: Caller, agency: str) -> bool:
-    """Say whether a message of an agency is the caller's: its own, or that of one that it has succeeded."""
-    return agency == caller.agency or await store.inherits(service.pool, caller.agency, agency)
 
 
 @router.get("/messages")

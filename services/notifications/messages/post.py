@@ -24,7 +24,7 @@ from functools import partial
 
 from asyncpg import Record
 
-from services.notifications import gateways
+from services.notifications import gateways, store
 from services.notifications.domain import message
 from services.notifications.domain.message import Result
 from services.notifications.gateways import Holder, Refused, Release
@@ -116,8 +116,8 @@ async def redeem_and_send(service: Service, settings: Settings, message_id: str)
     if isinstance(found, Refused):
         await service.transact(_refused, message_id, claimant, found)
         return found
-    released, link, reach = found
-    wanted = Wanted(row["template"], row["language"], row["name"] or row["agency"], link, reach)
+    released, name, link, reach = found
+    wanted = Wanted(row["template"], row["language"], name, link, reach)
     sending = asyncio.create_task(_send(service, settings, Taken(message_id, claimant, wanted), released))
     _SENDING.add(sending)
     sending.add_done_callback(_done)
@@ -126,12 +126,18 @@ async def redeem_and_send(service: Service, settings: Settings, message_id: str)
 
 async def _redeem(
     service: Service, settings: Settings, holder: Holder, template: str
-) -> tuple[Release, str, Reach] | Refused:
-    """Return the details, the link to withdraw and how to answer. What can be known to fail is found out before that."""
+) -> tuple[Release, str, str, Reach] | Refused:
+    """Return the details, who signs, the link to withdraw and how to answer. What can fail without it fails before."""
     fact = await gateways.permit(service, holder.permit)
-    # Intake trusts us to present a permit for nobody but its holder.
-    if fact is None or fact.agency != holder.agency:
+    # Intake trusts us to present a permit for nobody but its holder, or whoever has taken the holder's place.
+    if fact is None or not await store.is_or_was(service.pool, holder.agency, fact.agency):
         return _refusal(not_found("permit"))
+    name = await service.transact(rows.signer, holder.agency)
+    if name is None:
+        # A person would be written to in the name of somebody who is there no more, and answer nobody.
+        title = "Your agency is not active any more, or another has taken its place."
+        detail = "Nothing was redeemed. Its successor can send the message, with this permit."
+        return _refusal(Problem(409, "agency-ended", title, detail=detail))
     if fact.channel not in providers(settings):
         title = "This permit's channel is not one that messages are sent by."
         return _refusal(
@@ -145,7 +151,7 @@ async def _redeem(
     link = await gateways.withdrawal_link(service, fact)
     reach = await service.transact(rows.reach, holder.agency, fact.case)
     released = await gateways.release(service, holder)
-    return released if isinstance(released, Refused) else (released, link, reach)
+    return released if isinstance(released, Refused) else (released, name, link, reach)
 
 
 def _refusal(problem: Problem) -> Refused:

@@ -31,8 +31,11 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, 'accepted', $8, $8)
 """
 _CLAIM = """
 UPDATE message SET step = 'releasing', claim = $2, updated_at = $3 WHERE message_id = $1 AND step = 'accepted'
-RETURNING permit, fence, agency, worker, template, language,
-  (SELECT name FROM agency WHERE agency = message.agency) AS name
+RETURNING permit, fence, agency, worker, template, language
+"""
+# Who signs: an agency that there still is.
+_SIGNER = """
+SELECT coalesce(name, agency) AS name, active, since <= $2 AS succeeded FROM agency WHERE agency = $1
 """
 # Whom a person can ask about a message of an agency: its own desk, else that of whoever is now the hub of the case.
 _REACH = """
@@ -118,6 +121,15 @@ async def insert(connection: Connection, rows: list[tuple[NewMessage, datetime]]
 async def claim(work: Work, message_id: str, claimant: str) -> asyncpg.Record | None:
     """Take an accepted message for releasing; None if it is not there to be taken."""
     return await work.fetchrow(_CLAIM, message_id, claimant, work.now)
+
+
+async def signer(work: Work, agency: str) -> str | None:
+    """Return the name that an agency signs with; None if it is not active any more, or another has taken its place."""
+    await work.lock()
+    row = await work.fetchrow(_SIGNER, agency, work.now)
+    if row is None:
+        return agency
+    return str(row["name"]) if row["active"] and not row["succeeded"] else None
 
 
 async def reach(work: Work, agency: str, case: str) -> Reach:

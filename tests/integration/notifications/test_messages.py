@@ -414,6 +414,19 @@ async def test_the_successor_of_an_agency_sees_what_became_of_its_messages(
     assert (await world.http.get(path, headers=lantern)).json()["state"] == "unknown"
     listed = (await world.http.get("/v1/messages", headers=lantern)).json()["messages"]
     assert [each["message"] for each in listed] == [shown["message"]]
+    # A permit from before is the successor's now: nobody is written to in the name of an agency that has ended.
+    mailbox.answer, mailbox.mails = "250 taken", []
+    ended_agency = await ask(world, "permit-3", key="k3")
+    assert (ended_agency.status_code, ended_agency.json()["type"].rpartition("/")[2]) == (409, "agency-ended")
+    assert "permit-3" not in neighbours.redeemed
+    answer = await ask(world, "permit-3", key="k4", agency="lantern")
+    assert answer.status_code == 202, answer.text
+    await until(lambda: bool(mailbox.mails))
+    [mail] = mailbox.mails
+    text = email.message_from_bytes(mail.content, policy=email.policy.default).get_content()  # type: ignore[arg-type] # aiosmtpd gives bytes
+    assert "We are lantern." in text
+    assert "beacon" not in text
+    await until(lambda: ("permit-3", "delivered", "lantern/ann") in neighbours.outcomes)
 
 
 async def test_no_answer_after_the_content_is_unknown_and_never_sent_again(
