@@ -110,7 +110,10 @@ class Doorstep:
         if text is not None:
             sealer, notes_key = self.keyring.new_key(owner + "/notes")
             notes = sealer.seal(msgspec.json.encode(text), owner + "/notes")
-        found = [fault._asdict() for fault in warnings(referral, today)]
+        found = [
+            {"field": fault.path, "problem": fault.what, "remedy": fault.remedy}
+            for fault in warnings(referral, today)
+        ]
         return Arrival(
             id=new_id(),
             agency=agency,

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Header, Request
 from fastapi import HTTPException as Refusal
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -328,6 +328,14 @@ def required_version(request: Request) -> int:
     except ValueError:
         field = FieldError("If-Match", "not an ETag of this resource", 'Send it as you read it, e.g. "7".')
         raise Problem(400, "if-match", "If-Match is malformed.", errors=[field]) from None
+
+
+async def if_match(  # async: FastAPI runs what is not in a thread
+    request: Request,
+    _: Annotated[str | None, Header(alias="If-Match")] = None,  # for the OpenAPI document
+) -> int:
+    """Return the same, as a dependency that the OpenAPI document shows."""
+    return required_version(request)
 
 
 def check_version(wanted: int, current: int) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import Request
+from fastapi import Header, Request
 from starlette.responses import Response
 
 from shared.runtime.auth import Caller
@@ -21,7 +21,8 @@ from shared.runtime.problems import FieldError, Problem
 from shared.runtime.unit_of_work import AlreadyDone, UnitOfWork
 from shared.runtime.work import Work
 
-LONGEST = 200
+LONGEST: Final = 200
+HEADER: Final = "Idempotency-Key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,10 @@ class Answer:
         return cls(problem.status, problem.body(), problem.headers)
 
 
-async def idempotency_key(request: Request) -> str:  # async: FastAPI runs what is not in a thread
+async def idempotency_key(  # async: FastAPI runs what is not in a thread
+    request: Request,
+    _: Annotated[str | None, Header(alias=HEADER)] = None,  # for the OpenAPI document; what is read is below
+) -> str:
     """Return the Idempotency-Key (a quoted structured-field string, or bare). Raises Problem 400 without one."""
     raw = request.headers.get("idempotency-key", "").strip()
     key = raw[1:-1] if len(raw) > 1 and raw[0] == raw[-1] == '"' else raw

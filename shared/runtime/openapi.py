@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
+from shared.runtime.idempotency import HEADER, LONGEST
+
 _TEXT: Final = {"type": "string"}
 _PROBLEM: Final = {
     "type": "object",
@@ -30,6 +32,18 @@ _PROBLEM: Final = {
 _ANSWER: Final = {
     "description": "A problem. 503 means: do not contact.",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+
+_HEADERS: Final[dict[str, dict[str, Any]]] = {
+    HEADER: {
+        "description": "A new one for each new request, such as a UUID, and the same when it is sent again: it is then done "
+        "once, and answered as before.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST},
+    },
+    "If-Match": {
+        "description": "The ETag as it was read. 412: somebody else changed it first.",
+        "schema": _TEXT,
+    },
 }
 
 
@@ -61,6 +75,10 @@ def _complete(document: dict[str, Any]) -> None:
                 for scheme, names in needed.items()
                 for name in names
             ]
+            for parameter in operation.get("parameters", ()):
+                # FastAPI takes them for optional: whoever leaves them out is told so in our own words.
+                if parameter["in"] == "header" and parameter["name"] in _HEADERS:
+                    parameter |= {"required": True, **_HEADERS[parameter["name"]]}
             # The first sentence of what the function says of itself; FastAPI's guess is the function's name.
             operation["summary"] = operation["description"].split("\n")[0].partition(". ")[0].rstrip(".")
             operation["responses"].pop("422", None)

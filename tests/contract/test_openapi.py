@@ -87,3 +87,14 @@ def test_a_described_body_stands_by_itself_and_names_its_fields(tmp_path: Path) 
     assert sent["properties"]["parties"]["items"]["properties"]["date_of_birth"]
     lines = paths["/v1/referral-batches"]["post"]["requestBody"]["content"]
     assert set(lines) == {"application/x-ndjson", "text/csv"}
+
+
+def test_the_headers_that_an_operation_needs_are_its_parameters(tmp_path: Path) -> None:
+    paths = document("intake", tmp_path)["paths"]
+    for path, method, header in (
+        ("/v1/withdrawals", "post", "Idempotency-Key"),
+        ("/v1/people/{person}", "patch", "If-Match"),
+        ("/v1/match-reviews/{review}/decision", "post", "If-Match"),
+    ):
+        (found,) = [one for one in paths[path][method]["parameters"] if one["in"] == "header"]
+        assert (found["name"], found["required"], found["schema"]["type"]) == (header, True, "string")

@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from services.intake import batches, importing
+from services.intake.api import answers
 from services.intake.api.common import described, field_errors, schema_of
 from services.intake.api.referrals import answer_of
 from services.intake.batches import BadTable, Line, Table
@@ -34,11 +35,25 @@ _REGISTER = {
     "contentMediaType": "application/json",
     "contentSchema": schema_of(importing.Entry),
 }
+_ANSWERED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "an answer for each line",
+        "content": {
+            NDJSON: {
+                "schema": {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": schema_of(answers.Line),
+                }
+            }
+        },
+    }
+}
 _BATCH: dict[str, Any] = described(_LINES, NDJSON)
 _BATCH["requestBody"]["content"]["text/csv"] = {"schema": _TABLE}
 
 
-@router.post("", openapi_extra=_BATCH)
+@router.post("", response_class=Response, responses=_ANSWERED, openapi_extra=_BATCH)
 async def post_batch(
     request: Request, service: Current, caller: Caller = scope("referrals.write")
 ) -> Response:
@@ -147,7 +162,7 @@ def _too_long(service: Intake, number: int) -> dict[str, Any]:
 register = APIRouter(prefix="/v1/register-imports", tags=["register imports"])
 
 
-@register.post("", openapi_extra=described(_REGISTER, NDJSON))
+@register.post("", response_class=Response, responses=_ANSWERED, openapi_extra=described(_REGISTER, NDJSON))
 async def import_register(
     request: Request,
     service: Current,

@@ -13,11 +13,13 @@ from starlette.responses import Response
 from services.intake import documents
 from services.intake.documents import BadDocument
 from services.intake.remedies import Fault
+from shared.runtime.http import if_match
 from shared.runtime.idempotency import idempotency_key
 from shared.runtime.problems import FieldError, invalid
 
 M = TypeVar("M", bound=BaseModel)
 Key = Annotated[str, Depends(idempotency_key)]
+Version = Annotated[int, Depends(if_match)]
 PathId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 
 

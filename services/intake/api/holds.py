@@ -10,13 +10,14 @@ from pydantic import Field
 from starlette.responses import Response
 
 from services.intake import holding
-from services.intake.api.common import Key, PathId, json_response, parse, sends
+from services.intake.api import answers
+from services.intake.api.common import Key, PathId, Version, json_response, parse, sends
 from services.intake.core import Current
 from services.intake.referral import Part
 from services.intake.store import holds as store
 from services.intake.store import reading
 from shared.runtime.auth import Caller, scope
-from shared.runtime.http import etag, required_version
+from shared.runtime.http import etag
 from shared.runtime.idempotency import Answer
 from shared.runtime.problems import not_found
 from shared.runtime.times import Time
@@ -46,7 +47,7 @@ def _known(referral: str) -> str:
     return found
 
 
-@router.post("/{referral}/retraction", status_code=202)
+@router.post("/{referral}/retraction", status_code=202, responses={202: {"model": answers.Retracted}})
 async def retract(
     request: Request,
     referral: PathId,
@@ -65,7 +66,7 @@ async def _retract(work: Work, referral: str, agency: str) -> Answer:
     return Answer(202, {"referral": await holding.retract(work, referral, agency), "status": "retracted"})
 
 
-@router.get("/{referral}/holds")
+@router.get("/{referral}/holds", responses={200: {"model": answers.Holds}})
 async def list_holds(referral: PathId, service: Current, caller: Caller = scope("hub")) -> Response:
     """Return the holds that stand because of a referral; each one's version is its ETag."""
     rows = await service.transact(store.of_referral, _known(referral))
@@ -73,7 +74,12 @@ async def list_holds(referral: PathId, service: Current, caller: Caller = scope(
     return json_response({"holds": [row.body() for row in rows]})
 
 
-@router.post("/{referral}/holds", status_code=201, openapi_extra=sends(SetHold))
+@router.post(
+    "/{referral}/holds",
+    status_code=201,
+    responses={201: {"model": answers.Hold}},
+    openapi_extra=sends(SetHold),
+)
 async def set_hold(
     request: Request,
     referral: PathId,
@@ -96,13 +102,21 @@ async def _set(work: Work, referral: str, reason: str, until: datetime | None) -
     return Answer(201, row.body(), {"ETag": etag(row.version)})
 
 
-@router.post("/{referral}/holds/{hold}/release", openapi_extra=sends(LiftHold))
+@router.post(
+    "/{referral}/holds/{hold}/release",
+    responses={200: {"model": answers.Hold}},
+    openapi_extra=sends(LiftHold),
+)
 async def lift_hold(
-    request: Request, referral: PathId, hold: PathId, service: Current, caller: Caller = scope("hub")
+    request: Request,
+    referral: PathId,
+    hold: PathId,
+    service: Current,
+    version: Version,
+    caller: Caller = scope("hub"),
 ) -> Response:
     """Lift a hold (If-Match with its version)."""
     body = parse(LiftHold, await request.body())
-    version = required_version(request)
     row = await service.transact(
         holding.lift, _known(referral), hold, body.reason, version, actor=caller.actor
     )

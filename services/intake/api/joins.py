@@ -10,6 +10,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from services.intake import explaining, parting
+from services.intake.api import answers
 from services.intake.api.common import Key, PathId, json_response, parse, sends
 from services.intake.api.people import ReasonCode, awaiting
 from services.intake.core import Current, Intake
@@ -167,7 +168,12 @@ class Split(Part):
     reason: ReasonCode = "wrong_join"
 
 
-@router.post("/people/{person}/splits", status_code=201, openapi_extra=sends(Split))
+@router.post(
+    "/people/{person}/splits",
+    status_code=201,
+    responses={201: {"model": answers.Parted}, 202: {"model": answers.Awaiting}},
+    openapi_extra=sends(Split),
+)
 async def split(
     request: Request, person: PathId, service: Current, key: Key, caller: Caller = scope("hub")
 ) -> Response:

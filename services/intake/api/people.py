@@ -10,14 +10,15 @@ from pydantic import Field
 from starlette.responses import Response
 
 from services.intake import correcting, erasing, parting, reviewing
-from services.intake.api.common import Key, PathId, json_response, parse, sends
+from services.intake.api import answers
+from services.intake.api.common import Key, PathId, Version, json_response, parse, sends
 from services.intake.core import PERSON, Current, Intake
 from services.intake.correcting import Corrected
 from services.intake.referral import Part
 from services.intake.store import reading, second_person
 from services.intake.store.people import group_of
 from shared.runtime.auth import Caller, scope
-from shared.runtime.http import check_version, etag, required_version
+from shared.runtime.http import check_version, etag
 from shared.runtime.idempotency import Answer
 from shared.runtime.problems import not_found
 from shared.runtime.work import Work
@@ -31,7 +32,7 @@ def awaiting(person: str) -> Answer:
     return Answer(202, {"person": person, "state": "awaiting_second_person"})
 
 
-@router.get("/{person}")
+@router.get("/{person}", responses={200: {"model": answers.PersonContact}})
 async def get_person(
     person: PathId, service: Current, caller: Caller = scope("people.write", "hub", "operator")
 ) -> Response:
@@ -62,30 +63,34 @@ async def _describe(work: Work, caller: Caller, person: str) -> tuple[dict[str, 
     return body, work.version(PERSON, person)
 
 
-@router.patch("/{person}", openapi_extra=sends(Corrected))
+@router.patch("/{person}", responses={200: {"model": answers.Person}}, openapi_extra=sends(Corrected))
 async def correct(
-    request: Request, person: PathId, service: Current, caller: Caller = scope("people.write")
+    request: Request,
+    person: PathId,
+    service: Current,
+    version: Version,
+    caller: Caller = scope("people.write"),
 ) -> Response:
     """Correct details and safe contact (If-Match). For agencies that referred the person or were handed the details."""
     body = parse(Corrected, await request.body())
-    version = required_version(request)
     moved = await service.transact(
         correcting.correct, service, caller, person, body, version, actor=caller.actor
     )
     return json_response({"person": person}, headers={"ETag": etag(moved)})
 
 
-@router.delete("/{person}/links/{other}")
+@router.delete(
+    "/{person}/links/{other}", responses={200: {"model": answers.Unlinked}, 202: {"model": answers.Awaiting}}
+)
 async def unlink(
-    request: Request,
     person: PathId,
     other: PathId,
     service: Current,
+    version: Version,
     reason: Annotated[str, Query(pattern=r"^[a-z][a-z0-9_]{0,63}$")] = "wrong_link",
     caller: Caller = scope("hub"),
 ) -> Response:
     """Undo a link between two ids (If-Match with the first one's ETag). 202: another worker has to ask for the same."""
-    version = required_version(request)
     moved = await service.transact(_unlink, person, other, reason, version, actor=caller.actor)
     if moved is None:
         return awaiting(person).response()
@@ -110,7 +115,12 @@ class Erasure(Part):
     reason: ReasonCode
 
 
-@router.post("/{person}/erasure", status_code=202, openapi_extra=sends(Erasure))
+@router.post(
+    "/{person}/erasure",
+    status_code=202,
+    responses={202: {"model": answers.Erased}},
+    openapi_extra=sends(Erasure),
+)
 async def erase(
     request: Request,
     person: PathId,

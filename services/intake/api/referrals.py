@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from services.intake.api import answers
 from services.intake.api.common import field_errors, json_response, sends
 from services.intake.core import Current, Intake, intake_of
 from services.intake.documents import BadDocument
@@ -18,6 +19,10 @@ from shared.runtime.problems import FieldError, Problem, invalid, not_found
 from shared.runtime.service import current_service
 
 router = APIRouter(prefix="/v1/referrals", tags=["referrals"])
+SEEN: dict[int | str, dict[str, Any]] = {
+    202: {"model": answers.Received, "description": "stored, for good"},
+    200: {"model": answers.Received, "description": "this version was stored before: the first answer"},
+}
 _WRITE = Scope(("referrals.write",))
 
 
@@ -65,7 +70,7 @@ def _retracted(_: Stored) -> Problem:
 _CONFLICTS = {"other_content": _other_content, "older": _older, "retracted": _retracted}
 
 
-@router.post("", status_code=202, openapi_extra=sends(Referral))
+@router.post("", status_code=202, responses=SEEN, openapi_extra=sends(Referral))
 async def post_referral(
     request: Request, service: Current, caller: Caller = scope(*_WRITE.names)
 ) -> Response:
@@ -99,7 +104,7 @@ def _json_only(request: Request) -> None:
         raise Problem(415, "media-type", "A referral is posted as JSON.", errors=[field])
 
 
-@router.get("/{referral}")
+@router.get("/{referral}", responses={200: {"model": answers.Status}})
 async def get_referral(referral: str, service: Current, caller: Caller = scope("referrals.read")) -> Response:
     """Say what became of a referral: received, matched, on hold (why, until), proposed, allocated, refused, closed."""
     found = await reading.status_of(service.pool, reading.as_uuid(referral))
@@ -109,7 +114,7 @@ async def get_referral(referral: str, service: Current, caller: Caller = scope("
     return json_response(found)
 
 
-@router.get("")
+@router.get("", responses={200: {"model": answers.Statuses}})
 async def find_referral(
     service: Current,
     reference: Annotated[str, Query(min_length=1, max_length=100)],

@@ -9,6 +9,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from services.intake import releasing
+from services.intake.api import answers
 from services.intake.api.common import json_response, parse, sends
 from services.intake.core import Current
 from services.intake.gateways import BEHALF
@@ -25,7 +26,7 @@ class Ask(Part):
     fence: int = Field(ge=0, le=2**53)
 
 
-@router.post("", openapi_extra=sends(Ask))
+@router.post("", responses={200: {"model": answers.Release}}, openapi_extra=sends(Ask))
 async def post_release(
     request: Request, service: Current, caller: Caller = scope("contact", "internal")
 ) -> Response:

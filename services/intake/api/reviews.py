@@ -11,14 +11,14 @@ from starlette.responses import Response
 
 from services.intake import reviewing, sides, undoing
 from services.intake.agreement import agreement
-from services.intake.api.common import PathId, json_response, parse, sends
+from services.intake.api.common import PathId, Version, json_response, parse, sends
 from services.intake.core import Current, Intake
 from services.intake.referral import Part
 from services.intake.reviewing import Decided
 from services.intake.store import reading
 from services.intake.store import reviews as store
 from shared.runtime.auth import Caller, scope
-from shared.runtime.http import decode_cursor, encode_cursor, etag, required_version
+from shared.runtime.http import decode_cursor, encode_cursor, etag
 from shared.runtime.problems import not_found
 from shared.runtime.work import Work
 
@@ -113,35 +113,36 @@ def _known(review: str) -> str:
     return found
 
 
-async def _decided(request: Request, review: str) -> Decided:
+async def _decided(request: Request, review: str, version: int) -> Decided:
     body = parse(Decision, await request.body())
-    return Decided(_known(review), required_version(request), body.answer, body.reason, body.chosen)
+    return Decided(_known(review), version, body.answer, body.reason, body.chosen)
 
 
 @router.post("/{review}/decision", openapi_extra=sends(Decision))
 async def decide(
-    request: Request, review: PathId, service: Current, caller: Caller = scope("hub")
+    request: Request, review: PathId, service: Current, version: Version, caller: Caller = scope("hub")
 ) -> Response:
     """Decide a review (If-Match). In force for releases at once."""
-    decided = await _decided(request, review)
+    decided = await _decided(request, review, version)
     moved = await service.transact(reviewing.decide, service, decided, actor=caller.actor)
     return json_response({"review": review, "answer": decided.answer}, headers={"ETag": etag(moved)})
 
 
 @router.post("/{review}/second", openapi_extra=sends(Decision))
 async def second(
-    request: Request, review: PathId, service: Current, caller: Caller = scope("hub")
+    request: Request, review: PathId, service: Current, version: Version, caller: Caller = scope("hub")
 ) -> Response:
     """Give a second opinion (If-Match), not knowing the first. Two that differ undo the decision: a third person decides."""
-    decided = await _decided(request, review)
+    decided = await _decided(request, review, version)
     agree, moved = await service.transact(undoing.second, decided, actor=caller.actor)
     return json_response({"review": review, "agree": agree}, headers={"ETag": etag(moved)})
 
 
 @router.post("/{review}/undo", openapi_extra=sends(Undoing))
-async def undo(request: Request, review: PathId, service: Current, caller: Caller = scope("hub")) -> Response:
+async def undo(
+    request: Request, review: PathId, service: Current, version: Version, caller: Caller = scope("hub")
+) -> Response:
     """Undo a decision (If-Match): the record is on hold again, and the review open."""
     body = parse(Undoing, await request.body())
-    version = required_version(request)
     moved = await service.transact(undoing.undo, _known(review), version, body.reason, actor=caller.actor)
     return json_response({"review": review}, headers={"ETag": etag(moved)})

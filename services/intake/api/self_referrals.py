@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from services.intake import selfreferring
-from services.intake.api import pages
+from services.intake.api import answers, pages
 from services.intake.api.common import Key, PathId, json_response, parse, sends
 from services.intake.core import Current, Intake
 from services.intake.selfreferring import SelfReferral
@@ -27,6 +27,7 @@ _NOBODY = Caller("public", None, frozenset(), "person", 0.0)
     "",
     status_code=202,
     dependencies=[Depends(public("people ask for themselves; verified by their reply"))],
+    responses={202: {"model": answers.SelfReferred}},
     openapi_extra=sends(SelfReferral),
 )
 async def post_self_referral(request: Request, service: Current, key: Key) -> Response:
@@ -55,13 +56,22 @@ async def _keep(work: Work, service: Intake, sent: SelfReferral) -> Answer:
     return Answer(202, {"self_referral": number, "next": "Reply to the message that we send you."})
 
 
-@router.get("/{number}/{code}", dependencies=[Depends(public("the link in our answer: shows a page"))])
+@router.get(
+    "/{number}/{code}",
+    response_class=HTMLResponse,
+    dependencies=[Depends(public("the link in our answer: shows a page"))],
+)
 async def show(number: PathId, code: Code) -> Response:  # noqa: ARG001 - the page is the same for every link
     """Show the page behind the link. It never acts."""
     return pages.self_referral_form()
 
 
-@router.post("/{number}/{code}", dependencies=[Depends(public("the link in our answer: confirms"))])
+@router.post(
+    "/{number}/{code}",
+    response_class=HTMLResponse,
+    responses=answers.OVER,
+    dependencies=[Depends(public("the link in our answer: confirms"))],
+)
 async def confirm(number: PathId, code: Code, service: Current) -> Response:
     """It was them: from now it is a referral."""
     known = reading.as_uuid(number)
@@ -71,7 +81,7 @@ async def confirm(number: PathId, code: Code, service: Current) -> Response:
     return pages.self_referral_confirmed()
 
 
-@router.post("/{number}", status_code=202)
+@router.post("/{number}", status_code=202, responses={202: {"model": answers.Confirmed}})
 async def confirm_by_hub(number: PathId, service: Current, caller: Caller = scope("hub")) -> Response:
     """The hub has spoken to them: for people without e-mail."""
     known = reading.as_uuid(number)

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import Field, model_validator
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from services.intake import withdrawing
-from services.intake.api import pages
+from services.intake.api import answers, pages
 from services.intake.api.common import Key, PathId, described, json_response, parse, sends
 from services.intake.core import Current, Intake
 from services.intake.referral import Code, Human, Part, Reference, wrong
@@ -33,6 +33,13 @@ _CHOICE = {
 }
 # Any: one that there is not is English.
 PageLanguage = Annotated[str, Query(description="of the page: en, cy, pl")]
+_STATES: dict[int | str, dict[str, Any]] = {
+    201: {"model": answers.Withdrawal, "description": "in force"},
+    202: {
+        "model": answers.Withdrawal,
+        "description": "recorded: not in force yet, or a person must say who is meant",
+    },
+}
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 
 
@@ -71,7 +78,7 @@ class Withdraw(Part):
         return self
 
 
-@router.post("/withdrawals", status_code=201, openapi_extra=sends(Withdraw))
+@router.post("/withdrawals", status_code=201, responses=_STATES, openapi_extra=sends(Withdraw))
 async def withdraw(
     request: Request,
     service: Current,
@@ -112,6 +119,8 @@ async def _state(service: Intake, answer: Answer) -> Response:
 
 @router.get(
     "/withdrawals/link/{token}",
+    response_class=HTMLResponse,
+    responses=answers.OVER,
     dependencies=[Depends(public("the link in a message to the person: shows a page"))],
 )
 async def show_link(
@@ -126,6 +135,8 @@ async def show_link(
 
 @router.post(
     "/withdrawals/link/{token}",
+    response_class=HTMLResponse,
+    responses=answers.OVER,
     dependencies=[Depends(public("the link in a message to the person: withdraws"))],
     openapi_extra=described(_CHOICE, "application/x-www-form-urlencoded"),
 )
@@ -153,7 +164,7 @@ async def use_link(
     return pages.withdrawn(known.body() if known else {}, everything=everything, language=language)
 
 
-@router.get("/withdrawals/{withdrawal}")
+@router.get("/withdrawals/{withdrawal}", responses={200: {"model": answers.Withdrawal}})
 async def get_withdrawal(
     service: Current, withdrawal: PathId, caller: Caller = scope("withdrawals.write", "hub")
 ) -> Response:
@@ -209,7 +220,11 @@ class Resolution(Part):
     people: tuple[Id, ...] = Field(max_length=50)
 
 
-@router.post("/withdrawals/{withdrawal}/resolution", openapi_extra=sends(Resolution))
+@router.post(
+    "/withdrawals/{withdrawal}/resolution",
+    responses={200: {"model": answers.Withdrawal}},
+    openapi_extra=sends(Resolution),
+)
 async def resolve(
     request: Request, service: Current, withdrawal: PathId, caller: Caller = scope("hub")
 ) -> Response:
@@ -233,7 +248,7 @@ async def _mine(service: Intake, withdrawal: str, caller: Caller) -> Withdrawal:
     return known
 
 
-@router.post("/people/{person}/withdrawal-link")
+@router.post("/people/{person}/withdrawal-link", status_code=201)
 async def make_link(
     service: Current,
     person: PathId,

@@ -1,15 +1,20 @@
 """A running intake on the real database and broker, and referrals to post to it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from services.intake import api
 from services.intake.core import Intake
 from services.intake.crypto import make_master_key
 from services.intake.service import build
 from services.intake.settings import Settings
+from shared.runtime.http import application
+from tests.support.documented import Documented
 from tests.support.running import running, settings
 from tests.support.tokens import bearer
 
@@ -28,10 +33,21 @@ async def intake(
         yield service
 
 
+@cache
+def documented() -> dict[str, Any]:
+    """Return intake's OpenAPI document. Making it takes most of a second: once for all tests."""
+    app = application("intake", "test", None, limit=1, direct=api.DIRECT)
+    for router in api.routers:
+        app.include_router(router)
+    return app.openapi()
+
+
 @pytest.fixture
 async def client(intake: Intake) -> AsyncIterator[httpx.AsyncClient]:
-    """Give an HTTP client of intake without a token."""
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{intake.settings.port}", timeout=120) as http:
+    """Give an HTTP client of intake without a token. Every answer must be as the OpenAPI document says."""
+    url = f"http://127.0.0.1:{intake.settings.port}"
+    async with httpx.AsyncClient(base_url=url, timeout=120) as http:
+        http.event_hooks = {"response": [Documented(documented())]}
         yield http
 
 
