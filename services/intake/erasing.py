@@ -18,7 +18,7 @@ from services.intake.facts import comparable
 from services.intake.recognising.load import blocking_tags
 from services.intake.store import matching as candidates
 from services.intake.store import people as store
-from services.intake.store import withdrawals
+from services.intake.store import reviews, withdrawals
 from services.intake.suppressions import suppression_texts
 from shared.runtime.errors import Conflict
 from shared.runtime.problems import not_found
@@ -40,6 +40,8 @@ async def erase(work: Work, service: Intake, person: str, reason: str) -> list[s
         raise Conflict("more was said of a person while being erased")
     await withdrawals.suppress(work, tags, f"erasure:{person}", "erased")
     await _destroy(work, group)
+    # Nothing of theirs can be compared any more, and nobody approaches them: there is nothing to decide.
+    await reviews.ask_no_more(work, group)
     for one in group:
         work.record(PERSON, one, *domain.erase(work.state(PERSON, one), reason))
         work.cancel_timer("eighteenth", one)
@@ -95,7 +97,10 @@ async def _destroy(work: Work, group: list[str]) -> None:
         "DELETE FROM contact_point WHERE person = ANY($1::text[])",
         "DELETE FROM contact_claim WHERE person = ANY($1::text[])",
         "UPDATE person_detail SET key = NULL, sealed = ''::bytea, safety = NULL WHERE person = ANY($1::text[])",
-        """UPDATE withdrawal SET key = NULL, sealed = NULL WHERE person = ANY($1::text[])""",
+        # Also of one that waits for a person to say whom it means, where nobody else can be meant.
+        """UPDATE withdrawal SET key = NULL, sealed = NULL WHERE person = ANY($1::text[]) OR (person IS NULL
+             AND id IN (SELECT withdrawal FROM withdrawal_candidate WHERE person = ANY($1::text[]))
+             AND id NOT IN (SELECT withdrawal FROM withdrawal_candidate WHERE person <> ALL($1::text[])))""",
         "DELETE FROM second_person WHERE person = ANY($1::text[]) AND done_at IS NULL",
     ):
         await work.execute(statement, group)

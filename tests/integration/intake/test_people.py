@@ -213,6 +213,9 @@ async def test_erasure_leaves_nothing_readable_and_a_later_referral_is_held(
     before = await client.get(f"/v1/people/{person}/export", headers=hub)
     assert "Mary Ann" in before.text
     assert "Mary is afraid" in before.text
+    named = {"identifiers": {"name": {"forenames": "Mary Ann", "surname": "Wells"}}}
+    unclear = await client.post("/v1/withdrawals", json=named, headers=key(police, "no"))
+    assert unclear.json()["state"] == "needs_person"
     body = {"reason": "asked"}
     path = f"/v1/people/{person}/erasure"
     for number in ("1", "2"):
@@ -226,6 +229,8 @@ async def test_erasure_leaves_nothing_readable_and_a_later_referral_is_held(
     assert (await client.post(path, json=body, headers=key(hub, "3"))).status_code == 404
     after = (await client.get(f"/v1/people/{person}/export", headers=hub)).json()
     assert (after["as_sent"], after["referrals"]) == ([], [])
+    (waiting,) = (await client.get("/v1/withdrawals", headers=hub)).json()["withdrawals"]
+    assert (waiting["identifiers"], waiting["candidates"]) == (None, [person])
     assert (person, "person.erased") in await events(intake, "people")
     again, _ = await harmed(intake, await posted(intake, client, care, referral("V-1", parties=[party()])))
     assert again != person
