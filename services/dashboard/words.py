@@ -153,7 +153,7 @@ ANSWERS: Final[Mapping[str, str]] = {
     "same": "Same person",
     "different": "Two people",
     "cannot_tell": "Cannot tell",
-    "superseded": "Answered by a later version",
+    "superseded": "No longer asked",
 }
 INCIDENT_ANSWERS: Final[Mapping[str, str]] = {
     **ANSWERS,

@@ -23,6 +23,9 @@ from shared.runtime.problems import FieldError, Problem, invalid, not_found
 from shared.runtime.work import Work
 
 _HOLD_REASON: Final = {"identity": "identity_doubtful", "incident": "incident_doubtful"}
+_ERASED: Final = """
+SELECT true FROM stream WHERE kind = 'person' AND key = $1 AND coalesce(state ->> 'erased', 'false') = 'true'
+"""
 _OF_REFERRAL: Final = """
 SELECT c.referral::text AS referral, c.position, c.case_id, c.facts FROM referral_case AS c
 WHERE c.referral = $1 AND c.case_id = $2
@@ -43,8 +46,11 @@ async def _decided(work: Work, review: str, version: int) -> Any:  # noqa: ANN40
     if row["answer"] is None and row["asked_at"] is None:
         raise Problem(409, "not-decided", "This review has not been decided.")
     if row["answer"] == "superseded":
-        detail = "A later version of the referral has answered it. There may be a new review."
+        detail = "A later version of the referral has answered it, or what was held is destroyed."
         raise Problem(409, "superseded", "This review was not decided by anybody.", detail=detail)
+    if await work.fetchval(_ERASED, row["person"]):
+        detail = "What was held about this person is destroyed: there is nothing to compare any more."
+        raise Problem(409, "erased", "This decision stands.", detail=detail)
     return row
 
 

@@ -103,6 +103,16 @@ async def note(
     )  # fmt: skip
 
 
+async def ask_no_more(work: Work, people: list[str]) -> None:
+    """Close what is asked about these people, and what a second person was to look at: nothing of them can be read."""
+    await work.execute(
+        """UPDATE match_review SET version = version + 1, answer = coalesce(answer, 'superseded'),
+             decided_at = coalesce(decided_at, $2), second = false
+           WHERE person = ANY($1::text[]) AND (answer IS NULL OR second)""",
+        people, work.now,
+    )  # fmt: skip
+
+
 async def close(work: Work, row: Any, answer: str, chosen: str | None, *, second: bool) -> int:  # noqa: ANN401 - a record
     """Mark a review as decided; returns its new version."""
     version: int = await work.fetchval(

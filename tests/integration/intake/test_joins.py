@@ -151,6 +151,25 @@ async def test_unknown_erased_and_somebody_without_the_scope(
     assert await intake.pool.fetchval("SELECT count(*) FROM second_person WHERE done_at IS NULL") == 0
 
 
+async def test_nobody_is_asked_about_somebody_who_is_erased(
+    intake: Intake, client: httpx.AsyncClient
+) -> None:
+    """The doubt stood in the queue for ever, and "same" made a living person somebody erased."""
+    doubt = await Doubt(client).post(intake)
+    intake.own.second_reviews = 1.0
+    await doubt.act("anna", "decision", answer="different")
+    again = await posted(intake, client, sender(CARE), referral("V-2", parties=[doubtful()]))
+    newest, _ = await harmed(intake, again)
+    for person in (newest, doubt.newer):
+        answer = await by_two(client, "POST", f"/v1/people/{person}/erasure", json={"reason": "asked"})
+        assert answer.json()["state"] == "erased"
+    for state in ("open", "second"):
+        assert await doubt.page("ben", state=state) == []
+    assert {one["answer"] for one in await doubt.page("anna", state="decided")} == {"superseded", "different"}
+    refused = await doubt.act("anna", "undo")
+    assert (refused.status_code, kind(refused)) == (409, "erased")
+
+
 async def test_pages_of_records_leave_none_out(intake: Intake, client: httpx.AsyncClient) -> None:
     pair = await Pair(intake, client).post()
     await posted(intake, client, sender(CARE), referral("V-2", parties=[party()]))
