@@ -126,15 +126,22 @@ def more_settings() -> dict[str, object]:
     return {}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def module_database(stack: Stack) -> AsyncIterator[str]:
-    """A database for a whole module."""
+@contextlib.asynccontextmanager
+async def a_database(stack: Stack) -> AsyncIterator[str]:
+    """Make a database that is dropped afterwards."""
     name = f"t{int(time.time())}_{secrets.token_hex(4)}"
     admin = await asyncpg.connect(stack.admin_url)
     await admin.execute(f'CREATE DATABASE "{name}" OWNER "{ROLE}"')
     yield on_same_server(stack.admin_url, name, ROLE, stack.place.secret(f"database/{ROLE}"))
     await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     await admin.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def module_database(stack: Stack) -> AsyncIterator[str]:
+    """A database for a whole module."""
+    async with a_database(stack) as url:
+        yield url
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

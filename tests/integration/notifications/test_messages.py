@@ -27,11 +27,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from deploy.local.stack import Stack
 from services.notifications.messages import post
 from services.notifications.service import build
 from services.notifications.settings import Settings
 from shared.contracts.agencies import AgencyChanged, AgencySucceeded, Desk
-from tests.integration.notifications.conftest import World, allocated
+from shared.runtime.service import Service
+from tests.integration.notifications.conftest import World, a_database, allocated
 from tests.support.running import free_port, running, settings, until
 from tests.support.tokens import bearer
 
@@ -501,6 +503,35 @@ async def test_consent_is_told_until_it_answers(world: World, neighbours: Neighb
     assert neighbours.outcomes == [("permit-1", "delivered", "beacon/ann")]
 
 
+def _like(world: World, database: str) -> Service:
+    """Return the same service again, on this database."""
+    names = ("consent_url", "intake_url", "smtp_port", "state_folder", "topic_prefix", "sink_folder")
+    fields = {name: getattr(world.service.settings, name) for name in names}
+    kafka, prefix = world.service.settings.kafka, str(fields.pop("topic_prefix"))
+    return build(settings(Settings, database, kafka, prefix, **fields))
+
+
+async def test_after_a_restore_what_was_sent_is_known_and_not_sent_again(
+    world: World, neighbours: Neighbours, mailbox: Mailbox, stack: Stack
+) -> None:
+    """The copy is as old as can be: an empty database. Even intake has forgotten, and would hand out a second time."""
+    sent = await ended(world, await ask(world), "sent")
+    mailbox.answer = None
+    unknown = await ended(world, await ask(world, "permit-2", key="k2"), "unknown")
+    mailbox.answer, neighbours.redeemed = "250 taken", []
+    await until(lambda: world.service.pool.fetchval("SELECT NOT EXISTS (SELECT FROM outbox)"))
+    async with a_database(stack) as empty:
+        restored = _like(world, empty)
+        async with running(restored, ["api"]) as url, httpx.AsyncClient(base_url=url, timeout=60) as http:
+            again = World(restored, http, world.teller)
+            for known, permit in ((sent, "permit-1"), (unknown, "permit-2")):
+                answer = await ask(again, permit, key=f"again-{permit}")
+                assert (answer.status_code, answer.json()["message"]) == (202, known["message"])
+                assert answer.json()["state"] == known["state"]
+    assert neighbours.redeemed == []
+    assert len(mailbox.mails) == 2
+
+
 @pytest.mark.parametrize(("died", "step"), [("sending", "unknown"), ("releasing", "not_made")])
 async def test_a_sender_that_died_is_concluded_by_whoever_comes_after_and_nothing_is_sent(
     world: World,
@@ -527,14 +558,7 @@ async def test_a_sender_that_died_is_concluded_by_whoever_comes_after_and_nothin
     monkeypatch.undo()
     monkeypatch.setattr(post, "ABANDONED_POLL", 0.2)
 
-    fields = {
-        name: getattr(world.service.settings, name)
-        for name in ("consent_url", "intake_url", "smtp_port", "state_folder", "topic_prefix", "sink_folder")
-    }
-    database = world.service.settings.database_url.get_secret_value()
-    successor = build(
-        settings(Settings, database, world.service.settings.kafka, str(fields.pop("topic_prefix")), **fields)
-    )
+    successor = _like(world, world.service.settings.database_url.get_secret_value())
     async with running(successor, ["consumer"]):
         await asyncio.sleep(1)
         assert await world.service.pool.fetchval("SELECT step FROM message") == died
