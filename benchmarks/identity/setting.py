@@ -192,6 +192,8 @@ class Measured:
             self.results[f"{setting.key}: clusters {name}"] = {
                 title: [figure.value, figure.low, figure.high] for title, figure in figures.items()
             }
+        if setting.crowd:
+            return  # whom the invented are taken for is kept of the best only, so that their pairs cannot be counted
         kept = (
             (bits, one, other)
             for (one, other), (bits, rules) in ours.seen.items()
