@@ -58,13 +58,15 @@ def _nothing(_: Envelope) -> list[Ref]:
 async def case_moved(work: Work, e: Envelope) -> None:
     """Keep what the referring agencies may be told of their referral's case."""
     match e.data:
-        case CaseProposed() | CaseReturned():
+        case CaseProposed(hub=hub, co_ordinator=other):
+            row = following.CaseStatus(e.subject, "proposed", hubs=_hubs(hub, other))
+        case CaseReturned():
             row = following.CaseStatus(e.subject, "proposed")
-        case CaseAllocated(parties=parties):
+        case CaseAllocated(parties=parties, hub=hub, co_ordinator=other):
             led = any(party.agency for party in parties if party.role in ("harmed", "both"))
-            row = following.CaseStatus(e.subject, "allocated" if led else "refused")
-        case CaseNeedsDecision():
-            row = following.CaseStatus(e.subject, "proposed", "needs_decision")
+            row = following.CaseStatus(e.subject, "allocated" if led else "refused", hubs=_hubs(hub, other))
+        case CaseNeedsDecision(hub=hub):
+            row = following.CaseStatus(e.subject, "proposed", "needs_decision", hubs=_hubs(hub))
         case CasePaused(reason=reason, until=until):
             row = following.CaseStatus(e.subject, "on_hold", reason, until)
         case CaseResumed():
@@ -74,6 +76,10 @@ async def case_moved(work: Work, e: Envelope) -> None:
         case _:
             return
     work.write(following.save_case_status, row)
+
+
+def _hubs(*said: str | None) -> tuple[str, ...]:
+    return tuple(sorted({agency for agency in said if agency}))
 
 
 # -------------------------------------------------------------------------------------------- whose telephone may ring

@@ -120,6 +120,13 @@ async def test_erasure_leaves_a_suppression_that_a_later_referral_meets(onefrien
     entry = await case.allocated(BEACON)
     await case.contact(BEACON, entry["party"], "declined")
     erasure = f"/v1/people/{entry['party']}/erasure"
+    # Every hub decides who is who; what is held about her is for the hub of her own case to give or destroy.
+    export = f"/v1/people/{entry['party']}/export"
+    for agency, status_ in (("hub-brighton", 404), ("herts-rj-coordinator", 200)):
+        assert (await onefriend.call("intake", "GET", export, agency, "hub")).status_code == status_
+    assert (
+        await onefriend.post("intake", erasure, "hub-brighton", {"reason": "x"}, "hub")
+    ).status_code == 404
     for worker, state in (("worker-1", "awaiting_second_person"), ("worker-2", "erased")):
         done = await onefriend.post(
             "intake", erasure, "herts-rj-coordinator", {"reason": "person_asked"}, "hub", worker=worker

@@ -522,9 +522,10 @@ async def unclaim_permits(t: Transaction, permits: Sequence[str]) -> None:
 @knows(INTAKE, following._CASE)
 async def save_case_status(t: Transaction, *columns: Sequence[Any]) -> None:
     for values in zipped(*columns):
-        row = dict(zip(("case_id", "status", "reason", "until"), values, strict=True))
-        if await t.insert("case_status", row) is not None:
-            await t.put("case_status", row)
+        row = dict(zip(("case_id", "status", "reason", "until", "hubs"), values, strict=True))
+        known = await t.insert("case_status", row)
+        if known is not None:
+            await t.put("case_status", row | {"hubs": row["hubs"] or known["hubs"]})
 
 
 def of_consent() -> dict[str, Statement]:

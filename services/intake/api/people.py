@@ -15,7 +15,7 @@ from services.intake.api.common import Key, PathId, Version, json_response, pars
 from services.intake.core import PERSON, Current, Intake
 from services.intake.correcting import Corrected
 from services.intake.referral import Part
-from services.intake.store import reading, second_person
+from services.intake.store import following, reading, second_person
 from services.intake.store.people import group_of
 from shared.runtime.auth import Caller, scope
 from shared.runtime.http import check_version, etag
@@ -135,11 +135,23 @@ async def erase(
     raw = await request.body()
     body = parse(Erasure, raw)
     route = f"POST /v1/people/{person}/erasure"
-    answer = await service.once(caller, key, raw, _erase, service, person, body.reason, route=route)
+    answer = await service.once(caller, key, raw, _erase, service, caller, person, body.reason, route=route)
     return answer.response()
 
 
-async def _erase(work: Work, service: Intake, person: str, reason: str) -> Answer:
+async def _for_hub(work: Work, caller: Caller, person: str) -> None:
+    """Let a person's own hubs through, and operators. Raises Problem 404.
+
+    Who is who is decided across the country, so any hub compares records. But everything that is held about somebody is for
+    those to give or destroy who co-ordinate a case of theirs, or whom that agency was succeeded by.
+    """
+    hubs = await following.hubs_of(work, await group_of(work, [person]))
+    if hubs and not caller.may("operator") and hubs.isdisjoint(await following.lineage(work, caller.agency)):
+        raise not_found("person")
+
+
+async def _erase(work: Work, service: Intake, caller: Caller, person: str, reason: str) -> Answer:
+    await _for_hub(work, caller, person)
     asked = await second_person.seconded(work, person, "erasure", "", reason)
     if asked is None:
         await work.lock((PERSON, person))
@@ -158,6 +170,7 @@ async def export(person: PathId, service: Current, caller: Caller = scope("hub")
 
 
 async def _export(work: Work, service: Intake, caller: Caller, person: str) -> dict[str, Any]:
+    await _for_hub(work, caller, person)
     await reading.note_read(work, caller.agency, caller.worker, "export", person)
     return await erasing.export(work, service, person)
 

@@ -17,6 +17,7 @@ class CaseStatus:
     status: str
     reason: str | None = None
     until: datetime | None = None
+    hubs: tuple[str, ...] = ()  # who co-ordinates it, where the event says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,11 @@ class LedgerRow:
 
 
 _CASE: Final = """
-INSERT INTO case_status (case_id, status, reason, until)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[])
-ON CONFLICT (case_id) DO UPDATE SET status = excluded.status, reason = excluded.reason, until = excluded.until
+INSERT INTO case_status (case_id, status, reason, until, hubs)
+SELECT case_id, status, reason, until, string_to_array(hubs, ' ')
+FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[]) AS t(case_id, status, reason, until, hubs)
+ON CONFLICT (case_id) DO UPDATE SET status = excluded.status, reason = excluded.reason, until = excluded.until,
+  hubs = coalesce(excluded.hubs, case_status.hubs)
 """
 _LEDGER: Final = """
 INSERT INTO ledger (person, live, refused)
@@ -44,15 +47,28 @@ SET live = CASE WHEN excluded.person = ANY($4::text[]) THEN excluded.live ELSE l
 
 
 async def save_case_status(connection: Connection, rows: list[CaseStatus]) -> None:
-    """Save the last status of each case."""
+    """Save the last status of each case, and who co-ordinates it as of the last event that said so."""
     last = {row.case: row for row in rows}.values()
+    hubs = {row.case: " ".join(row.hubs) for row in rows if row.hubs}
     await connection.execute(
         _CASE,
         [r.case for r in last],
         [r.status for r in last],
         [r.reason for r in last],
         [r.until for r in last],
+        [hubs.get(r.case) for r in last],
     )
+
+
+async def hubs_of(work: Work, people: list[str]) -> set[str]:
+    """Return who co-ordinates the cases of these ids; nobody as long as none of them is allocated anywhere."""
+    rows = await work.fetch(
+        """SELECT DISTINCT unnest(s.hubs) AS hub
+           FROM party AS p JOIN referral_case AS c ON c.referral = p.referral JOIN case_status AS s ON s.case_id = c.case_id
+           WHERE p.person = ANY($1::text[])""",
+        people,
+    )
+    return {row["hub"] for row in rows}
 
 
 async def save_ledger(connection: Connection, rows: list[LedgerRow]) -> None:

@@ -209,7 +209,9 @@ async def test_a_correction_changes_what_is_handed_out(
 async def test_erasure_leaves_nothing_readable_and_a_later_referral_is_held(
     intake: Intake, client: httpx.AsyncClient, police: Headers, care: Headers, hub: Headers
 ) -> None:
-    person, _ = await harmed(intake, await posted(intake, client, police, referral(notes="Mary is afraid")))
+    person, case = await harmed(
+        intake, await posted(intake, client, police, referral(notes="Mary is afraid"))
+    )
     before = await client.get(f"/v1/people/{person}/export", headers=hub)
     assert "Mary Ann" in before.text
     assert "Mary is afraid" in before.text
@@ -218,6 +220,13 @@ async def test_erasure_leaves_nothing_readable_and_a_later_referral_is_held(
     assert unclear.json()["state"] == "needs_person"
     body = {"reason": "asked"}
     path = f"/v1/people/{person}/erasure"
+    known = [following.CaseStatus(case, "proposed", hubs=("hub",)), following.CaseStatus(case, "on_hold")]
+    for status in (known, known[1:]):
+        async with intake.pool.acquire() as connection:
+            await following.save_case_status(connection, status)
+    elsewhere = bearer("hub-of-elsewhere", *HUB, worker="h9")
+    assert (await client.get(f"/v1/people/{person}/export", headers=elsewhere)).status_code == 404
+    assert (await client.post(path, json=body, headers=key(elsewhere, "1"))).status_code == 404
     for number in ("1", "2"):
         first = await client.post(path, json=body, headers=key(hub, number))
         assert first.json() == {"person": person, "state": "awaiting_second_person"}
