@@ -30,6 +30,8 @@ class _Words:
     under_way: str
     no_message: str
     over: str
+    not_done: str
+    again: str
     ask_them: str
 
 
@@ -50,6 +52,8 @@ _WORDS: Final = {
         under_way="One message or call was already on its way. It cannot be stopped; after it there will be none.",
         no_message="We will not send a message to confirm this.",
         over="This link no longer works",
+        not_done="We could not write this down",
+        again="Please try again in a few minutes.",
         ask_them="Ask the organisation that wrote to you to stop: they can do it for you at once.",
     ),
     "cy": _Words(
@@ -68,6 +72,8 @@ _WORDS: Final = {
         under_way="Roedd un neges neu alwad eisoes ar ei ffordd. Ni ellir ei hatal; ni fydd un arall ar ei hôl.",
         no_message="Ni fyddwn yn anfon neges i gadarnhau hyn.",
         over="Nid yw'r ddolen hon yn gweithio mwyach",
+        not_done="Ni allem nodi hyn",
+        again="Rhowch gynnig arall arni ymhen ychydig funudau.",
         ask_them="Gofynnwch i'r sefydliad a ysgrifennodd atoch roi'r gorau iddi: gallant wneud hynny i chi ar unwaith.",
     ),
     "pl": _Words(
@@ -86,6 +92,8 @@ _WORDS: Final = {
         under_way="Jedna wiadomość lub rozmowa była już w drodze. Nie można jej zatrzymać; po niej nie będzie następnych.",
         no_message="Nie wyślemy wiadomości, która to potwierdza.",
         over="Ten link już nie działa",
+        not_done="Nie udało się tego zapisać",
+        again="Proszę spróbować ponownie za kilka minut.",
         ask_them="Proszę poprosić organizację, która do Państwa napisała, aby przestała: może to zrobić od razu.",
     ),
 }
@@ -140,6 +148,14 @@ def link_over(language: str = "en") -> HTMLResponse:
     language = _spoken(language)
     words = _WORDS[language]
     return page(words.over, f"<p>{words.ask_them}</p>{_others(language)}", 404, language=language)
+
+
+def not_done(language: str = "en") -> HTMLResponse:
+    """Return the page for when nothing could be written down: nobody must believe that their no is known."""
+    language = _spoken(language)
+    words = _WORDS[language]
+    again = f'<p><a href="?language={language}">{words.again}</a></p>'
+    return page(words.not_done, f"{again}<p>{words.ask_them}</p>", 503, language=language)
 
 
 def self_referral_form() -> HTMLResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Annotated, Any, Literal, Self
@@ -18,13 +19,17 @@ from services.intake.core import Current, Intake
 from services.intake.referral import Code, Human, Part, Reference, wrong
 from services.intake.store import following, reading
 from services.intake.store import withdrawals as store
-from services.intake.store.withdrawals import IN_FORCE, Withdrawal
+from services.intake.store.withdrawals import IN_FORCE, RECORDED, Withdrawal
 from shared.runtime.auth import Caller, public, scope
+from shared.runtime.database import INFRASTRUCTURE
+from shared.runtime.errors import Unavailable
 from shared.runtime.idempotency import Answer
-from shared.runtime.problems import not_found
+from shared.runtime.problems import Problem, not_found
 from shared.runtime.work import Work
 
 router = APIRouter(prefix="/v1", tags=["withdrawals"])
+log = logging.getLogger(__name__)
+AT_ONCE = 60.0  # seconds: who presses a button twice means one thing
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp() + shift) FROM clock"
 # The button of the page behind the link, which shows the choice where the link is about one case.
 _CHOICE = {
@@ -40,6 +45,8 @@ _STATES: dict[int | str, dict[str, Any]] = {
         "description": "recorded: not in force yet, or a person must say who is meant",
     },
 }
+# What a person is told in words, who is no program.
+_PAGES = answers.OVER | {503: {"description": "nothing could be written down", "content": {"text/html": {}}}}
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 
 
@@ -120,14 +127,17 @@ async def _state(service: Intake, answer: Answer) -> Response:
 @router.get(
     "/withdrawals/link/{token}",
     response_class=HTMLResponse,
-    responses=answers.OVER,
+    responses=_PAGES,
     dependencies=[Depends(public("the link in a message to the person: shows a page"))],
 )
 async def show_link(
     service: Current, token: Annotated[str, Path(max_length=600)], language: PageLanguage = "en"
 ) -> Response:
     """Show the page behind the link in a message. It never acts: links are opened by mail scanners too."""
-    found = withdrawing.read_token(service, token, await service.pool.fetchval(_CLOCK))
+    try:
+        found = withdrawing.read_token(service, token, await service.pool.fetchval(_CLOCK))
+    except INFRASTRUCTURE:
+        return pages.not_done(language)
     if found is None:
         return pages.link_over(language)
     return pages.withdraw_form(has_case=found[1] is not None, language=language)
@@ -136,7 +146,7 @@ async def show_link(
 @router.post(
     "/withdrawals/link/{token}",
     response_class=HTMLResponse,
-    responses=answers.OVER,
+    responses=_PAGES,
     dependencies=[Depends(public("the link in a message to the person: withdraws"))],
     openapi_extra=described(_CHOICE, "application/x-www-form-urlencoded"),
 )
@@ -146,22 +156,42 @@ async def use_link(
     token: Annotated[str, Path(max_length=600)],
     language: PageLanguage = "en",
 ) -> Response:
-    """Withdraw by the link. The same choice twice is one withdrawal."""
-    found = withdrawing.read_token(service, token, await service.pool.fetchval(_CLOCK))
-    if found is None:
-        return pages.link_over(language)
-    person, case = found
-    everything = case is None or (await request.form()).get("scope") != "case"
-    named = withdrawing.Named(
-        person=person, case=case, scope="everything" if everything else "case", by="link"
-    )
+    """Withdraw by the link. The same choice twice within a minute is one withdrawal."""
+    form = await request.form()
+    try:
+        now = float(await service.pool.fetchval(_CLOCK))
+        found = withdrawing.read_token(service, token, now)
+        if found is None:
+            return pages.link_over(language)
+        person, case = found
+        scope: Literal["case", "everything"] = (
+            "case" if case is not None and form.get("scope") == "case" else "everything"
+        )
+        named = withdrawing.Named(person=person, case=case, scope=scope, by="link")
+        known = await _by_link(service, token, named, now)
+    except (Problem, Unavailable, *INFRASTRUCTURE) as error:
+        # Whoever presses the button is no program: that nothing was written down has to be said in words.
+        log.warning("a no by a link could not be written down", extra={"error": type(error).__name__})
+        return pages.not_done(language)
+    return pages.withdrawn(known.body() if known else {}, everything=scope == "everything", language=language)
+
+
+async def _by_link(service: Intake, token: str, named: withdrawing.Named, now: float) -> Withdrawal | None:
+    """Record a withdrawal by a link, or return the one that the same choice made a moment ago.
+
+    A link is good for long. Whoever has come back since, and says no again by an old letter, says it anew.
+    """
     caller = Caller("public", None, frozenset(), "person", 0.0)
-    key = service.keyring.tag("link", f"{token}/{named.scope}").hex()
-    answer = await service.once(
-        caller, key, b"", _record, service, caller, named, route="POST /v1/withdrawals/link"
-    )
-    known = await withdrawing.put_in_force(service, answer.body["withdrawal"])
-    return pages.withdrawn(known.body() if known else {}, everything=everything, language=language)
+    choice = f"{token}/{named.scope}/{now // 3600:.0f}"
+    while True:
+        key = service.keyring.tag("link", choice).hex()
+        answer = await service.once(
+            caller, key, b"", _record, service, caller, named, route="POST /v1/withdrawals/link"
+        )
+        known = await withdrawing.put_in_force(service, answer.body["withdrawal"])
+        if known is None or known.state == RECORDED or now - known.recorded_at.timestamp() < AT_ONCE:
+            return known
+        choice = f"{choice}/{known.id}"
 
 
 @router.get("/withdrawals/{withdrawal}", responses={200: {"model": answers.Withdrawal}})

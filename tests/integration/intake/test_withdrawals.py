@@ -9,6 +9,7 @@ import pytest
 
 from services.intake.core import Intake
 from services.intake.store import following
+from shared.runtime.errors import Unavailable
 from tests.integration.intake.helpers import Headers, harmed, kind, matched, posted
 from tests.integration.intake.stand_in import StandIn
 from tests.support.referrals import party, referral
@@ -277,6 +278,43 @@ async def test_a_no_of_somebody_not_known_yet_holds_the_later_referral(
             said = await client.post("/v1/withdrawals", json={"identifiers": other}, headers=key(care, "2"))
             assert said.json()["state"] == "recorded"
     assert held_again == [[], ["suppressed"]]
+
+
+async def test_an_old_link_says_no_again_to_whoever_has_come_back_since(
+    intake: Intake, client: httpx.AsyncClient, consent: StandIn, victim: tuple[str, str], care: Headers
+) -> None:
+    person, case = victim
+    internal = bearer("notifications", "internal", kind="service")
+    made = await client.post(f"/v1/people/{person}/withdrawal-link?case={case}", headers=internal)
+    path = "/v1" + made.json()["url"].partition("/v1")[2]
+    assert (await client.post(path, data={"scope": "everything"})).status_code == 200
+    async with intake.pool.acquire() as connection:
+        await following.reopen(connection, [(person, (case,))])
+    consent.permit("p1", person, case, "victim-care")
+    await intake.pool.execute("UPDATE clock SET shift = shift + interval '2 minutes'")
+    try:
+        assert (await client.post(path, data={"scope": "everything"})).status_code == 200
+        refused = await client.post("/v1/releases", json={"permit": "p1", "fence": 1}, headers=care)
+        assert kind(refused) == "withdrawn"
+    finally:
+        await intake.pool.execute("UPDATE clock SET shift = '0'")
+    assert len(consent.called("POST", "withdrawals")) == 2
+
+
+async def test_a_no_by_a_link_that_cannot_be_written_down_says_so_in_words(
+    intake: Intake, client: httpx.AsyncClient, victim: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    internal = bearer("notifications", "internal", kind="service")
+    made = await client.post(f"/v1/people/{victim[0]}/withdrawal-link", headers=internal)
+
+    async def away(*_args: object, **_more: object) -> None:
+        raise Unavailable("the database does not answer")
+
+    monkeypatch.setattr(intake, "once", away)
+    path = "/v1" + made.json()["url"].partition("/v1")[2]
+    told = await client.post(f"{path}?language=cy", data={"scope": "everything"})
+    assert (told.status_code, told.headers["content-type"]) == (503, "text/html; charset=utf-8")
+    assert "Ni allem nodi hyn" in told.text
 
 
 async def test_the_link_in_a_message_shows_on_get_and_acts_on_post(
