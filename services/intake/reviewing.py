@@ -33,7 +33,8 @@ from shared.runtime.work import Work
 Answer = Literal["same", "different", "cannot_tell"]
 _INCIDENT = msgspec.json.Decoder(Incident)
 _SUPPORTING = """
-SELECT c.facts FROM referral_case AS c JOIN referral AS r ON r.id = c.referral
+SELECT c.referral::text AS referral, c.position, c.harmed, c.facts
+FROM referral_case AS c JOIN referral AS r ON r.id = c.referral
 WHERE c.case_id = $1 AND r.status <> 'retracted' ORDER BY c.referral, c.position
 """
 
@@ -268,6 +269,12 @@ async def join_cases(work: Work, case: str, into: str) -> None:
         for row in await work.fetch(_SUPPORTING, case):
             facts = msgspec.json.decode(row["facts"], type=ReferralFacts)
             work.record(CASE_FILE, into, *domain.receive(work.state(CASE_FILE, into), facts))
+            # Under the people's own keys too: a release waits until consent has heard those, and so knows that what they
+            # said of the one case they have said of the other. Of the cases it hears over allocation, later.
+            known = msgspec.structs.replace(facts, incident=work.state(CASE_FILE, into).incident)
+            one = unjoining.Leaving(row["referral"], row["position"], case, into, row["harmed"], known)
+            await work.lock(*((PERSON, person) for person in unjoining.people_of(known)))
+            unjoining.refer(work, one, known.parties)
         await work.execute("UPDATE referral_case SET case_id = $2 WHERE case_id = $1", case, into)
         await unjoining.join_holds(work, case, into)
 

@@ -48,7 +48,8 @@ class Safety(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class PersonReferred(Payload, frozen=True, kw_only=True):
     """A referral names this person, in one case. `speaks_for`: the parties, if the role is contact.
 
-    `continues`: the case that this one was a part of until a link was undone. A "no" to that one is a "no" to this one.
+    `continues`: the case that this one was a part of until a link was undone, or that has become one with it. A "no" to
+    that one is a "no" to this one.
     """
 
     case: str

@@ -76,6 +76,7 @@ class Acts:
             if decision.refusal is None:
                 self._must_not_have_said_no(person, permit.case, permit.agency)
                 do(world, decision)
+                world.asked[permit.id] = intake.group(person)
                 world.note("redeemed for", person, "in", permit.case)
 
     def _must_not_have_said_no(self, person: str, case: str, agency: str) -> None:
@@ -90,7 +91,8 @@ class Acts:
             permit = world.people[person].permit
             if permit is None or not permit.redeemed:
                 continue
-            outcome, group = self.chance.choice(OUTCOMES), world.group(person)
+            # Whoever answers is one of those who were one human then: the details of each were handed out.
+            outcome, group = self.chance.choice(OUTCOMES), (*world.group(person), *world.asked[permit.id])
             said = Report(permit.id, person, permit.fence, outcome, permit.agency, agreement=None)
             decision = outcomes.report(world.at, said, world.context)
             if decision.refusal is None:

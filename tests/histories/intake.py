@@ -98,17 +98,20 @@ class Intake:
     def refer(self, referral: str, continues: str | None = None) -> None:
         """A referral is in a case: new, or as another than before."""
         case, facts = self.case_of[referral], self._facts(referral)
+        self._tell_people(case, facts, continues)
+        self._tell_referral(case, facts, continues)
+        more = f"which goes on from {continues}" if continues else ""
+        self.world.note(referral, "of", facts.parties[0].person, "is in case", case, more)
+
+    def _tell_people(self, case: str, facts: ReferralFacts, continues: str | None) -> None:
         for party in facts.parties:
             self.world.tell(
                 "people", party.person,
                 PersonReferred(
-                    case=case, incident=facts.incident, referral=referral, referrer=facts.agency, role=party.role,
+                    case=case, incident=facts.incident, referral=facts.referral, referrer=facts.agency, role=party.role,
                     safety=Safety(channels=("phone", "letter")), continues=continues,
                 ),
             )  # fmt: skip
-        self._tell_referral(case, facts, continues)
-        more = f"which goes on from {continues}" if continues else ""
-        self.world.note(referral, "of", facts.parties[0].person, "is in case", case, more)
 
     def refer_late(self) -> None:
         """A referral that was not there is posted."""
@@ -130,6 +133,7 @@ class Intake:
         old, into = self.case_of["r2"], self.case_of["r1"]
         if self.one_incident and not self.gone & {"r1", "r2"} and old != into:
             self.world.tell("referrals", old, CaseFileJoined(into=into))
+            self._tell_people(into, self._facts("r2"), old)
             self._tell_referral(into, self._facts("r2"))
             self.case_of["r2"] = into
             self.world.note("case", old, "is joined to", into)

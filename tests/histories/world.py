@@ -53,6 +53,8 @@ class World:
     cases: defaultdict[str, CaseState] = field(default_factory=lambda: defaultdict(CaseState))
     story: list[str] = field(default_factory=list)
     permits: int = 0
+    asked: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Under which ids whoever was called by a permit was known to be one human when their details were handed out."""
     paused: set[str] = field(default_factory=set)
     """The referrals whose case the hub has paused, and neither let go on nor seen closed."""
 

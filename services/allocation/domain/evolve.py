@@ -65,6 +65,13 @@ class PartedInto(Note):
 
 
 @dataclass(frozen=True)
+class ClosedPaused(Note):
+    """What the hub had paused came to this case when it was over: what leaves it is paused."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Planned(Note):
     """Policy was asked, with this answer."""
 
@@ -352,6 +359,7 @@ _EVOLVE: dict[type[Any], Callable[[CaseState, Any], CaseState]] = {
     Learned: _learned,
     Dropped: _dropped,
     PartedInto: lambda s, n: replace(s, parted=(*s.parted, n.case)),
+    ClosedPaused: lambda s, n: replace(s, closed_paused=n.reason),
     Planned: lambda s, n: replace(s, proposal=n.proposal),
     Placed: _placed,
     Cleared: _cleared,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.allocation.domain.evolve import PartedInto, Story
+from services.allocation.domain.evolve import ClosedPaused, PartedInto, Story
 from services.allocation.domain.route import pause
 from services.allocation.domain.state import BY_HUB, CaseState
 from shared.contracts.cases import CaseClosed
@@ -44,5 +44,9 @@ def _paused(state: CaseState) -> str | None:
 
 
 def _pause(story: Story, reason: str | None) -> None:
-    if reason is not None and BY_HUB not in story.state.pauses:
+    if reason is None:
+        return
+    if story.state.closed is not None:
+        story.tell(ClosedPaused(reason))
+    elif BY_HUB not in story.state.pauses:
         pause(story, BY_HUB, reason)

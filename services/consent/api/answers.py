@@ -181,7 +181,12 @@ async def lock_circle(work: Work, people: Iterable[str], found: store.Glimpse | 
         seen = await _glimpse(work, people, (), found)
         guessed = _guessed(lambda: _around(seen, people))
     await work.lock(*everyone(*people), *guessed)
-    await work.lock(*everyone(*_around(Decision(situation(work)), people)))
+    d = Decision(situation(work))
+    reached = {other for key in d.groups(people) for one in d.person(key).shared for other in one.others}
+    if reached:
+        await work.lock(*everyone(*reached))
+        people += sorted(reached)
+    await work.lock(*everyone(*_around(d, people)))
 
 
 def _around(d: Decision, people: Iterable[str]) -> set[str]:

@@ -77,6 +77,14 @@ class Unlinked:
 
 
 @dataclass(frozen=True, slots=True)
+class MayHaveReached:
+    """An attempt under this permit, of which nobody knows the end, was made when these others were the same human."""
+
+    permit: str
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OwnVoice:
     """This id is spoken to itself in a case from now on: it has no contact person there any more."""
 
@@ -133,7 +141,18 @@ class Closed:
     reason: str
 
 
-Fact = Named | Cleared | CaseOver | GoesOn | Linked | Unlinked | OwnVoice | SpeaksNoMore | WorkerNamed
+Fact = (
+    Named
+    | Cleared
+    | CaseOver
+    | GoesOn
+    | Linked
+    | Unlinked
+    | MayHaveReached
+    | OwnVoice
+    | SpeaksNoMore
+    | WorkerNamed
+)
 CaseFact = Joined | Paused | Resumed | Closed
 
 

@@ -34,7 +34,8 @@ from shared.contracts.people import AgreementFact
 class _Answered:
     """An answer on its way into the ledgers. `wide`: it is about everything that the person could be asked about now.
 
-    `party`: for whom the person was spoken to, which may have come of age while the attempt was in flight.
+    `party`: for whom the person was spoken to, which may have come of age while the attempt was in flight. `others`: who
+    was the same human when the attempt was made, and is not any more: it may have been any of them who answered.
     """
 
     person: str
@@ -46,6 +47,11 @@ class _Answered:
     not_before: date | None = None
     agreement: AgreementFact | None = None
     party: str | None = None
+    others: tuple[str, ...] = ()
+
+    def ids(self, d: Decision) -> tuple[str, ...]:
+        """Return every id in whose ledger the answer belongs."""
+        return d.groups((self.person, *self.others))
 
 
 def report(at: Situation, command: Report, context: Context) -> Decision:  # noqa: PLR0911 - one for each way to refuse
@@ -115,7 +121,7 @@ def resolve(at: Situation, command: Resolve, context: Context) -> Decision:
     if command.lifted:
         if find(state.holds, "unsafe") is None:
             return d.refuse("not_live")
-        for key in d.group(command.person):
+        for key in d.groups((command.person, *_others(d, command))):
             d.tell(key, StandingLoosened(level="person", standing="open", reason="safe_again"))
         return d
     live = state.permit
@@ -181,12 +187,20 @@ def _record(
     d.tell(person, event)
 
 
+def _others(d: Decision, command: Report | Resolve) -> tuple[str, ...]:
+    """Return who was the same human when this attempt was made, and is not any more."""
+    shared = find(d.person(command.person).shared, command.permit)
+    return shared.others if shared else ()
+
+
 def _follow(d: Decision, command: Report | Resolve, attempt: Attempted, context: Context) -> None:
     outcome, wide = command.outcome, attempt.purpose == "approach"
+    others = _others(d, command)
     if outcome == "unsafe":
-        for key in d.group(command.person):
+        ids = d.groups((command.person, *others))
+        for key in ids:
             d.tell(key, StandingTightened(level="person", standing="on_hold", reason="unsafe"))
-        d.revoke(d.group(command.person), "unsafe")
+        d.revoke(ids, "unsafe")
         return
     if outcome not in {"agreed", "not_now", "declined", "withdrew"}:
         return
@@ -201,6 +215,7 @@ def _follow(d: Decision, command: Report | Resolve, attempt: Attempted, context:
         command.not_before,
         command.agreement,
         attempt.party,
+        others,
     )
     if outcome != "withdrew":
         take_in(d, given, context)
@@ -208,7 +223,7 @@ def _follow(d: Decision, command: Report | Resolve, attempt: Attempted, context:
     _reached(d, given, context)
     everything = isinstance(command, Report) and command.everything
     cases = () if everything else tuple(sorted({case for _, case in concerned(d, given)}))
-    withdrawal = Withdraw(command.permit, (command.person,), cases, "person", attempt.agency)
+    withdrawal = Withdraw(command.permit, (command.person, *others), cases, "person", attempt.agency)
     withdraw_into(d, withdrawal)
     theirs = d.group(attempt.party)
     for case in going_on(d, theirs, (attempt.case,)):
@@ -235,20 +250,19 @@ def take_in(d: Decision, given: _Answered, context: Context) -> None:
                 level="person", standing="on_hold", reason="not_now", not_before=given.not_before
             ),
         )
-        d.revoke(d.group(given.person), "not_now")
+        d.revoke(given.ids(d), "not_now")
     else:
         for key, case in concerned(d, given):
             d.tell(key, StandingTightened(level="case", standing="closed", reason="declined", case=case))
-        d.revoke(d.group(given.person), "declined")
+        d.revoke(given.ids(d), "declined")
 
 
 def _reached(d: Decision, given: _Answered, context: Context) -> None:
     # What is said under one id while it is linked was said by the human: every ledger has it, and keeps it when unlinked.
-    ids = d.group(given.person)
-    for key in ids:
+    for key in given.ids(d):
         event = PersonReached(
             answer=given.answer,
-            case=goes_on_as(d, ids, given.case),
+            case=goes_on_as(d, d.group(key), given.case),
             began=given.began,
             not_before=given.not_before if given.answer == "not_now" else None,
             agency=given.agency,
@@ -264,7 +278,13 @@ def concerned(d: Decision, given: _Answered) -> list[tuple[str, str]]:
     An approach is about all of them; a conversation is about its own case. Each case is closed in the ledger of every id, so
     that an unlink takes the no from none of them.
     """
-    ids = d.group(given.person)
+    pairs: set[tuple[str, str]] = set()
+    for ids in {d.group(key) for key in (given.person, *given.others)}:
+        pairs |= _concerned(d, given, ids)
+    return sorted(pairs)
+
+
+def _concerned(d: Decision, given: _Answered, ids: tuple[str, ...]) -> set[tuple[str, str]]:
     named = going_on(d, ids, (given.case,))
     cases = set(named)
     spoken_for: set[tuple[str, str]] = set()
@@ -276,7 +296,7 @@ def concerned(d: Decision, given: _Answered) -> list[tuple[str, str]]:
                 continue
             cases.add(part.id)
             spoken_for |= {(member, part.id) for party in part.speaks_for for member in d.group(party)}
-    return sorted({(key, case) for key in ids for case in cases} | spoken_for)
+    return {(key, case) for key in ids for case in cases} | spoken_for
 
 
 def inbound(at: Situation, command: Inbound, context: Context) -> Decision:

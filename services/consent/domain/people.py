@@ -6,7 +6,7 @@ from typing import Literal
 
 from services.consent.domain.coming_of_age import come_of_age, is_news
 from services.consent.domain.decision import Decision, Situation
-from services.consent.domain.facts import Context, GoesOn, Joined, Linked, Unlinked
+from services.consent.domain.facts import Context, GoesOn, Joined, Linked, MayHaveReached, Unlinked
 from services.consent.domain.leads import end, led_twice, reached_by
 from services.consent.domain.standing import (
     carry_on,
@@ -218,6 +218,7 @@ def unlinked(at: Situation, person: str, other: str, number: int) -> Decision:
     if other in d.group(person) or other not in before:
         return d
     d.revoke(before, "unlinked")
+    _remember_open_attempts(d, before)
     for side in (d.group(person), d.group(other)):
         _give_back(d, side)
         for key in side:
@@ -226,6 +227,18 @@ def unlinked(at: Situation, person: str, other: str, number: int) -> Decision:
                 if now != was:
                     d.tell(key, StandingLoosened(level="case", standing=now, reason="unlinked", case=part.id))
     return d
+
+
+def _remember_open_attempts(d: Decision, before: tuple[str, ...]) -> None:
+    """Details of every id were handed out: any of those who were one human may answer an attempt that is open now."""
+    for key in before:
+        state, still = d.person(key), d.group(key)
+        others = tuple(other for other in before if other not in still)
+        live = (state.permit.id,) if state.permit is not None and state.permit.redeemed else ()
+        # Whoever says that an unsafe contact is safe again says it of everybody whom it may have reached.
+        unsafe = (t.id for a in state.approaches for t in a.attempts if t.outcome == "unsafe")
+        for permit in sorted({*live, *state.unresolved, *unsafe}):
+            d.note(key, MayHaveReached(permit, others))
 
 
 def _give_back(d: Decision, ids: tuple[str, ...]) -> None:

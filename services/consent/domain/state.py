@@ -36,6 +36,7 @@ __all__ = [
     "Purpose",
     "Role",
     "Safety",
+    "Shared",
     "Standing",
     "add",
     "drop",
@@ -157,13 +158,20 @@ class Approach(State, frozen=True):
     answered_at: datetime | None = None
 
 
+class Shared(State, frozen=True):
+    """An attempt, by its permit as `id`, that was open when links were undone: it may have reached any of these ids."""
+
+    id: str
+    others: tuple[str, ...]
+
+
 class PersonState(State, frozen=True):
     """One id's own ledger. `closed` (withdrew from everything, erased) spares the cases in `exceptions`, asked for since.
 
     `known`: intake has told of this person. `lead` and what follows belong to whoever is spoken to. `suspended`: a lead
     that ended only because a link showed another; an unlink gives it back. `fence` and `tenures` count up. `unresolved`:
     attempts that a person has to look into before anything else happens. `claims` have been decided, as "claim:party".
-    `agencies`: those that may know of this person; `led`: those that led and do so no longer.
+    `shared`: see Shared. `agencies`: those that may know of this person; `led`: those that led and do so no longer.
     """
 
     known: bool = False
@@ -183,6 +191,7 @@ class PersonState(State, frozen=True):
     permit: Permit | None = None
     approaches: tuple[Approach, ...] = ()
     unresolved: tuple[str, ...] = ()
+    shared: tuple[Shared, ...] = ()
     blocked: tuple[Channel, ...] = ()
     agencies: tuple[str, ...] = ()
     led: tuple[str, ...] = ()

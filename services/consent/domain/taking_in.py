@@ -14,6 +14,7 @@ from services.consent.domain.facts import (
     GoesOn,
     Joined,
     Linked,
+    MayHaveReached,
     Named,
     OwnVoice,
     Paused,
@@ -31,6 +32,7 @@ from services.consent.domain.state import (
     Pause,
     PersonState,
     Role,
+    Shared,
     add,
     drop,
     find,
@@ -110,20 +112,26 @@ def _unlinked(state: PersonState, e: Unlinked) -> PersonState:
     return replace(state, links=put(state.links, Link(e.other, e.number, holds=False)))
 
 
+def _may_have_reached(state: PersonState, e: MayHaveReached) -> PersonState:
+    before = find(state.shared, e.permit)
+    others = add(before.others if before else (), e.others)
+    return replace(state, shared=put(state.shared, Shared(e.permit, others)))
+
+
 def _cleared(state: PersonState, e: Cleared) -> PersonState:
     return replace(state, parts=put(state.parts, replace(part_in(state, e.case), limits=e.limits)))
 
 
 def _case_over(state: PersonState, e: CaseOver) -> PersonState:
-    part = part_in(state, e.case)
-    there = find(state.parts, e.into or "")
-    if there is not None and there.into == e.case:
-        # It had come out of the one as which it goes on: that one is the last again.
-        state = replace(state, parts=put(state.parts, replace(there, into=None)))
-    return replace(state, parts=put(state.parts, replace(part, over=True, into=e.into or part.into)))
+    state = _goes_on(state, GoesOn(e.case, e.into)) if e.into else state
+    return replace(state, parts=put(state.parts, replace(part_in(state, e.case), over=True)))
 
 
 def _goes_on(state: PersonState, e: GoesOn) -> PersonState:
+    there = find(state.parts, e.into)
+    if there is not None and there.into == e.case:
+        # It had come out of the one as which it goes on: that one is the last again.
+        state = replace(state, parts=put(state.parts, replace(there, into=None)))
     return replace(state, parts=put(state.parts, replace(part_in(state, e.case), into=e.into)))
 
 
@@ -162,6 +170,7 @@ TAKEN_IN: dict[type, Callable[[PersonState, Any], PersonState]] = {
     PersonErased: _erased,
     Linked: _linked,
     Unlinked: _unlinked,
+    MayHaveReached: _may_have_reached,
     Named: _named,
     Cleared: _cleared,
     CaseOver: _case_over,

@@ -101,6 +101,8 @@ async def test_a_case_that_became_one_by_a_wrong_link_is_two_again(
     second = await harmed(intake, number)
     assert (await decide_same(client)).status_code == 200
     assert (await harmed(intake, number))[1] == first[1], "one case while they are one human"
+    [joined] = [e for e in await told(intake, second[0], "person.referred") if e["case"] == first[1]]
+    assert joined["continues"] == second[1], "a release waits until consent knows what was said of it"
     assert (await unlink(client, first[0], second[0])).status_code == 200
     again = await harmed(intake, number)
     assert again[0] == second[0]

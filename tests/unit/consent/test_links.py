@@ -326,3 +326,49 @@ def test_a_claim_for_the_successor_takes_no_cases_from_the_lead_that_is_still_it
     assert told(world.claim("veronica", "c3", agency="beacon"), LeadAssigned)
     moved = told(world.apply(succeed(world.at, "veronica", world.context)), LeadHandedOver, "veronica")
     assert [(one.target, one.cases) for one in moved] == [("beacon", ("c2", "c3"))]
+
+
+# --- an attempt that was open when the link was undone: the details of both had been handed out
+
+
+@pytest.mark.parametrize("outcome", ["declined", "withdrew"])
+def test_who_says_no_to_an_attempt_from_before_the_unlink_may_be_either(world: World, outcome: str) -> None:
+    world.link("vera", "veronica")
+    world.ask("vera", "c1", "beacon")
+    world.redeem("vera")
+    world.unlink("vera", "veronica")
+    world.outcome(outcome, "vera")
+    assert why(world.ask("veronica", "c2", "mercia")) in {"declined", "withdrawn"}
+    assert why(world.ask("vera", "c1", "beacon")) in {"declined", "withdrawn"}
+
+
+def test_what_is_begun_after_the_unlink_concerns_one_alone(world: World) -> None:
+    world.link("vera", "veronica")
+    world.unlink("vera", "veronica")
+    world.ask("vera", "c1", "beacon")
+    world.redeem("vera")
+    world.outcome("declined", "vera")
+    assert granted(world.ask("veronica", "c2", "mercia"))
+
+
+def test_an_unsafe_call_from_before_the_unlink_holds_both(world: World) -> None:
+    world.link("vera", "veronica")
+    world.ask("vera", "c1", "beacon")
+    world.redeem("vera")
+    world.unlink("vera", "veronica")
+    world.outcome("unsafe", "vera")
+    assert why(world.ask("veronica", "c2", "mercia")) == "unsafe"
+    (permit,) = world.people["vera"].shared
+    world.resolve(permit.id, "unsafe", lifted=True)
+    assert granted(world.ask("veronica", "c2", "mercia"))
+
+
+def test_what_was_unsafe_while_they_were_one_is_made_safe_again_for_both(world: World) -> None:
+    world.link("vera", "veronica")
+    world.ask("vera", "c1", "beacon")
+    world.redeem("vera")
+    world.outcome("unsafe", "vera")
+    world.unlink("vera", "veronica")
+    (permit,) = world.people["vera"].shared
+    world.resolve(permit.id, "unsafe", lifted=True)
+    assert granted(world.ask("veronica", "c2", "mercia"))
