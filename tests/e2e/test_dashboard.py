@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import httpx
 import pytest
 
+from services.dashboard.api import people
 from tests.e2e.desk import CARE, POLICE, Desk, give_answer, sign_in, token_in
 from tests.e2e.desk import a_desk as _desk  # noqa: F401 - a fixture
 from tests.e2e.desk import a_desk_and_a_browser as _eyes  # noqa: F401 - a fixture
@@ -236,13 +237,23 @@ async def test_errors_are_pages_and_say_nothing_of_the_inside(desk: Desk) -> Non
         assert "not available now" in answer.text
 
 
-async def test_why_records_are_one_person_is_told_without_what_they_say(desk: Desk) -> None:
+async def test_why_records_are_one_person_is_told_without_what_they_say(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     person, known = await desk.joined()
     async with httpx.AsyncClient(timeout=60) as http:
         await sign_in(desk, http, "anna")
         looked = await http.get(f"{desk.url}/people", params={"person": f" {person} "})
         assert looked.headers["location"] == f"/people/{person}"
         page = (await http.get(f"{desk.url}/people/{person}")).text
+        with monkeypatch.context() as short:
+            short.setattr(people, "_PAGE", 1)
+            first = (await http.get(f"{desk.url}/people/{person}")).text
+            [more] = re.findall(r'href="([^"]+)">More records', first)
+            second = (await http.get(desk.url + more.replace("&amp;", "&"))).text
+        for number, shown, other in ((1, first, second), (2, second, first)):
+            assert f"Record {number}: from" in shown
+            assert f"Record {number}: from" not in other, "numbers go on from page to page"
         for unknown in ("nobody-there", "two words"):
             answer = await http.get(f"{desk.url}/people", params={"person": unknown}, follow_redirects=True)
             assert (answer.status_code, "Nobody is known by this id" in answer.text) == (404, True)

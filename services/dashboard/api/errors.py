@@ -89,14 +89,14 @@ async def _validation(request: Request, _error: RequestValidationError) -> Respo
 
 
 async def _unavailable(request: Request, _error: Unavailable) -> Response:
-    detail = f"A part of Onefriend does not answer. {_outcome(request)} Try again in a moment."
+    detail = f"A part of Onefriend does not answer. {_outcome(request)}"
     return _wrong(request, 503, "This is not available now", detail)
 
 
 def _outcome(request: Request) -> str:
     """Say what became of what was sent: whoever does not answer may have done it all the same."""
     if request.method in ("GET", "HEAD"):
-        return "Nothing was changed."
+        return "Nothing was changed. Try again in a moment."
     return (
         "What you sent may have been saved or not: go back and look how it stands before you send it again."
     )

@@ -54,11 +54,15 @@ async def show(
     said: Annotated[Said, Query()] = "",
     new: Annotated[str, Query(pattern=r"^[A-Za-z0-9_.:-]{0,100}$")] = "",
     cursor: Cursor = "",
+    before: Annotated[int, Query(ge=0, le=10**6)] = 0,
     worker: Worker = signed_in("hub"),
 ) -> HTMLResponse:
-    """Show why a person's records are one person's. `said`: what has just been done; `new`: who a record is now."""
+    """Show why a person's records are one person's, so many after the first.
+
+    `said`: what has just been done; `new`: who a record is now.
+    """
     try:
-        return await _show(request, service, worker, person, cursor, done=(said, new))
+        return await _show(request, service, worker, person, (cursor, before), done=(said, new))
     except Refused as refused:
         if refused.status == _MISSING:
             return _find(request, person)
@@ -70,12 +74,13 @@ async def _show(
     service: Dashboard,
     worker: Worker,
     person: str,
-    cursor: str = "",
+    after: tuple[str, int] = ("", 0),
     *,
     done: tuple[str, str] = ("", ""),
     wrong: Mapping[str, str] | None = None,
     chosen: FormData | None = None,
 ) -> HTMLResponse:
+    cursor, before = after
     query: dict[str, str | int] = {"limit": _PAGE} | ({"cursor": cursor} if cursor else {})
     found = await service.intake.joins(worker.token, person, **query)
     joins = found["joins"]
@@ -84,13 +89,20 @@ async def _show(
         request, "person.html", 422 if wrong else 200, person=person, joins=joins, links=found["links"],
         waiting=[one | {"own": _own(worker, one)} for one in found["waiting"]], version=found["version"],
         asked={(one["what"], _other(person, one)) for one in found["waiting"]},
-        numbers={one["referral"]: at for at, one in reversed(list(enumerate(joins, 1)))},
-        records={one["record"]: at for at, one in enumerate(joins, 1)},
+        numbers={one["referral"]: at for at, one in reversed(list(enumerate(joins, before + 1)))},
+        records={one["record"]: at for at, one in enumerate(joins, before + 1)},
         levels=comparing.levels, given=words.PARTING, erasing=words.ERASING, key=secrets.token_urlsafe(18),
         parting=[one for one in joins if several and not one["asked"] and not one["retracted"]],
-        cursor=cursor, onward=urlencode({"cursor": found["next"]}) if found["next"] else "",
+        cursor=cursor, before=before,
+        onward=urlencode({"cursor": found["next"], "before": before + len(joins)}) if found["next"] else "",
         said=done[0], new=done[1], wrong=wrong or {}, chosen=chosen or {},
     )  # fmt: skip
+
+
+def _after(form: FormData) -> tuple[str, int]:
+    """Return where in the records a form's page began."""
+    before = str(form.get("before", ""))
+    return str(form.get("cursor", "")), int(before) if re.fullmatch("[0-9]{1,6}", before) else 0
 
 
 def _other(person: str, asked: Mapping[str, Any]) -> str:
@@ -139,8 +151,7 @@ async def split(
     if not form.get("confirms") and form.get("reason") not in words.PARTING:
         wrong["reason"] = "Choose a reason"
     if record is None or wrong:
-        cursor = str(form.get("cursor", ""))
-        return await _show(request, service, worker, person, cursor, wrong=wrong, chosen=form)
+        return await _show(request, service, worker, person, _after(form), wrong=wrong, chosen=form)
     try:
         detail = str(form.get("confirms", ""))
         if detail and not await _waits(service, worker, person, form, "split", detail):
@@ -169,7 +180,7 @@ async def unlink(
     form = await form_of(request, worker)
     if not form.get("confirms") and form.get("reason") not in words.PARTING:
         wrong = {f"reason-{other}": "Choose a reason"}
-        return await _show(request, service, worker, person, str(form.get("cursor", "")), wrong=wrong)
+        return await _show(request, service, worker, person, _after(form), wrong=wrong)
     try:
         detail = str(form.get("confirms", ""))
         if detail and not await _waits(service, worker, person, form, "unlink", detail):
@@ -189,7 +200,7 @@ async def erase(
     form = await form_of(request, worker)
     if not form.get("confirms") and form.get("reason") not in words.ERASING:
         wrong = {"reason-erasure": "Choose a reason"}
-        return await _show(request, service, worker, person, str(form.get("cursor", "")), wrong=wrong)
+        return await _show(request, service, worker, person, _after(form), wrong=wrong)
     try:
         if form.get("confirms") and not await _waits(service, worker, person, form, "erasure", ""):
             return seen(f"/people/{person}?said=moved")

@@ -212,7 +212,7 @@ class PersonContact(BaseModel):
     erased: bool
     links: list[str] | None = None
     holds: dict[str, str] | None = None
-    awaiting_second_person: list[Any] | None = None
+    awaiting_second_person: list[Request] | None = None
 
 
 class Person(BaseModel):
@@ -248,6 +248,36 @@ class Erased(BaseModel):
     person: str
     state: Literal["awaiting_second_person", "erased"]
     erased: list[str] | None = None
+
+
+class Request(BaseModel):
+    """What one worker asked for, and what became of it. `until`: when it lapses, or when it ended."""
+
+    person: str
+    what: Literal["erasure", "split", "unlink"]
+    detail: str
+    reason: str
+    agency: str
+    worker: str
+    at: datetime
+    until: datetime
+    second_agency: str | None
+    second_worker: str | None
+    state: Literal["waiting", "done", "refused", "taken_back", "lapsed"]
+
+
+class Requests(BaseModel):
+    """What takes two people."""
+
+    requests: list[Request]
+    next: str | None
+
+
+class NotDone(BaseModel):
+    """What is not done, because the second person or the one who asked for it said so."""
+
+    person: str
+    state: Literal["refused", "taken_back"]
 
 
 # What stands behind a link that is not ours, or too old.

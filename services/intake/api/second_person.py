@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from services.intake.api import answers
 from services.intake.api.common import json_response
 from services.intake.core import Current
 from services.intake.store import second_person as store
@@ -18,7 +19,7 @@ router = APIRouter(prefix="/v1/second-person", tags=["people"])
 Id = Annotated[str, Query(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 
 
-@router.get("")
+@router.get("", responses={200: {"model": answers.Requests}})
 async def list_requests(
     service: Current,
     state: Annotated[store.State, Query()] = "waiting",
@@ -35,7 +36,7 @@ async def list_requests(
     return json_response({"requests": found, "next": following})
 
 
-@router.delete("")
+@router.delete("", responses={200: {"model": answers.NotDone}})
 async def refuse(
     service: Current,
     person: Id,
