@@ -10,7 +10,7 @@ import pytest
 
 from services.intake.core import Intake
 from services.intake.matcher import Matcher
-from services.intake.selfreferring import SELF
+from services.intake.selfreferring import MESSAGES_A_DAY, SELF
 from tests.integration.intake.helpers import Headers, harmed, matched, posted
 from tests.support.referrals import party, referral, strangers
 from tests.support.running import until
@@ -163,20 +163,15 @@ async def test_a_self_referral_waits_for_the_persons_own_reply(
     assert await intake.pool.fetchval("SELECT sealed IS NULL FROM self_referral")
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
+async def test_a_self_referral_is_taken_only_if_it_can_become_a_referral(client: httpx.AsyncClient) -> None:
+    for fields in (
         {"date_of_birth": "the ninth of March, nineteen hundred and seventy-one"},
         {"crime_reference": "4" * 150, "force": "41"},
         {"crime_reference": "41/1", "force": "\u0664\u0661"},
-    ],
-)
-async def test_a_self_referral_is_taken_only_if_it_can_become_a_referral(
-    client: httpx.AsyncClient, fields: dict[str, str]
-) -> None:
-    body = {"name": {"full": "Mary Wells"}, "emails": [{"address": "mary@example.org"}], **fields}
-    answer = await client.post("/v1/self-referrals", json=body, headers={"Idempotency-Key": '"s2"'})
-    assert answer.status_code == 422, answer.text
+    ):
+        body = {"name": {"full": "Mary Wells"}, "emails": [{"address": "mary@example.org"}], **fields}
+        answer = await client.post("/v1/self-referrals", json=body, headers={"Idempotency-Key": '"s2"'})
+        assert answer.status_code == 422, answer.text
 
 
 async def test_a_self_referral_that_cannot_be_worked_off_stops_no_other(
@@ -199,6 +194,26 @@ async def test_a_self_referral_that_cannot_be_worked_off_stops_no_other(
 
     await until(tried, seconds=20)
     assert "m\u00e4ry" not in caplog.text
+    await _is_plagued_no_further(intake, client)
+
+
+async def _is_plagued_no_further(intake: Intake, client: httpx.AsyncClient) -> None:
+    """Whoever asks again and again in somebody's name has only a few messages sent to them."""
+    body = {"name": {"full": "Mary Wells"}, "emails": [{"address": "plagued@example.org"}]}
+    for number in range(MESSAGES_A_DAY + 1):
+        headers = {"Idempotency-Key": f'"p{number}"'}
+        asked = await client.post("/v1/self-referrals", json=body, headers=headers)
+        assert asked.status_code == 202, "answered alike"
+        if number < MESSAGES_A_DAY:
+            await intake.pool.execute(
+                "UPDATE self_referral SET state = 'written' WHERE id = $1", asked.json()["self_referral"]
+            )
+
+    async def waits() -> bool:
+        query = "SELECT state FROM self_referral WHERE id = $1"
+        return bool(await intake.pool.fetchval(query, asked.json()["self_referral"]) == "waits")
+
+    await until(waits, seconds=20)
 
 
 async def test_two_matchers_at_once_still_make_one_person(
