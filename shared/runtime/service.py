@@ -8,6 +8,7 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -387,6 +388,8 @@ def main(
     build: Callable[[Any], Service], settings: type[RuntimeSettings], argv: Sequence[str] | None = None
 ) -> None:
     """Run a service from the command line: all of it in one process, or the parts named by `--only`."""
+    # A crash leaves no copy of this memory on disk: intake's has names in it, and the master key.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     parser = argparse.ArgumentParser(prog=f"python -m {settings.__module__.rpartition('.')[0]}")
     parser.add_argument(
         "--only", choices=PARTS, action="append", help="run this part only (may be given several times)"

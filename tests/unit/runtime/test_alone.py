@@ -21,3 +21,21 @@ def test_a_missing_setting_is_named_and_its_help_needs_none(service: str) -> Non
     assert "ONEFRIEND_PARTITIONS: Input should be a valid integer" in started.stderr
     assert "s3cret" not in started.stderr
     assert "Traceback" not in started.stderr
+
+
+def test_a_crash_leaves_no_copy_of_memory_on_disk() -> None:
+    code = """
+import resource, contextlib
+from services.intake.settings import Settings
+from shared.runtime.service import main
+with contextlib.suppress(SystemExit):
+    main(None, Settings, ['--help'])
+print(resource.getrlimit(resource.RLIMIT_CORE))
+"""
+    ran = subprocess.run(
+        ["sh", "-c", 'ulimit -S -c "$(ulimit -H -c)"; exec "$@"', "sh", sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.endswith("(0, 0)\n")
