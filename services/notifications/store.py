@@ -32,7 +32,7 @@ from services.notifications.domain import (
     message,
     tell,
 )
-from shared.contracts import agencies, cases, consent, notifications
+from shared.contracts import agencies, cases, consent, notifications, referrals
 from shared.contracts.envelope import Payload
 from shared.contracts.sharing import agreements
 from shared.runtime.stream import Stream
@@ -229,6 +229,8 @@ def _concerned(notices: Sequence[Notice]) -> tuple[list[str], list[str]]:
                 case_ids[case] = None
             if isinstance(payload, consent.DoubleReachFound):
                 people[payload.other] = None
+        elif isinstance(payload, referrals.CaseFileJoined):
+            case_ids |= {notice.subject: None, payload.into: None}
         elif not isinstance(payload, agencies.AgencySucceeded):
             case_ids[notice.subject] = None
     return list(case_ids), list(people)

@@ -63,9 +63,9 @@ def _retracted(payload: referrals.ReferralRetracted, notice: Notice, book: Book)
     data = {"remaining": payload.remaining}
     yield from to_leads(notice, book, notice.subject, data)
     yield from to_hub(notice, book, notice.subject, None, data)
-    for part in book.of(notice.subject, "referrer"):
-        if part.about == payload.referral:
-            book.end(part, notice.at)
+    # Also of a part that is not known yet: it may come by a joining that is told under another key, and heard late.
+    gone = Part(notice.subject, "referrer", payload.agency, payload.referral)
+    book.end(book.get(gone.key) or gone, notice.at)
 
 
 @tell.register

@@ -170,6 +170,28 @@ async def test_an_incomplete_referral_is_asked_back_from_the_agency_that_sent_it
     assert entry["data"]["missing"] == ["parties[0].date_of_birth"]
 
 
+async def test_who_has_taken_a_referral_back_is_not_told_of_the_case_by_a_joining_heard_late(
+    world: World,
+) -> None:
+    def facts(number: int, agency: str) -> referrals.ReferralFacts:
+        return referrals.ReferralFacts(
+            referral=f"ref-{number}", agency=agency, version=1, incident="incident-1", received_at=datetime.now(UTC),
+            offence_class="burglary", stage="pre_sentence", initiated_by="agency", parties=(),
+        )  # fmt: skip
+
+    tell = world.teller.tell
+    await tell("case-1", referrals.ReferralReceived(facts=facts(1, "police")))
+    received = [referrals.ReferralReceived(facts=facts(n, a)) for n, a in ((2, "prison"), (1, "police"))]
+    gone = referrals.ReferralRetracted(referral="ref-1", agency="police", remaining=1)
+    await tell("case-2", *received, gone)
+    await world.settled()
+    await tell("case-1", referrals.CaseFileJoined(into="case-2"))
+    await world.settled()
+    await tell("case-2", cases.CaseNeedsDecision(claim="c", why=(), reason="r"))
+    assert [entry["kind"] for entry in await world.entries("prison", 1)] == ["case.needs_decision"]
+    assert (await world.feed("police"))["entries"] == []
+
+
 async def test_a_check_is_asked_of_the_agency_that_can_answer_it(world: World) -> None:
     asked = cases.CheckRequested(check="ch-1", kind="research", of="victim-support", party="mary")
     await world.teller.tell("case-1", allocated(("mary", "beacon")), asked)

@@ -238,6 +238,17 @@ def test_referrers_move_with_a_joined_case_file() -> None:
     assert told(happened(book, "new", held, after=1)) == {("police", None)}
 
 
+def test_a_referral_that_has_left_does_not_come_back_with_a_joining_heard_late() -> None:
+    """The joining is told under the one case, what followed under the other: either can be heard first."""
+    book = Book()
+    book.know(Part("old", "referrer", "police", "ref-1", since=AT))
+    gone = referrals.ReferralRetracted(referral="ref-1", agency="police", remaining=1)
+    happened(book, "new", gone, after=1)
+    happened(book, "old", referrals.CaseFileJoined(into="new"), after=0)
+    stuck = cases.CaseNeedsDecision(claim="c", why=(), reason="r")
+    assert happened(book, "new", stuck, after=2) == []
+
+
 def test_heirs_are_followed_to_the_end_and_a_circle_ends() -> None:
     book = Book(heirs={"crc": "nps", "nps": "ps"})
     assert book.heir("crc") == "ps"
