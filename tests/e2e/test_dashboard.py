@@ -71,6 +71,7 @@ async def test_a_form_from_elsewhere_decides_nothing(desk: Desk) -> None:
         assert await desk.review_of(newer) == review
         missing = await http.post(path, data={**right, "reason": ""})
         assert missing.status_code == 422
+        assert (await http.get(path)).headers["location"] == f"/reviews/{review}", "opened by its address"
         assert "Choose a reason" in missing.text
         assert (await http.post(path, data=right)).status_code == 303
         again = await http.post(path, data=right)
@@ -122,6 +123,9 @@ async def test_a_code_opens_one_session_and_only_with_the_right_verifier(desk: D
         answer = await http.post(token, data=stolen, auth=("dashboard", "dashboard-secret"))
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
         assert (await http.get(given.headers["location"])).status_code == 400, "a code is good for one try"
+        await sign_in(desk, http, "anna")
+        again = await http.get(given.headers["location"])
+        assert again.headers["location"] == "/", "the browser went back, or another tab signed in"
 
 
 async def test_what_an_agency_of_another_partnership_sent_is_not_shown(desk: Desk) -> None:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from services.dashboard.api.common import FOLDER, NotSignedIn, Renewing, page, to_sign_in
+from services.dashboard.api.common import FOLDER, NotSignedIn, Renewing, page, seen, to_sign_in
 from services.dashboard.gateways import Refused
 from shared.runtime.errors import Unavailable
 from shared.runtime.problems import Problem
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Request, Any], Awaitable[Response]]
 _MACHINES = ("/v1/", "/openapi.json", "/metrics")
 _MISSING = 404
+_NOT_SO = 405
 
 
 class Static(StaticFiles):
@@ -80,6 +81,9 @@ async def _problem(request: Request, error: Problem) -> Response:
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
+    if error.status_code == _NOT_SO and request.method == "GET":
+        # A page that said what was wrong with a form, opened again by its address: go to the page that the form is on.
+        return seen("/".join(request.url.path.split("/")[:3]))
     title = "There is no such page" if error.status_code == _MISSING else "This could not be done"
     return _wrong(request, error.status_code, title)
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from services.dashboard.api.common import COOKIE, Worker, form_of, keep, page, seen, signed_in
-from services.dashboard.core import Current
+from services.dashboard.core import Current, Dashboard
 from services.dashboard.sessions import SIGN_IN_SECONDS, Over
 from shared.runtime.auth import public
 
@@ -30,6 +30,14 @@ async def sign_in(service: Current, onward: Annotated[str, Query(max_length=500)
     return answer
 
 
+def _signed_in(service: Dashboard, request: Request) -> bool:
+    try:
+        service.sessions.session(request.cookies.get(COOKIE, ""))
+    except Over:
+        return False
+    return True
+
+
 @router.get("/signed-in", dependencies=[Depends(public("the issuer sends the browser back here"))])
 async def signed_in_now(
     request: Request,
@@ -42,13 +50,10 @@ async def signed_in_now(
         ticket = service.sessions.ticket(request.cookies.get(TICKET, ""))
         session = await service.sessions.complete(ticket, state, code)
     except Over:
-        return page(
-            request,
-            "problem.html",
-            400,
-            title="Signing in did not work",
-            detail="Go to the first page and try again.",
-        )
+        if _signed_in(service, request):  # in another tab, or before the browser went back to this address
+            return seen("/")
+        title, detail = "Signing in did not work", "Go to the first page and try again."
+        return page(request, "problem.html", 400, title=title, detail=detail)
     answer = seen(ticket.onward)
     keep(service, answer, COOKIE, service.sessions.seal(session), service.sessions.seconds)
     answer.delete_cookie(TICKET)
