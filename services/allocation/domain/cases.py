@@ -20,12 +20,11 @@ from services.allocation.domain.evolve import (
     Placed,
     PolicyLeft,
     Received,
-    Reopened,
     Story,
     TeamTakes,
 )
 from services.allocation.domain.reasons import LINKED, RETRACTED
-from services.allocation.domain.returning import named_again
+from services.allocation.domain.returning import go_on, named_again
 from services.allocation.domain.route import (
     CHECKS,
     NOT_CONTACTABLE,
@@ -42,7 +41,6 @@ from shared.contracts.cases import (
     CaseAccepted,
     CaseClosed,
     CasePartyLeft,
-    CaseResumed,
     CaseReturned,
     CaseTeamChanged,
     CaseTransferred,
@@ -177,7 +175,7 @@ def reopen(story: Story, person: str, because: Literal["person_asked", "unlinked
     if not parties:
         return
     if story.state.closed in (NOT_THEIRS if because == "unlinked" else {LINKED, *NOT_CONTACTABLE}):
-        story.tell(Reopened(), CaseResumed(reason=because))
+        go_on(story, because)
     elif story.state.closed is None:
         for party in parties:
             story.tell(Placed(party, "new"))

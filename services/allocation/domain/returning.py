@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from services.allocation.domain.evolve import Placed, Reopened, Story
 from services.allocation.domain.reasons import RETRACTED
-from shared.contracts.cases import CaseResumed
+from shared.contracts.cases import CasePartyLeft, CaseResumed
 from shared.contracts.referrals import ReferralFacts
+
+
+def go_on(story: Story, reason: str) -> None:
+    """Let a closed case go on, without those whom no referral names any more: they may be in another by now.
+
+    That they have left is told first: consent takes back into the case whoever was in it when it closed.
+    """
+    named = {fact.person for facts in story.state.referrals.values() for fact in facts.parties}
+    gone = {key: party.person for key, party in story.state.parties.items() if key not in named}
+    for key, person in gone.items():
+        story.tell(CasePartyLeft(party=key, person=person, reason=RETRACTED))
+    story.tell(Reopened(), CaseResumed(reason=reason))
+    for key in gone:
+        story.tell(Placed(key, "out", reason=RETRACTED))
 
 
 def named_again(story: Story, facts: ReferralFacts) -> None:
     """Who had gone because a referral was taken back is in the case again; so is a case that had closed for that alone."""
     if story.state.closed == RETRACTED:
-        story.tell(Reopened(), CaseResumed(reason="referred_again"))
+        go_on(story, "referred_again")
         return
     for fact in facts.parties:
         known = story.state.parties.get(fact.person)

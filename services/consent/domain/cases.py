@@ -9,6 +9,7 @@ from services.consent.domain.facts import (
     Cleared,
     Closed,
     Joined,
+    Left,
     Paused,
     Restrict,
     Resumed,
@@ -43,7 +44,9 @@ def resumed(at: Situation, case: str, pause: str | None) -> Decision:
     d.note_case(case, Resumed(pause or ""))
     if pause is None:
         for member in d.case(case).members:
-            d.note(member.id, CaseAgain(case))
+            # Who had left it before it closed may go on elsewhere.
+            if not member.left:
+                d.note(member.id, CaseAgain(case))
     return d
 
 
@@ -62,6 +65,7 @@ def left(at: Situation, case: str, event: CasePartyLeft) -> Decision:
 def _leave(d: Decision, case: str, person: str) -> None:
     d.revoke(d.group(person), "left_the_case", case=case)
     d.note(person, CaseOver(case))
+    d.note_case(case, Left(person))
     carry_on(d, person, case)
     _end_lead(d, person)
 
@@ -71,10 +75,10 @@ def closed(at: Situation, case: str, reason: str, into: str | None) -> Decision:
     d = Decision(at)
     d.note_case(case, Closed(reason))
     for member in d.case(case).members:
-        if into is not None:
+        if into is not None and not member.left:
             d.note_case(into, Joined(member.id, member.role))
         d.revoke(d.group(member.id), "case_closed", case=case)
-        d.note(member.id, CaseOver(case, into))
+        d.note(member.id, CaseOver(case, None if member.left else into))
         if into is not None:
             carry_on(d, member.id, case)
         _end_lead(d, member.id)

@@ -119,6 +119,13 @@ class Joined:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """A person belongs to this case no longer."""
+
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
 class Paused:
     """No contact in this case until this pause is over."""
 
@@ -153,7 +160,7 @@ Fact = (
     | SpeaksNoMore
     | WorkerNamed
 )
-CaseFact = Joined | Paused | Resumed | Closed
+CaseFact = Joined | Left | Paused | Resumed | Closed
 
 
 # --- commands

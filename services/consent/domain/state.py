@@ -207,10 +207,11 @@ class Pause(State, frozen=True):
 
 
 class Member(State, frozen=True):
-    """A person of a case, as a party or as somebody spoken to for one."""
+    """A person of a case, as a party or as somebody spoken to for one. `left`: no referral names them in it any more."""
 
     id: str
     role: Role
+    left: bool = False
 
 
 class CaseState(State, frozen=True):

@@ -13,6 +13,7 @@ from services.consent.domain.facts import (
     Closed,
     GoesOn,
     Joined,
+    Left,
     Linked,
     MayHaveReached,
     Named,
@@ -190,6 +191,9 @@ def evolve_case(state: CaseState, fact: object) -> CaseState:
             old = find(state.members, person)
             member = Member(person, _role(old.role, role) if old else role)
             return state if member == old else replace(state, members=put(state.members, member))
+        case Left(person):
+            known = find(state.members, person)
+            return replace(state, members=put(state.members, replace(known, left=True))) if known else state
         case Paused(pause, reason, until):
             return replace(state, pauses=put(state.pauses, Pause(pause, reason, until)))
         case Resumed(pause):

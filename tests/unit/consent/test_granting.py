@@ -349,3 +349,16 @@ def test_who_is_named_again_is_in_the_case_again(world: World) -> None:
     world.claim(claim="again")
     world.clear()
     assert world.may() == "yes"
+
+
+def test_who_had_left_before_the_case_closed_does_not_come_back_with_it(world: World) -> None:
+    """Vera goes on in another case; what she says of the old name is about that one."""
+    world.refer("vee", referral="r2")
+    left(world, "vera")
+    world.lead("vera", "c4", "mercia", continues="c1")
+    world.close()
+    world.resume(pause=None)
+    assert [(part.id, part.over) for part in world.people["vera"].parts] == [("c1", True), ("c4", False)]
+    assert not world.people["vee"].parts[0].over
+    world.rings("declined", case="c1")
+    assert why(world.ask("vera", "c4", "mercia")) == "declined"
