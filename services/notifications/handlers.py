@@ -23,6 +23,7 @@ TOLD: tuple[type[Payload], ...] = (
     cases.CasePaused,
     cases.CaseResumed,
     cases.CaseClosed,
+    cases.CasePartyLeft,
     cases.CaseAccepted,
     cases.CaseReturned,
     cases.CaseTeamChanged,

@@ -106,6 +106,16 @@ def _closed(payload: cases.CaseClosed, notice: Notice, book: Book) -> Iterator[E
 
 
 @tell.register
+def _party_left(payload: cases.CasePartyLeft, notice: Notice, book: Book) -> Iterator[Entry]:
+    """Who led somebody that no referral names in the case any more has no part in it: the rest is other people's affair."""
+    yield from to_lead_of(payload.party, notice, book, notice.subject, {"reason": payload.reason})
+    yield from to_hub(notice, book, notice.subject, payload.party, {"reason": payload.reason})
+    for part in book.of(notice.subject, "lead"):
+        if part.about == payload.party:
+            book.end(part, notice.at)
+
+
+@tell.register
 def _accepted(payload: cases.CaseAccepted, notice: Notice, book: Book) -> Iterator[Entry]:
     yield from to_hub(notice, book, notice.subject, None, {"agency": payload.agency})
 

@@ -19,6 +19,7 @@ LAST_WORDS = frozenset(
     {
         "attempt.overdue",
         "case.closed",
+        "case.party_left",
         "consent.withdrawn",
         "double_reach.found",
         "lead.ended",

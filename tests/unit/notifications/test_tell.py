@@ -238,6 +238,17 @@ def test_referrers_move_with_a_joined_case_file() -> None:
     assert told(happened(book, "new", held, after=1)) == {("police", None)}
 
 
+def test_who_led_a_party_that_has_left_hears_that_and_no_more_of_the_others() -> None:
+    book = Book()
+    happened(book, "k", allocation(("mary", "beacon"), ("frank", "nps")))
+    left = cases.CasePartyLeft(party="frank", person="frank", reason="retracted")
+    assert told(happened(book, "k", left, after=1)) == {("nps", "frank"), ("hub", "frank")}
+    assert ("nps", "frank") not in told(happened(book, "k", cases.CasePaused(reason="r"), after=2))
+    # He is named again: then it is theirs again.
+    happened(book, "k", allocation(("mary", "beacon"), ("frank", "nps")), after=3)
+    assert ("nps", "frank") in told(happened(book, "k", cases.CasePaused(reason="r"), after=4))
+
+
 def test_a_referral_that_has_left_does_not_come_back_with_a_joining_heard_late() -> None:
     """The joining is told under the one case, what followed under the other: either can be heard first."""
     book = Book()
