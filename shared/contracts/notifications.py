@@ -54,7 +54,7 @@ class MessageNotMade(Payload, frozen=True, kw_only=True):
 
 @event("notifications", "delivery.redriven")
 class DeliveryRedriven(Payload, frozen=True, kw_only=True):
-    """An operator put a failed delivery back at the head of its lane."""
+    """A failed delivery was put back at the head of its lane, by its agency or an operator."""
 
     subscription: str
     entry: int
