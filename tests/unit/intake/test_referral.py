@@ -1,8 +1,10 @@
 """A referral is accepted as a whole or refused with every bad field named; odd people are people."""
 
 import json
+import re
 from contextlib import nullcontext
 from datetime import date
+from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.intake import importing
+from services.intake.batches import Table
 from services.intake.crypto import Keyring
 from services.intake.documents import BadDocument
 from services.intake.doorstep import Doorstep
@@ -286,3 +289,15 @@ def test_an_agreement_that_ended_before_it_was_given_is_refused(expires: str, fi
     given = {"scope": ["share"], "wording": "v1", "means": "written", "on": "2026-05-02", "recorded_by": "A"}
     found = faults_of(referral(agreement={**given, "expires": expires}))
     assert [fault.path for fault in found] == fields
+
+
+def test_what_the_guide_shows_is_accepted() -> None:
+    guide = (Path(__file__).parents[3] / "docs/referring.md").read_text()
+    blocks = dict(re.findall(r"```(json|csv)\n(.*?)```", guide, re.DOTALL))
+    header, row = blocks["csv"].splitlines()
+    line = Table(header).document(row)
+    assert line is not None
+    door = Doorstep(Keyring([bytes(32)]), AsyncMock(), lambda: None)
+    for raw, lax in ((blocks["json"].encode(), False), (line, True)):
+        arrival, _ = door.prepare("police", raw, TODAY, lax=lax)
+        assert arrival.warnings == "[]", "nothing in it is warned of"
