@@ -160,6 +160,7 @@ def comparable(human: Human, agency: str) -> matching.Person:
         person["forenames"] = human.name.forenames or ""
         person["surname"] = human.name.surname or ""
         person["full_name"] = human.name.full or ""
+        person["title"] = human.name.title or ""
     sent = human.identifiers
     numbers = {
         "pnc": sent.pnc,

@@ -4,6 +4,7 @@ A line never carries a value: the table can be shown to whoever sent either reco
 Sunter); agreement on a rare name weighs more than on a common one.
 """
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from math import log2
@@ -52,6 +53,7 @@ _TAKEN_FOR = frozenset(
     )
     for way in (1, -1)
 )
+_NUMBER = re.compile(r"\d+")
 _NO_DIGITS = str.maketrans("", "", "0123456789")
 _FAR_APART = 10  # years: no slip of one digit, and too many for a child and its parent to be one human
 
@@ -222,7 +224,10 @@ def _home(a: str, b: str) -> str:
     common = len(words.intersection(theirs))
     # Two thirds of all words. Asked of those in common first: mostly there are none, and the rest need not be counted.
     close = common * 3 >= len(words) * 2 and common * 3 >= (len(words) + len(set(theirs)) - common) * 2
-    return "similar" if close or OSA.distance(a, b, score_cutoff=2) <= 2 else "different"  # noqa: PLR2004 - two slips
+    if not close and OSA.distance(a, b, score_cutoff=2) > 2:  # noqa: PLR2004 - two slips
+        return "different"
+    mine, their = set(_NUMBER.findall(a)), set(_NUMBER.findall(b))
+    return "different" if mine and their and mine.isdisjoint(their) else "similar"  # 3 and 12 Mill Lane
 
 
 def _phone(a: str, b: str) -> str:

@@ -11,10 +11,13 @@ from rapidfuzz.distance import OSA
 _JUNK = re.compile(
     r"(?<![^\W_])(?:not[\s_]*(?:known|entered|given|stated|recorded|provided|applicable|disclosed|supplied)"
     r"|name[\s_]*(?:unknown|withheld)|un[\s_-]?known(?:[\s_]+(?:fe)?male)?|unk|anon(?:ymous)?|withheld|refused|n/[ak]|tb[ac]"
-    r"|(?:victim|suspect|offender|complainant)(?:[\s_]*\d+)?|see[\s_]*notes"  # two of one home are not one for that
+    r"|(?:victim|suspect|offender|complainant)(?:[\s_]*\d+)?"  # two of one home are not one for that
+    r"|(?:baby|infant)(?![\s_]*\d)|see[\s_]*notes"
     r"|no[\s_]*(?:show|name|surname|forename)|duplicate|dupe|do[\s_]*not[\s_]*use|test[\s_]*(?:record|person)|delete[d]?"
     r"|surname|forename|first[\s_]*name|last[\s_]*name|null|none|nan|undefined)(?![^\W_])_*",
 )
+# "Twin 2", "Child 1": the number is all that tells one of them from the other.
+_NUMBERED = re.compile(r"\b(child|baby|twin|boy|girl|son|daughter|sibling|juvenile|youth|person)[\s_]*(\d)\b")
 _TITLES = frozenset(
     (
         *(
@@ -66,8 +69,6 @@ _TITLES = frozenset(
             "aka",
         ),
         *(
-            "jr",
-            "jnr",
             "ii",
             "iii",
             "countess",
@@ -138,7 +139,8 @@ def tokens(text: str) -> tuple[str, ...]:
     if not text:
         return ()
     text = _JUNK.sub(" ", plain(text.replace("_", " _ ")).replace(" _ ", "_"))
-    if not text.isalnum():
+    if not text.isalnum() or text[-1:].isdigit():
+        text = _NUMBERED.sub(r"\1 no\2", text)
         text = "".join([letter if letter.isalnum() else " " for letter in text])
     words = text.split()
     kept = [

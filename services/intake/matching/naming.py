@@ -15,6 +15,7 @@ _MANY_SLIPS = 3  # what `edits` says of names that are further apart than two sl
 _UNLIKE = frozenset({"odd", "different"})
 _NO_FORM = -99.0  # bits
 _FORMS = frozenset({"form_of_it", "forms_of_one", "typing_slip", "one_letter"})
+_GENERATIONS = frozenset({("elder", "younger"), ("younger", "elder")})  # see record.py: "Snr" and "Jnr"
 _NO_VOWELS = str.maketrans("", "", "aeiouyhw")
 
 
@@ -205,6 +206,8 @@ def _further(a: tuple[str, ...], b: tuple[str, ...], model: Model) -> Line:
     if not a or not b:
         return NOTHING["other_forenames"]
     names, levels = model.forenames, model.lines["other_forenames"]
+    if (a[-1], b[-1]) in _GENERATIONS:
+        a, b = a[-1:], b[-1:]
     shared = [name for name in a if name in b and not _letter(name)]
     if shared:
         return weighed("other_forenames", "same", names.rarity(shared[0]), model)

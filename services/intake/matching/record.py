@@ -19,8 +19,38 @@ _POSTCODE = re.compile(r"[A-Z][A-HJ-Y]?\d[A-Z\d]?\d[A-Z]{2}|GIR0AA")
 # A for a letter and 0 for a digit: the forms that a postcode can have.
 _FORMS = frozenset({"A00AA", "A000AA", "AA00AA", "AA000AA", "A0A0AA", "AA0A0AA"})
 _FORM = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", "A" * 26 + "0" * 10)
+# A father and a son of one name, told apart by whoever knows both. Like a second forename: one has it, the other another.
+_GENERATIONS = {
+    "snr": "elder", "sr": "elder", "senior": "elder", "jnr": "younger", "jr": "younger", "junior": "younger"
+}  # fmt: skip
+_TITLED = {"mr": "m", "sir": "m", "mrs": "f", "miss": "f", "ms": "f", "lady": "f", "dame": "f"}
+_NO_SURNAMES = frozenset(("jr", "jnr", "snr"))
 _NO_PLACE = re.compile(
     r"\b(?:no fixed (?:abode|address)|nfa|not known|unknown|homeless|none|withheld)\b|^n a$"
+)
+# Where hundreds live, few of them for long, or letters go, as its sender may not have said: nobody's home in particular.
+_INSTITUTION = re.compile(
+    r"^(?:hmp|h\.?\s?m\.?\s?prison|hm\s?yoi|yoi|c/o|care of)\b"
+    r"|\b(?:prison|hostel|refuge|night shelter|day centre|approved premises|young offenders? institution|removal centre"
+    r"|hospital|police station|probation|probation (?:office|service)|solicitors)$"
+)
+# How such a line begins or ends: other lines are not looked at closely.
+_FIRST = frozenset(("hmp", "hm", "h.m.", "h", "hmyoi", "yoi", "c/o", "care"))
+_LAST = frozenset(
+    (
+        *(
+            "prison",
+            "hostel",
+            "refuge",
+            "shelter",
+            "centre",
+            "premises",
+            "institution",
+            "hospital",
+            "station",
+        ),
+        *("probation", "office", "service", "solicitors"),
+    )
 )
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 _NO_MAILBOX = frozenset(
@@ -44,6 +74,7 @@ class Person(TypedDict, total=False):
     forenames: str | Sequence[str]
     surname: str
     full_name: str
+    title: str
     aliases: Sequence[str]
     date_of_birth: str | date | None
     sex: str | None
@@ -86,14 +117,14 @@ def normalise(person: Person) -> Record:
         parts = names.tokens(alias)
         also_called += parts[:1]
         former += parts[1:]
-    addresses = list(person.get("addresses") or ())[:_MANY]
+    addresses = [one for one in list(person.get("addresses") or ())[:_MANY] if not _institution(one)]
     return Record(
         forenames=forenames,
         surnames=surnames,
         former=_distinct(name for name in former if name not in surnames),
         also_called=_distinct(name for name in also_called if name not in forenames),
         date_of_birth=birth_date(person.get("date_of_birth")),
-        sex=_sex(person.get("sex")),
+        sex=_sex(person.get("sex")) or _titled(person),
         postcodes=_distinct(postcode(_text(address.get("postcode"))) for address in addresses),
         homes=_distinct(_home(_texts(address.get("lines"))) for address in addresses),
         phones=_distinct(phone(number) for number in _texts(person.get("phones"))[:_MANY]),
@@ -111,12 +142,18 @@ def _names(person: Person) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]
     if full and not given and not now:
         whole, before = names.maiden(full)
         last, comma, first = whole.partition(",")
-        if comma and names.tokens(first):
+        if comma and not _GENERATIONS.keys() >= set(names.tokens(first)):
             given, now = first, last
         else:
             parts = names.tokens(whole)
-            return parts[:-1] or parts, parts[-1:] if parts[1:] else (), list(names.tokens(before))
+            if len(parts) == 1 and _TITLED.keys() & set(_plain_words(whole)):
+                return (), parts, list(names.tokens(before))  # "Mr Hill"
+            given_, family = _generation(parts[:-1] or parts, parts[-1:] if parts[1:] else ())
+            if not family and given_[2:]:  # "John Hill Jr"
+                given_, family = (*given_[:-2], given_[-1]), given_[-2:-1]
+            return given_, family, list(names.tokens(before))
     forenames, surnames = names.tokens(given), names.tokens(now)
+    forenames, surnames = _generation(forenames, surnames)
     if surnames and not set(forenames) - names.NO_FORENAMES:
         forenames = ()  # "Lord Kerr", "Bishop de Salis"
     # "Caffieri, R. P." typed the other way round: one letter is an initial wherever it stands.
@@ -124,6 +161,19 @@ def _names(person: Person) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]
     if initials and forenames:
         forenames, surnames = forenames + initials, tuple(name for name in surnames if name not in initials)
     return forenames, surnames, list(names.tokens(before))
+
+
+def _generation(
+    forenames: tuple[str, ...], surnames: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Put the "Jnr" of "Hill Jnr" behind the forenames, as one word for all its forms. "John Senior" keeps his name."""
+    if forenames and forenames[0] in _NO_SURNAMES:
+        forenames = forenames[1:]
+    if surnames and (surnames[-1] in _NO_SURNAMES or (surnames[1:] and surnames[-1] in _GENERATIONS)):
+        forenames, surnames = (*forenames, surnames[-1]) if forenames else (), surnames[:-1]
+    if forenames[1:] and forenames[-1] in _GENERATIONS:
+        forenames = (*forenames[:-1], _GENERATIONS[forenames[-1]])
+    return forenames, surnames
 
 
 def birth_date(value: object) -> str:
@@ -183,8 +233,18 @@ def _shared(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _home(lines: Sequence[str]) -> str:
-    text = " ".join("".join(c if c.isalnum() else " " for c in names.plain(" ".join(lines[:1]))).split())
+    text = " ".join(_plain_words(" ".join(lines[:1])))
     return "" if _NO_PLACE.search(text) else text[:60]
+
+
+def _institution(address: Address) -> bool:
+    lines = [line.strip(" .,").casefold() for line in _texts(address.get("lines"))[:_MANY]]
+    near = [line for line in lines if line.partition(" ")[0] in _FIRST or line.rpartition(" ")[2] in _LAST]
+    return any(_INSTITUTION.search(line) for line in near)
+
+
+def _plain_words(text: str) -> list[str]:
+    return "".join(c if c.isalnum() else " " for c in names.plain(text)).split()
 
 
 def _sex(value: object) -> str:
@@ -199,6 +259,16 @@ def _sex(value: object) -> str:
         "man": "m",
         "boy": "m",
     }.get(text, "")
+
+
+def _titled(person: Person) -> str:
+    """The sex that a title says, where nobody has said it: Mr and Mrs Hill of one home are two."""
+    if _text(person.get("sex")).casefold() == "other":
+        return ""
+    given = " ".join(_texts(person.get("forenames")))
+    texts = (person.get("title"), given, person.get("surname"), person.get("full_name"))
+    said = {_TITLED[word] for word in _plain_words(" ".join(map(_text, texts))) if word in _TITLED}
+    return said.pop() if len(said) == 1 else ""
 
 
 def _identifiers(given: object) -> tuple[tuple[str, str], ...]:

@@ -14,6 +14,7 @@ _BORN_ALIKE = frozenset(
 )
 _BORN_UNLIKE = frozenset({"two_digits", "other_year", "same_year", "different"})
 _ONE_FORENAME = frozenset({"same", "same_short_form"})
+_BARELY = frozenset({"one_letter", "similar", "same_beginning"})
 _PASSED_ON = frozenset({"swapped", "another_of_theirs", "form_of_another"})
 _NEIGHBOURS = frozenset({"same", "one_slip", "same_sector"})
 _NEARBY = _NEIGHBOURS | {"same_district"}
@@ -158,8 +159,8 @@ def _of_one_household(level: dict[str, str]) -> set[Rule]:
         found.add(Rule.SEXES)  # Gurpreet Singh and Gurpreet Kaur
     if not (_one_line(level) or _home(level)):
         return found
-    if level["sex"] == "different" and not born:
-        found.add(Rule.SEXES)
+    if level["sex"] == "different" and (not born or level["forename"] in _BARELY):
+        found.add(Rule.SEXES)  # Paul and his twin Paula
     if second:
         found.add(Rule.SECOND_FORENAMES)
     if level["forename"] == "same_beginning" and level["surname"] in _SURNAME_AGREES:
@@ -200,16 +201,20 @@ def _alone(level: dict[str, str], *, named: bool) -> set[Rule]:
     born = level["date_of_birth"] not in {ABSENT, "different", "far_apart", "same_year"}
     # A postal district has some ten thousand homes, and in some of them many people of one name, however rare elsewhere.
     # A first line ("Flat 1", "12 High Street") without a postcode is in every town.
-    near = level["postcode"] in (_NEARBY if born else _NEIGHBOURS) or (
-        level["address"] in {"same", "similar"} and level["postcode"] != ABSENT
+    # A postcode has fifteen homes: with two house numbers only a birth date shows that it is one who moved next door.
+    near = level["postcode"] in (_NEARBY if born else _NEIGHBOURS) and (
+        born or level["address"] != "different"
     )
+    near = near or (level["address"] in {"same", "similar"} and level["postcode"] != ABSENT)
     reached = level["telephone"] in {"same", "one_slip"} or level["email"] in {
         "same",
         "one_slip",
         "same_mailbox",
     }
     # A partner's or a parent's telephone is that of a household, and so of a father and a son of one name.
-    reached = reached or (born and "same_shared" in (level["telephone"], level["email"]))
+    reached = reached or (
+        level["date_of_birth"] in _BORN_ALIKE and "same_shared" in (level["telephone"], level["email"])
+    )
     unnamed = level["forename"] == level["surname"] == ABSENT
     if not named and not (unnamed and level["date_of_birth"] in _BORN_ALIKE):
         return {Rule.NO_NAME}
