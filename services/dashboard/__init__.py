@@ -5,5 +5,5 @@ with the token of whoever is signed in, and goes to that browser and nowhere els
 Publishes: nothing.
 Consumes: `people`, `referrals` (to tell open pages that the queue has changed).
 Calls: intake (the review queue, decisions, what takes two people), notifications (deliveries that failed),
-allocation (what agencies are called).
+allocation (what agencies are called, the commissioner's figures).
 """

@@ -23,6 +23,7 @@ class Dashboard(Service):
     sessions: Sessions = field(init=False)
     intake: Intake = field(init=False)
     notifications: Notifications = field(init=False)
+    allocation: Allocation = field(init=False)
     agencies: Agencies = field(init=False)
 
     def __post_init__(self) -> None:
@@ -31,7 +32,8 @@ class Dashboard(Service):
         self.sessions = Sessions(self.own, self.http)
         self.intake = Intake(self.own.intake_url, self.http)
         self.notifications = Notifications(self.own.notifications_url, self.http)
-        self.agencies = Agencies(Allocation(self.own.allocation_url, self.http))
+        self.allocation = Allocation(self.own.allocation_url, self.http)
+        self.agencies = Agencies(self.allocation)
 
     @property
     def own(self) -> Settings:

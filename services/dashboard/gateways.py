@@ -154,9 +154,13 @@ class Intake(Gateway):
 
 
 class Allocation(Gateway):
-    """The registry of agencies."""
+    """The registry of agencies, and the commissioner's figures."""
 
     name = "allocation"
+
+    async def measures(self, token: str, query: Mapping[str, str]) -> httpx.Response:
+        """Return the figures, as JSON or CSV."""
+        return await self._call(token, "GET", "/v1/measures", params=query)
 
     async def agencies(self, token: str) -> dict[str, str]:
         """Return the name of each agency by its id."""

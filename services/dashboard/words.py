@@ -179,6 +179,27 @@ DEADLINES: Final[Mapping[str, str]] = {
     "licence_end": "end of licence",
     "turns_18": "18th birthday",
 }
+# The commissioner's figures whose codes do not read as words.
+MEASURES: Final[Mapping[str, str]] = {
+    "victims_offered": "Victims asked to take part",
+    "victims_answers": "What victims answered",
+    "conversion_percent": "Cases that led to a restorative outcome",
+    "days_to_first_contact": "Days to the first contact",
+    "days_to_allocation": "Days to a lead agency",
+    "not_proceeding": "Cases that did not proceed",
+    "near_the_clock": "Open cases whose date has passed",
+    "feedback": "What others said",
+}
+# What such a figure is counted by, where the codes do not read as words.
+GROUPS: Final[Mapping[str, str]] = {
+    "prior_no": "A no from before the referral",
+    "erased": "What was held was destroyed",
+    "linked": "Became one with another case",
+    "retracted": "The referral was taken back",
+    "withdrawn": "Somebody withdrew",
+    "true": "Yes",
+    "false": "No",
+}
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _SOON = 2  # of a unit, below which the next smaller one is told
 
@@ -245,6 +266,8 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "field": _table(FIELDS),
     "reason": _table(REASONS),
     "given": _table({**GIVEN, **ERASING}),
+    "measure": _table(MEASURES),
+    "group": _table(GROUPS),
     "two_people": _table(TWO_PEOPLE),
     "ended": _table(ENDED),
     "came": _table(JOINS),

@@ -117,8 +117,8 @@ class Desk:
             for link in links
         )
 
-    async def page(self, worker: str | None = "anna", **context: Any) -> Page:
-        """A page of a browser in which somebody has signed in."""
+    async def page(self, worker: str | None = "anna", first: str = "/reviews", **context: Any) -> Page:
+        """A page of a browser in which somebody has signed in; `first`: where their role begins."""
         assert self.browser is not None
         opened = await (await self.browser.new_context(**context)).new_page()
         opened.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
@@ -128,7 +128,7 @@ class Desk:
             await opened.get_by_label("Name").fill(worker)
             await opened.get_by_label("Password").fill(self.passwords[worker])
             await opened.get_by_role("button", name="Sign in").click()
-            await opened.wait_for_url(f"{self.url}/reviews")
+            await opened.wait_for_url(f"{self.url}{first}")
         return opened
 
 

@@ -164,6 +164,34 @@ async def test_who_has_no_page_is_told_so_and_can_sign_out(
         assert ended.headers["location"] == "/signed-out"
 
 
+async def test_a_commissioner_reads_the_figures_and_what_each_counts(
+    eyes: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(workers.SCOPES, "co-ordinator", ("commissioner",))
+    page = await eyes.page("ben", "/measures", viewport={"width": 320, "height": 640})
+    assert await page.get_by_text("Cases first heard of in the period").is_visible()
+    assert await violations(page) == []
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+    await shoot(page, "measures")
+    await page.get_by_label("Area").fill("Hertfordshire")
+    await page.get_by_label("First day").fill("2026-04-01")
+    await page.get_by_label("Last day").fill("2026-06-30")
+    await page.get_by_role("button", name="Show").click()
+    address = await page.get_by_role("link", name="Download").get_attribute("href")
+    answer = await page.request.get(eyes.url + str(address))
+    assert answer.headers["content-type"].startswith("text/csv")
+    period = "Hertfordshire,2026-04-01T00:00:00+01:00,2026-07-01T00:00:00+01:00"
+    assert period in await answer.text(), "from midnight to midnight in London, the last day with it"
+    for asked, told in (
+        ("area=Atlantis", "Nobody knows this area"),
+        ("since=2026-06-30&until=2026-04-01", "The last day is before the first"),
+        ("since=soon", "Give the first day as a date"),
+    ):
+        await page.goto(f"{eyes.url}/measures?{asked}")
+        assert await page.get_by_role("link", name=told).is_visible(), asked
+        assert await violations(page) == []
+
+
 async def test_an_operator_has_a_failed_delivery_tried_again(eyes: Desk) -> None:
     async with gone() as address:
         wanted = {"url": address, "kinds": ["case.allocated"]}

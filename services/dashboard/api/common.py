@@ -34,6 +34,7 @@ _PAGES: Final = (
     ("/waiting", "Waiting for a second person", ("hub",)),
     ("/reviews/incomplete", "Waiting for an agency", ("hub", "operator")),
     ("/reviews/agreement", "How reviewers agree", ("hub", "operator")),
+    ("/measures", "What is measured", ("hub", "commissioner")),
     ("/deliveries", "Failed deliveries", ("operator",)),
 )
 _POLICY: Final = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
@@ -79,10 +80,16 @@ async def queue(
     query: dict[str, str | int] = {"state": state, "limit": _PAGE}
     query |= {name: value for name, value in (("kind", kind), ("cursor", cursor)) if value}
     number = service.board.number(REVIEWS)  # before the look: what changes after it is news
-    found = await service.intake.reviews(worker.token, **query)
+    found, counts, asked = await asyncio.gather(
+        service.intake.reviews(worker.token, **query),
+        service.intake.summary(worker.token),
+        service.intake.second_person(worker.token, limit=_PAGE),
+    )
+    me = (worker.caller.agency, worker.caller.worker)
+    waiting = sum((one["agency"], one["worker"]) != me for one in asked["requests"])
     onward = urlencode({"state": state, "kind": kind, "cursor": found["next"]}) if found["next"] else ""
     return page(
-        request, "queue.html", reviews=found["reviews"], counts=await service.intake.summary(worker.token),
+        request, "queue.html", reviews=found["reviews"], counts=counts, waiting=waiting,
         state=state, kind=kind, onward=onward, done=done, first_page=not cursor, seen=number,
     )  # fmt: skip
 
