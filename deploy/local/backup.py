@@ -22,7 +22,7 @@ import subprocess
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,11 +39,12 @@ from deploy.local.stack import SERVICES, Stack
 
 FORMAT = 1
 MASTER_KEY = "keys/master.key"
+WEIGHTS = "identity/weights.json"
 KEYS = (
     "keys/*",
     "issuer/*",
     "*.key",
-    "identity/weights.json",  # what intake decides with, and has made its look-up keys with
+    WEIGHTS,  # what intake decides with, and has made its look-up keys with
 )  # every file of the place without which the databases are not what they were
 LOCK_WAIT = "3s"  # a writer that takes longer goes first, and we try again
 ATTEMPTS = 5
@@ -216,8 +217,18 @@ def _sha256(path: Path) -> str:
 
 
 # ------------------------------------------------------------------------------------------------ restore
-def restore(place: Place, stack: Stack, archive: Path, keys: Path | None, tell: Tell) -> datetime:
-    """Replace all databases and keys by those of the archive. Services must be down, servers up.
+def restore(
+    place: Place,
+    stack: Stack,
+    archive: Path,
+    keys: Path | None,
+    tell: Tell,
+    only: Collection[str] = (),
+) -> datetime:
+    """Replace all databases and keys by those of the archive. Services must be down, the database server up.
+
+    `only`: the databases of these services. The keys then stay: those of today open what was written since, too; but the
+    weights come back with intake's look-up keys.
 
     Returns:
         the instant that the archive was taken at.
@@ -241,11 +252,14 @@ def restore(place: Place, stack: Stack, archive: Path, keys: Path | None, tell: 
                 "mixed with it: `onefriend reset` first, which deletes them (of a named broker: name another)"
             )
         for name in manifest["databases"]:
-            tell("restore", name)
-            asyncio.run(_restore_database(place, stack, name, inside / f"{name}.dump"))
-        # How far look-up keys were made for other weights is no longer true, whether the archive has such weights or not.
-        shutil.rmtree(place.home / "identity", ignore_errors=True)
-        for path in [path for pattern in KEYS for path in inside.glob(pattern)]:
+            if not only or name in only:
+                tell("restore", name)
+                asyncio.run(_restore_database(place, stack, name, inside / f"{name}.dump"))
+        if not only or "intake" in only:
+            # How far look-up keys were made for other weights is no longer true, whether the archive has weights or not.
+            shutil.rmtree(place.home / "identity", ignore_errors=True)
+        wanted = KEYS if not only else (WEIGHTS,) if "intake" in only else ()
+        for path in [path for pattern in wanted for path in inside.glob(pattern)]:
             target = place.home / path.relative_to(inside)
             target.parent.mkdir(exist_ok=True, mode=0o700)
             path.replace(target)

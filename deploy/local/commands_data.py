@@ -14,7 +14,7 @@ from deploy.local.backup import BackupFailed
 from deploy.local.commands_run import down
 from deploy.local.place import Place
 from deploy.local.processes import DidNotStart
-from deploy.local.stack import Stack
+from deploy.local.stack import SERVICES, Stack
 from deploy.local.supervisor import supervisor_of
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -98,24 +98,31 @@ def restore(
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="Its keys, if they are in a file of their own"),
     ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="One service's database, and nothing else (may be repeated)")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
 ) -> None:
     """Replace all databases and keys by those of a backup. Afterwards each service reconciles before it opens."""
     place = Place.default()
     if supervisor_of(place):
         raise DidNotStart("Onefriend runs here: `onefriend down` first")
+    if unknown := sorted(set(only or ()) - set(SERVICES)):
+        raise DidNotStart(f"there is no service {', '.join(unknown)}: {', '.join(SERVICES)}")
     if not yes:
-        typer.confirm(f"Replace all databases and keys of {place.home} by those of {archive}?", abort=True)
+        what = f"the database of {' and '.join(only)}" if only else "all databases and keys"
+        typer.confirm(f"Replace {what} of {place.home} by those of {archive}?", abort=True)
     stack = Stack(place)
-    stack.start(_tell)
+    stack.start_database(_tell)
     stack.ensure_databases()
     try:
-        taken = archives.restore(place, stack, archive, keys, _tell)
+        taken = archives.restore(place, stack, archive, keys, _tell, only or ())
     except BackupFailed as error:
         raise DidNotStart(str(error)) from None
     finally:
         stack.stop()
-    console.print(f"Everything is as it was at {taken:%Y-%m-%d %H:%M:%S} UTC.")
+    restored = f"The database of {' and '.join(only)}" if only else "Everything"
+    console.print(f"{restored} is as it was at {taken:%Y-%m-%d %H:%M:%S} UTC.")
     console.print("At the next `onefriend up` each service compares itself with the topics before it opens.")
 
 

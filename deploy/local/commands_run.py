@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -74,6 +75,9 @@ def up(
 
 
 async def _up(place: Place, stack: Stack, tell: processes.Tell) -> None:
+    # Agencies that wait for news each hold a connection: a usual limit of 1,024 files is soon reached, and may be raised.
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None  # noqa: S101 -- asyncio.run made it
     for ended_by in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

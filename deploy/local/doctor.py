@@ -24,6 +24,7 @@ NEEDED_MEMORY = 1.2 * GIGABYTE  # the whole stack
 OLDEST_PYTHON = (3, 11)
 MANY_UNSENT = 1000
 MUCH_LAG = 1000
+OLD_UNSENT = 60  # seconds
 
 
 @dataclass(frozen=True)
@@ -253,6 +254,10 @@ def judged(name: str, gauges: dict[str, float]) -> Iterator[Finding]:
     if unsent > MANY_UNSENT:
         remedy = "the broker does not keep up or is away: look at Kafka above; they are sent by themselves"
         yield Finding("warning", f"{name}: events not yet told", str(unsent), remedy)
+    age = int(gauges.get("onefriend_outbox_age_seconds", 0))
+    if age > OLD_UNSENT:
+        remedy = "the broker is away, look at Kafka above; or it refused it, and `onefriend stuck` says what to type"
+        yield Finding("warning", f"{name}: oldest event not yet told", f"{age} s", remedy)
     lag = int(gauges.get("onefriend_consumer_lag", 0))
     if lag > MUCH_LAG:
         remedy = (
@@ -271,5 +276,12 @@ def judged(name: str, gauges: dict[str, float]) -> Iterator[Finding]:
             " names what to put away"
         )
         yield Finding("warning", f"{name}: unreadable records", str(unreadable), remedy)
-    if not (unsent > MANY_UNSENT or lag > MUCH_LAG or parked or unreadable):
+    failing = int(gauges.get("onefriend_timers_failing", 0))
+    if failing:
+        remedy = (
+            f"`onefriend logs {name} -n 1000` has `timer failed` with its name, key and error; it is tried every five"
+            " minutes, for ever, and what it should do waits: report it"
+        )
+        yield Finding("bad", f"{name}: timers that fail", str(failing), remedy)
+    if not (unsent > MANY_UNSENT or age > OLD_UNSENT or lag > MUCH_LAG or parked or unreadable or failing):
         yield Finding("good", f"{name}: flow", f"{unsent} unsent, {lag} behind, 0 parked")

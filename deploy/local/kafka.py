@@ -111,7 +111,7 @@ class Kafka:
         Raises:
             DidNotStart: with the reason and the end of its log.
         """
-        broker = self.process()
+        broker, written = self.process(), 0
         if broker is not None and self.agencies and not self.listens_to_agencies:
             self.stop()
             broker = None
@@ -121,13 +121,15 @@ class Kafka:
             )
             self._prepare(classpath)
             progress("starting")
+            written = self.log.stat().st_size if self.log.exists() else 0
             broker = self._launch(classpath)
         deadline = time.monotonic() + timeout
         while not can_produce(self.bootstrap_servers):
             if not alive(broker) or time.monotonic() > deadline:
                 raise DidNotStart(
-                    f"Kafka {'did not answer' if alive(broker) else 'ended'} while starting. If its files are "
-                    f"damaged, `onefriend reset` begins anew. Its log ({self.log}) ends:\n{tail(self.log)}"
+                    f"Kafka {'did not answer' if alive(broker) else 'ended'} while starting. If its log says that its "
+                    f"files are damaged: `onefriend down`, move {self.folder / 'data'} away, `onefriend up`; the services "
+                    f"tell their topics again. Its log ({self.log}) ends:\n{tail(self.log, since=written)}"
                 )
 
     def _launch(self, classpath: list[Path]) -> psutil.Process:

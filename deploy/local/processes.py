@@ -141,8 +141,11 @@ def memory(processes: Iterable[psutil.Process], *, children: bool = True) -> int
     return total
 
 
-def tail(log: Path, lines: int = 15) -> str:
-    """The end of a log, for a message."""
+def tail(log: Path, lines: int = 15, since: int = 0) -> str:
+    """The end of a log, for a message: of what was written since it had so many bytes."""
     if not log.exists():
         return "(no log)"
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    said = log.read_bytes()
+    # It may have been set aside meanwhile.
+    said = said[since:] if since <= len(said) else said
+    return "\n".join(said.decode(errors="replace").splitlines()[-lines:])

@@ -12,6 +12,7 @@ told again. Without this its loss would be noticed with the key's next event onl
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -40,6 +41,8 @@ log = logging.getLogger(__name__)
 TOLD = 20
 WINDOW = 500
 LOOK_BACK = 5_000
+# Seconds that a broker may take over one answer, before a new client asks anew: nothing else would end a start that hangs.
+PATIENCE = 60
 _TOLD_LATELY = """
 SELECT event_id::text AS id, key FROM (
   SELECT position, event_id, topic, key FROM journal ORDER BY position DESC LIMIT 4 * $2) AS j
@@ -253,20 +256,25 @@ async def _read(service: Service, topic: str, *, last: int | None = None) -> Asy
         **service.broker.for_aiokafka(), enable_auto_commit=False, auto_offset_reset="earliest"
     )
     try:
-        await consumer.start()
-        name = service.broker.topic(topic)
-        partitions = [TopicPartition(name, p) for p in await service.topics.partitions(topic)]
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        begins = await consumer.beginning_offsets(partitions)
+        async with asyncio.timeout(PATIENCE):
+            await consumer.start()
+            name = service.broker.topic(topic)
+            partitions = [TopicPartition(name, p) for p in await service.topics.partitions(topic)]
+            consumer.assign(partitions)
+            ends = await consumer.end_offsets(partitions)
+            begins = await consumer.beginning_offsets(partitions)
         left = {tp: end for tp, end in ends.items() if end > begins[tp]}
         for tp in partitions:
             if tp not in left:
                 consumer.pause(tp)
             else:
                 consumer.seek(tp, max(begins[tp], left[tp] - last) if last else begins[tp])
+        silent = 0
         while left:
             fetched = await consumer.getmany(timeout_ms=1000, max_records=500)
+            silent = 0 if fetched else silent + 1
+            if silent > PATIENCE:
+                raise Unavailable("there are events, and none of them comes")
             if not fetched:
                 await _still_there(service, topic, {tp.partition: end for tp, end in left.items()})
             for tp, messages in fetched.items():
@@ -279,7 +287,8 @@ async def _read(service: Service, topic: str, *, last: int | None = None) -> Asy
                     except (BadMessage, UnknownEvent):
                         continue
     finally:
-        await consumer.stop()
+        async with asyncio.timeout(15):
+            await consumer.stop()
 
 
 async def _still_there(service: Service, topic: str, ends: Mapping[int, int]) -> None:

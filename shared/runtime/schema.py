@@ -23,7 +23,8 @@ async def bring_up_to_date(folder: Path, database_url: str) -> None:
     Raises OSError or asyncpg.PostgresError while the server is away, whatever a migration raises if one cannot run.
     """
     newest = max(path.name.split("_")[0] for path in (folder / "versions").glob("[0-9]*.py"))
-    connection = await asyncpg.connect(database_url, timeout=5)
+    # With a time-out for the answer too: a way that has gone silent would otherwise be waited for for ever.
+    connection = await asyncpg.connect(database_url, timeout=5, command_timeout=30)
     try:
         current = await connection.fetchval("SELECT version_num FROM alembic_version")
     except asyncpg.UndefinedTableError:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
+from prometheus_client import Gauge
 
 from shared.contracts.envelope import Actor
 from shared.runtime.database import INFRASTRUCTURE
@@ -35,10 +36,15 @@ _TAKE = """
 DELETE FROM timer WHERE name = $1 AND key = $2 AND due_at = $3 RETURNING 1
 """
 # A timer whose handler fails is tried again ever later, and never given up: it may be a withdrawal that waits for consent.
+# From now on: one that has been due for a month would be tried thousands of times in a row, before all that is due since.
 _PUT_OFF = """
-UPDATE timer SET attempts = attempts + 1, due_at = due_at + least(power(2, least(attempts, 10)), 300) * interval '1 second'
-WHERE name = $1 AND key = $2 AND due_at = $3
+UPDATE timer SET attempts = attempts + 1, due_at = greatest(due_at, clock_timestamp() + clock.shift)
+  + least(power(2, least(attempts, 10)), 300) * interval '1 second'
+FROM clock WHERE name = $1 AND key = $2 AND due_at = $3
 """
+_FAILING = Gauge(
+    "onefriend_timers_failing", "timers whose handler failed when it was last tried here", ["service"]
+)
 
 
 class Timers:
@@ -50,6 +56,7 @@ class Timers:
         self._handlers = handlers
         self._actor = Actor(name)
         self._woken = asyncio.Event()
+        self._failing: set[tuple[str, str]] = set()
 
     def wake(self) -> None:
         """Look now: this process has set a timer that is due soon, or moved the clock."""
@@ -80,6 +87,7 @@ class Timers:
                 return float(row["seconds"])
             try:
                 await self._fire(row["name"], row["key"], row["due_at"], msgspec.json.decode(row["data"]))
+                self._failing.discard((row["name"], row["key"]))
             except (Unavailable, *INFRASTRUCTURE):
                 raise
             except Exception as error:
@@ -90,7 +98,10 @@ class Timers:
                     "error": type(error).__name__,
                 }
                 log.exception("timer failed", extra=extra)
+                self._failing.add((row["name"], row["key"]))
                 await self._unit.pool.execute(_PUT_OFF, row["name"], row["key"], row["due_at"])
+            finally:
+                _FAILING.labels(self._actor.agency).set(len(self._failing))
         return POLL_SECONDS if len(rows) < LIMIT else 0.0
 
     async def _fire(self, name: str, key: str, due_at: Any, data: dict[str, Any]) -> None:  # noqa: ANN401 - a timestamp

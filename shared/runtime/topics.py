@@ -133,7 +133,7 @@ class Topics:
         def asked() -> T:
             try:
                 return function(*args)
-            except KafkaException:
+            except (KafkaException, TimeoutError):
                 # One that met a broker just starting has been seen to time out for ever: the next try has one of its own.
                 self._client = None
                 raise

@@ -429,7 +429,8 @@ async def put_off(t: Transaction, name: str, key: str, due_at: Any) -> None:
         lambda r: (r["name"], r["key"], r["due_at"]) == (name, key, due_at),
         lambda r: {
             "attempts": r["attempts"] + 1,
-            "due_at": r["due_at"] + timedelta(seconds=min(2 ** min(r["attempts"], 10), 300)),
+            "due_at": max(r["due_at"], t.now + t.database.shift)
+            + timedelta(seconds=min(2 ** min(r["attempts"], 10), 300)),
         },
     )
 

@@ -116,8 +116,14 @@ def test_intake_goes_on_with_the_weights_that_it_had_then(
     (weights.parent / "keys-1").write_text("made up to here")
     backup.restore(own_stack.place, own_stack, with_, None, _tell)
     assert [path.name for path in weights.parent.iterdir()] == ["weights.json"]
-    backup.restore(own_stack.place, own_stack, without, None, _tell)
+    backup.restore(own_stack.place, own_stack, without, None, _tell, ("consent",))
+    assert weights.exists()
+    client = own_stack.place.home / "issuer" / "since"
+    client.parent.mkdir(exist_ok=True)
+    client.write_text("a credential that was given since")
+    backup.restore(own_stack.place, own_stack, without, None, _tell, ("intake",))
     assert not weights.exists()
+    assert client.exists()
 
 
 def test_where_nothing_can_be_written_is_said(

@@ -378,7 +378,12 @@ def test_backup_down_restore_up(up: Place) -> None:
         assert services.running(up, name) == []
     assert Postgres(up).process() is None
     assert Kafka(up).process() is None
+    said = _onefriend(up, "restore", str(archive), "--yes", "--only", "nobody", status=1).stderr
+    assert "there is no service nobody" in said
     _onefriend(up, "restore", str(archive), "--yes")
+    # One alone, while the others have what came since: none here, but it opens.
+    said = _onefriend(up, "restore", str(archive), "--yes", "--only", "consent").stderr
+    assert "The database of consent is as it was" in said
     _onefriend(up, "up", "--detach")
     assert "XX" not in _onefriend(up, "doctor").stdout
 

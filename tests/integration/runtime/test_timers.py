@@ -37,4 +37,9 @@ async def test_a_look_at_what_is_due_does_not_read_what_waits(
             await pool.execute("VACUUM ANALYZE timer")
         plan = "\n".join(row[0] for row in await pool.fetch(explain))
         assert "Index Cond: (due_at <=" in plan, plan
+    # One that fails is put off from now on, however long it has been due: not tried again until it has caught up.
+    await pool.execute("UPDATE timer SET due_at = due_at - interval '30 days' WHERE key = 'later'")
+    (oldest,) = await pool.fetch(timers._DUE, ["clock"], 1, soon)
+    await pool.execute(timers._PUT_OFF, "clock", "later", oldest["due_at"])
+    assert [row["key"] for row in await pool.fetch(timers._DUE, ["clock"], 1, soon)] == ["late"]
     await pool.close()

@@ -36,6 +36,8 @@ def test_a_service_in_flow_is_good() -> None:
     [
         ("onefriend_outbox_unsent", 5000, "warning", "broker"),
         ("onefriend_consumer_lag", 5000, "warning", "services.intake --only consumer"),
+        ("onefriend_outbox_age_seconds", 100, "warning", "`onefriend stuck`"),
+        ("onefriend_timers_failing", 1, "bad", "`onefriend logs intake"),
         ("onefriend_parked_keys", 1, "bad", "`onefriend stuck`"),
         ("onefriend_unreadable_records", 1, "warning", "`onefriend stuck`"),
     ],
