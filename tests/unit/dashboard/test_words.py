@@ -28,3 +28,17 @@ def test_every_level_has_words_and_is_marked_as_what_it_is(level: str) -> None:
 
 def test_every_field_has_words() -> None:
     assert set(LEVELS) <= set(words.FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("gone", "It said that it is gone for good"),
+        ("status-503", "It answered with the error 503"),
+        ("smtp-550", "The mail server refused it (answer 550)"),
+        ("topic-KafkaTimeoutError", "Topic KafkaTimeoutError"),
+        (None, "Not recorded"),
+    ],
+)
+def test_why_a_delivery_failed_is_told_in_words(code: str | None, text: str) -> None:
+    assert words.undelivered(code) == text
