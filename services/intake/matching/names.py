@@ -18,6 +18,7 @@ _JUNK = re.compile(
 )
 # "Twin 2", "Child 1": the number is all that tells one of them from the other.
 _NUMBERED = re.compile(r"\b(child|baby|twin|boy|girl|son|daughter|sibling|juvenile|youth|person)[\s_]*(\d)\b")
+_DIGIT = re.compile(r"\d")
 _TITLES = frozenset(
     (
         *(
@@ -139,8 +140,9 @@ def tokens(text: str) -> tuple[str, ...]:
     if not text:
         return ()
     text = _JUNK.sub(" ", plain(text.replace("_", " _ ")).replace(" _ ", "_"))
-    if not text.isalnum() or text[-1:].isdigit():
+    if _DIGIT.search(text):
         text = _NUMBERED.sub(r"\1 no\2", text)
+    if not text.isalnum():
         text = "".join([letter if letter.isalnum() else " " for letter in text])
     words = text.split()
     kept = [
