@@ -7,9 +7,10 @@ never before it, so that a lone referral waits for nobody.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -35,6 +36,7 @@ MOST_WAITING: Final = 5_000
 _REMEMBERED: Final = 5_000
 _TODAY: Final = "SELECT (clock_timestamp() + shift)::date FROM clock"
 _TODAY_SECONDS: Final = 30
+_WORDING: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 
 RECEIVED = counter("referrals_received", "referrals stored, by what they were: new, changed, seen, refused")
 
@@ -83,13 +85,8 @@ class Doorstep:
         async with self._turns:
             arrival, referral = self.prepare(agency, raw, today, lax=lax)
             await asyncio.sleep(0)
-        if referral.register_lead is not None and not register:
-            wrong = Fault(
-                "register_lead",
-                "only an import of a register may say who leads",
-                "leave it out: a policy decides",
-            )
-            raise BadDocument([wrong])
+        if refused := list(_refused(referral, register=register)):
+            raise BadDocument(refused)
         return await self._submit(arrival, referral)
 
     def prepare(self, agency: str, raw: bytes, today: date, *, lax: bool = False) -> tuple[Arrival, Referral]:
@@ -203,6 +200,25 @@ class Doorstep:
 async def _read_day(work: Work) -> date:
     day: date = await work.fetchval(_TODAY)
     return day
+
+
+def _refused(referral: Referral, *, register: bool) -> Iterator[Fault]:
+    """Yield what may not arrive. What is stored already is read without these rules."""
+    if referral.register_lead is not None and not register:
+        yield Fault(
+            "register_lead",
+            "only an import of a register may say who leads",
+            "leave it out: a policy decides",
+        )
+    agreements = {f"parties[{n}].agreement": party.agreement for n, party in enumerate(referral.parties)}
+    for path, agreement in {"agreement": referral.agreement, **agreements}.items():
+        # Everybody is told which wording it was: a text that somebody typed may name the person.
+        if agreement is not None and not _WORDING.fullmatch(agreement.wording):
+            yield Fault(
+                f"{path}.wording",
+                "not the name of a wording",
+                "send its version, at most 40 letters, digits, dots, hyphens or underscores; the words belong into evidence",
+            )
 
 
 def version_owner(agency: str, reference_tag: bytes, version: int) -> str:

@@ -220,7 +220,7 @@ class Agreement(Part):
     """What the person agreed to, by which words and means, when, and who recorded it."""
 
     scope: tuple[Literal["be_informed", "be_contacted", "take_part", "share"], ...] = Field(min_length=1)
-    wording: Reference
+    wording: Reference = Field(description="its version, such as 2026-1: published, so never a text")
     means: Literal["spoken", "written", "web"]
     on: date
     recorded_by: Line

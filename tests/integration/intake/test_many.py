@@ -127,11 +127,25 @@ async def test_what_changed_in_a_register_since_it_was_imported_is_imported_too(
     assert "too long" in found[4]["errors"][0]["problem"]
 
 
-async def test_only_a_register_may_say_who_leads(client: httpx.AsyncClient, police: Headers) -> None:
-    answer = await client.post(
-        "/v1/referrals", json=referral(register_lead={"agency": "police"}), headers=police
+async def test_only_a_register_may_say_who_leads_and_a_wording_is_no_text(
+    client: httpx.AsyncClient, police: Headers
+) -> None:
+    """Which wording somebody agreed to is published: Mrs Wells must not be in it."""
+    said = {
+        "scope": ["share"],
+        "wording": "Mrs Wells rang",
+        "means": "spoken",
+        "on": "2026-03-03",
+        "recorded_by": "A",
+    }
+    document = referral(
+        register_lead={"agency": "police"},
+        agreement=said,
+        parties=[party(agreement=said | {"wording": "2026-1.b"})],
     )
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "register_lead")
+    answer = await client.post("/v1/referrals", json=document, headers=police)
+    fields = [error["field"] for error in answer.json()["errors"]]
+    assert (answer.status_code, fields) == (422, ["register_lead", "agreement.wording"])
 
 
 async def test_a_self_referral_waits_for_the_persons_own_reply(
