@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Literal
 
 from services.allocation.domain import cases as rules
 from services.allocation.domain.evolve import Story
 from services.consent.domain import choices, leads, outcomes, permits
-from services.consent.domain.facts import Ask, HandOver, Inbound, Redeem, Reopen, Report, Withdraw
+from services.consent.domain.facts import (
+    Ask,
+    Attempted,
+    HandOver,
+    Inbound,
+    Redeem,
+    Reopen,
+    Report,
+    Resolve,
+    Withdraw,
+)
 from services.consent.domain.state import Outcome, find
-from shared.contracts.consent import ConsentWithdrawn
+from shared.contracts.consent import ConsentWithdrawn, StandingReopened
 from shared.contracts.envelope import Purpose
 from tests.histories.hearing import carry, do
 from tests.histories.intake import REFERRALS, Intake
-from tests.histories.world import AGENCIES, IDS, ROB, Broken, World
+from tests.histories.world import AGENCIES, HEIR, IDS, ROB, Broken, World
 from tests.support.promise import Promise
 
-OUTCOMES: tuple[Outcome, ...] = ("no_answer", "agreed", "declined", "withdrew", "agreed")
+OUTCOMES: tuple[Outcome, ...] = ("no_answer", "agreed", "declined", "withdrew", "unknown", "agreed")
+NOES = frozenset({"declined", "withdrew"})
 
 
 class Acts:
@@ -51,7 +64,7 @@ class Acts:
     def _ask(self, purpose: Purpose) -> None:
         world = self.world
         person, case = self._somebody()
-        for agency in AGENCIES:
+        for agency in dict.fromkeys(world.heir(agency) for agency in AGENCIES):
             ask = Ask(case, person, person, agency, None, purpose, "phone")
             decision = permits.grant(world.at, ask, f"p{world.permits}", world.context)
             if decision.refusal is None:
@@ -98,8 +111,32 @@ class Acts:
             if decision.refusal is None:
                 do(world, decision)
                 world.note(person, "in", permit.case, "was reached:", outcome)
-                if outcome in {"declined", "withdrew"}:
+                attempt = Attempted(permit.case, permit.party, permit.agency, permit.channel, permit.purpose)
+                world.over[permit.id] = said, attempt
+                if outcome in NOES:
                     self._said_no(group, permit.case)
+
+    def report_late(self) -> None:
+        """The holder puts right what it told of an attempt, or the hub finds out what became of one."""
+        world = self.world
+        if not world.over:
+            return
+        said, attempt = world.over[self.chance.choice(sorted(world.over))]
+        outcome, person = self.chance.choice(OUTCOMES), said.person
+        if said.permit in world.people[person].unresolved:
+            found = Resolve(said.permit, person, attempt, outcome, "hub")
+            decision = outcomes.resolve(world.at, found, world.context)
+        elif outcome in NOES and said.outcome not in NOES:
+            decision = outcomes.late_no(world.at, replace(said, outcome=outcome), attempt, world.context)
+        else:
+            return
+        if decision.refusal is None:
+            group = (*world.group(person), *world.asked[said.permit])
+            do(world, decision)
+            world.over[said.permit] = replace(said, outcome=outcome), attempt
+            world.note("of", person, "in", attempt.case, "is told later:", outcome)
+            if outcome in NOES:
+                self._said_no(group, attempt.case)
 
     # --- what people say of themselves
 
@@ -148,6 +185,25 @@ class Acts:
             world.note(person, "asks to take part after all")
             self.noes = {key: promise for key, promise in self.noes.items() if key[0] not in group}
 
+    def correct(self) -> None:
+        """A no to one case, under any of its names, was entered in error, or is taken back."""
+        world = self.world
+        person, case = self._somebody()
+        if find(world.people[person].parts, case) is None:
+            return
+        reasons: tuple[Literal["person_asked", "entered_in_error"], ...] = (
+            "person_asked",
+            "entered_in_error",
+        )
+        reason = self.chance.choice(reasons)
+        decision = choices.reopen(world.at, Reopen(person, (case,), "x", reason, "X"))
+        if decision.refusal is None:
+            do(world, decision)
+            world.note("the no of", person, "to", case, "is taken back:", reason)
+            for key, event in decision.told(StandingReopened):
+                for again in event.cases:
+                    self.noes.pop((key, self.intake.meant.get((key, again), "")), None)
+
     def responsible_speaks(self) -> None:
         """Whoever is responsible says no to a case, or asks to take part after all."""
         world = self.world
@@ -169,11 +225,28 @@ class Acts:
         """A lead moves."""
         world = self.world
         person = self.chance.choice(IDS)
-        command = HandOver(person, self.chance.choice(AGENCIES), None, "moved")
+        command = HandOver(person, world.heir(self.chance.choice(AGENCIES)), None, "moved")
         decision = leads.hand_over(world.at, command, world.context)
         if decision.refusal is None:
             do(world, decision)
             world.note("the lead of", person, "moves to", command.target)
+
+    def succeed(self) -> None:
+        """An agency is succeeded, seldom and once; later, person by person, that is written down."""
+        world = self.world
+        if not world.successors:
+            if self.chance.random() < 0.2:
+                world.successors[self.chance.choice(AGENCIES)] = HEIR
+                world.note(*world.successors, "is succeeded by", HEIR)
+            return
+        self.write_down(self.chance.choice((*IDS, ROB)))
+
+    def write_down(self, person: str) -> None:
+        """Let a person's lead be the successor's by name: a timer comes to everybody in the end."""
+        decision = leads.succeed(self.world.at, person, self.world.context)
+        if decision.changes:
+            do(self.world, decision)
+            self.world.note("the lead of", person, "is written down as the successor's")
 
     def pause(self) -> None:
         """The hub pauses a case."""

@@ -80,7 +80,7 @@ def _consent(world: World, key: str, event: Payload) -> Decision | None:  # noqa
 def carry(world: World, case: str, story: Story, *, replan: bool = False) -> None:
     """Do what follows for a case, and keep and tell it."""
     if replan and story.state.referrals and story.state.closed is None:
-        proposal = _policy(story.state)
+        proposal = _policy(world, story.state)
         if proposal != story.state.proposal:
             route.plan(story, proposal)
     route.settle(story, case, route.Staffing())
@@ -92,9 +92,10 @@ def carry(world: World, case: str, story: Story, *, replan: bool = False) -> Non
         world.paused.difference_update(story.state.referrals)
 
 
-def _policy(state: CaseState) -> Proposal:
-    """Who posted the first referral leads everybody; or else the other agency."""
-    options = ("Y", "X") if min(state.referrals) == "r2" else ("X", "Y")
+def _policy(world: World, state: CaseState) -> Proposal:
+    """Who posted the first referral leads everybody; or else the other agency. A successor stands for whom it succeeded."""
+    first = ("Y", "X") if min(state.referrals) == "r2" else ("X", "Y")
+    options = tuple(world.heir(agency) for agency in first)
     parties = {
         fact.person: PlannedParty(party=fact.person, person=fact.person, role=fact.role, options=options)
         for referral in sorted(state.referrals, reverse=True)

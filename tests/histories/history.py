@@ -45,7 +45,8 @@ def _go(world: World) -> None:
     steps = (
         *(intake.link, intake.link, intake.unlink, intake.unlink, intake.retract, intake.refer_late, intake.erase),
         *(acts.approach,) * 3, *(acts.redeem, acts.report) * 2, acts.converse, acts.ring, acts.withdraw, acts.reopen,
-        *(acts.hand_over, acts.pause, acts.resume, acts.responsible_speaks, acts.wait),
+        *(acts.report_late, acts.correct, acts.succeed, acts.hand_over, acts.pause, acts.resume),
+        *(acts.responsible_speaks, acts.wait),
     )  # fmt: skip
     for _ in range(chance.randint(8, 30)):
         for _ in range(chance.choice((0, 1, 3, 10, 40))):
@@ -54,6 +55,9 @@ def _go(world: World) -> None:
             hear(world, chance.choice(waiting))
         chance.choice(steps)()
         one_lead(world)
+    _rest(world)
+    for person in sorted(world.people):
+        acts.write_down(person)
     _rest(world)
     at_rest(world, intake)
 

@@ -23,7 +23,7 @@ def one_lead(world: World) -> None:
     """N7: one human has one lead, at any time."""
     decision = Decision(world.at)
     for person in (*IDS, ROB):
-        agencies = {lead.agency for _, lead in leads_of(decision, decision.group(person))}
+        agencies = {world.heir(lead.agency) for _, lead in leads_of(decision, decision.group(person))}
         if len(agencies) > 1:
             raise Broken(Promise.N7, f"{person} is led by {' and '.join(sorted(agencies))}")
 
@@ -78,7 +78,7 @@ def _agrees_on_the_lead(world: World, case: str, person: str, party: Party) -> N
 
 
 def _is_not_locked_out(world: World, case: str, person: str, party: Party) -> None:
-    ask = Ask(case, person, person, party.agency or "", None, "approach", None)
+    ask = Ask(case, person, person, world.heir(party.agency or ""), None, "approach", None)
     refusal = contact.check(Decision(world.at), ask, world.context)
     if refusal is not None and refusal.reason in PASSED:
         raise Broken(Promise.N9, f"{party.agency} leads {person} in {case} and is refused: {refusal.reason}")

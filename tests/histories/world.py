@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from services.allocation.domain.state import CaseState
 from services.consent.domain.decision import Decision, Situation
-from services.consent.domain.facts import Context
+from services.consent.domain.facts import Attempted, Context, Report
 from services.consent.domain.state import CaseState as ConsentCase
 from services.consent.domain.state import PersonState
 from shared.contracts.envelope import Payload
@@ -20,6 +20,8 @@ ANN, ANNE, ROB = "ann", "anne", "rob"
 IDS: Final = (ANN, ANNE)
 """The two ids of the person harmed. `ROB` is responsible; where he is not one and the same, each referral names another."""
 AGENCIES: Final = ("X", "Y")
+HEIR: Final = "S"
+"""Who succeeds one of them, in some histories."""
 READS: Final = {"consent": ("people", "cases"), "allocation": ("referrals", "consent")}
 """Which topics each service reads."""
 
@@ -53,6 +55,9 @@ class World:
     cases: defaultdict[str, CaseState] = field(default_factory=lambda: defaultdict(CaseState))
     story: list[str] = field(default_factory=list)
     permits: int = 0
+    over: dict[str, tuple[Report, Attempted]] = field(default_factory=dict)
+    """What was reported of each attempt."""
+    successors: dict[str, str] = field(default_factory=dict)
     asked: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Under which ids whoever was called by a permit was known to be one human when their details were handed out."""
     paused: set[str] = field(default_factory=set)
@@ -65,8 +70,8 @@ class World:
 
     @property
     def context(self) -> Context:
-        """The time."""
-        return Context(self.now)
+        """The time, and who has succeeded whom."""
+        return Context(self.now, self.successors)
 
     def tell(self, topic: str, key: str, event: Payload) -> None:
         """Put an event on a topic."""
@@ -90,6 +95,10 @@ class World:
         return any(
             self.heard[Unheard("consent", "people", one)] < len(self.topics["people", one]) for one in ids
         )
+
+    def heir(self, agency: str) -> str:
+        """Return who an agency is now."""
+        return self.successors.get(agency, agency)
 
     def group(self, person: str) -> tuple[str, ...]:
         """Return the ids that are this human for consent."""

@@ -78,7 +78,7 @@ class Unlinked:
 
 @dataclass(frozen=True, slots=True)
 class MayHaveReached:
-    """An attempt under this permit, of which nobody knows the end, was made when these others were the same human."""
+    """An attempt under this permit was made when these others were, or may have been, the same human."""
 
     permit: str
     others: tuple[str, ...]

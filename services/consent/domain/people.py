@@ -218,7 +218,7 @@ def unlinked(at: Situation, person: str, other: str, number: int) -> Decision:
     if other in d.group(person) or other not in before:
         return d
     d.revoke(before, "unlinked")
-    _remember_open_attempts(d, before)
+    _remember_attempts(d, before)
     for side in (d.group(person), d.group(other)):
         _give_back(d, side)
         for key in side:
@@ -229,15 +229,15 @@ def unlinked(at: Situation, person: str, other: str, number: int) -> Decision:
     return d
 
 
-def _remember_open_attempts(d: Decision, before: tuple[str, ...]) -> None:
-    """Details of every id were handed out: any of those who were one human may answer an attempt that is open now."""
+def _remember_attempts(d: Decision, before: tuple[str, ...]) -> None:
+    """Details of every id were handed out: any of those who were one human may be who answers, or has answered."""
     for key in before:
         state, still = d.person(key), d.group(key)
         others = tuple(other for other in before if other not in still)
         live = (state.permit.id,) if state.permit is not None and state.permit.redeemed else ()
-        # Whoever says that an unsafe contact is safe again says it of everybody whom it may have reached.
-        unsafe = (t.id for a in state.approaches for t in a.attempts if t.outcome == "unsafe")
-        for permit in sorted({*live, *state.unresolved, *unsafe}):
+        # Of those that are over a no can come late, or that what was unsafe is safe again.
+        over = (attempt.id for approach in state.approaches for attempt in approach.attempts)
+        for permit in sorted({*live, *state.unresolved, *over}):
             d.note(key, MayHaveReached(permit, others))
 
 

@@ -159,7 +159,7 @@ class Approach(State, frozen=True):
 
 
 class Shared(State, frozen=True):
-    """An attempt, by its permit as `id`, that was open when links were undone: it may have reached any of these ids."""
+    """An attempt, by its permit as `id`, from before links were undone: it may have reached any of these ids."""
 
     id: str
     others: tuple[str, ...]
