@@ -26,7 +26,7 @@ SEEN: dict[int | str, dict[str, Any]] = {
 _WRITE = Scope(("referrals.write",))
 
 
-def answer_of(stored: Stored, reference: str | None = None) -> tuple[int, dict[str, Any]]:
+def answer_of(stored: Stored) -> tuple[int, dict[str, Any]]:
     """Return the status and body for what became of a posted version. Raises Problem 409."""
     if stored.outcome in ("other_content", "older", "retracted"):
         raise _CONFLICTS[stored.outcome](stored)
@@ -36,10 +36,7 @@ def answer_of(stored: Stored, reference: str | None = None) -> tuple[int, dict[s
         "received_at": stored.received_at.isoformat() if stored.received_at else None,
         "warnings": stored.warnings,
     }
-    return 200 if stored.outcome == "seen" else 202, body if reference is None else {
-        "reference": reference,
-        **body,
-    }
+    return 200 if stored.outcome == "seen" else 202, body
 
 
 def _other_content(stored: Stored) -> Problem:
