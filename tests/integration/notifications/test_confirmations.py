@@ -229,7 +229,7 @@ async def test_what_was_claimed_for_the_first_mailbox_does_not_go_to_the_second(
         await work.lock()
         await rows.add(work.connection, [(*row, work.now)])
         await work.execute("UPDATE subscription SET confirmed = false, url = $1", f"mailto:{OTHER}")
-        found = await work.fetch(rows._CLAIMED, [subscription], [1], [])
+        found = await work.fetch(rows._CLAIMED, [subscription], [1], [], work.now)
         # Nor is it claimed later, until the second has agreed.
         later_on = await rows.claim(work, 10)
         assert await work.fetchval("SELECT attempts FROM delivery WHERE number = 1") == 0

@@ -234,8 +234,18 @@ async def test_an_agency_sees_what_it_was_not_told_and_why_and_has_it_sent_again
 
     await until(tried)
     # So long that nobody waits for it: the agency has its endpoint back before.
-    later = "UPDATE delivery SET due_at = now() + interval '50 minutes' WHERE number = 3"
-    await world.service.pool.execute(later)
+    later = (
+        "UPDATE delivery SET due_at = now() + interval '50 minutes' WHERE number = 3 "
+        "AND due_at < now() + interval '1 minute'"
+    )
+
+    async def put_off() -> bool:
+        # A try that was on its way says when the next one is; then it is put off again.
+        changed = await world.service.pool.execute(later)
+        await asyncio.sleep(1)
+        return changed == "UPDATE 0"
+
+    await until(put_off)
     third, second, first = (await listed())["deliveries"]
     seen = {name: first[name] for name in ("id", "case", "kind", "state", "attempts", "reason", "next_try")}
     assert seen == {
