@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -89,10 +89,19 @@ def warnings(referral: Referral, today: date) -> list[Fault]:
                     "send a new version with a contact_person: a parent, carer or appropriate adult",
                 )
             )
-    if referral.incident.on is not None and referral.incident.on > today:
-        found.append(
-            Fault("incident.on", "the incident lies in the future", "send a new version with the right day")
-        )
+        if human.safe_contact.channels == ():
+            found.append(
+                Fault(
+                    f"{path}.safe_contact.channels",
+                    "none is safe: nobody may approach",
+                    "send a new version with those that are, or without the field if none is ruled out",
+                )
+            )
+    found += [
+        Fault(path, "it lies in the future", "send a new version with the right day")
+        for path, day in _days_past(referral)
+        if day is not None and day > today
+    ]
     if referral.incident.force is not None and referral.incident.force not in identifiers.FORCES:
         found.append(
             Fault(
@@ -102,6 +111,21 @@ def warnings(referral: Referral, today: date) -> list[Fault]:
             )
         )
     return found
+
+
+def _days_past(referral: Referral) -> Iterator[tuple[str, date | None]]:
+    """Yield the days of what must have happened before it can be told."""
+    yield "incident.on", referral.incident.on
+    said = [("", referral.prior_contact, referral.agreement)]
+    said += [
+        (f"parties[{n}].", party.prior_contact or "none", party.agreement)
+        for n, party in enumerate(referral.parties)
+    ]
+    for of, prior, agreement in said:
+        if isinstance(prior, Prior):
+            yield f"{of}prior_contact.on", prior.on
+        if agreement is not None:
+            yield f"{of}agreement.on", agreement.on
 
 
 def _speaks_alone_too_young(human: Human, today: date) -> bool:

@@ -1,7 +1,7 @@
 """What others learn of a referral: how each may safely be contacted, and nothing that says who they are."""
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -215,3 +215,19 @@ def test_a_child_without_anybody_to_speak_to_is_warned_about() -> None:
     ]
     assert paths({**child, "contact_person": parent}) == []
     assert paths(party(date_of_birth=None)) == []
+
+
+def test_what_cannot_have_happened_yet_and_a_person_without_a_safe_way_are_warned_about() -> None:
+    """Else a "no" that was typed into the wrong year, or an empty list, is taken as it stands without a word."""
+    later, before = (TODAY + timedelta(days=1)).isoformat(), TODAY.isoformat()
+    agreed = {"scope": ["share"], "wording": "v1", "means": "spoken", "on": later, "recorded_by": "A"}
+    no = {"by": "beacon", "answer": "no", "on": later}
+    mary = party(prior_contact=no, agreement=agreed, safe_contact={"channels": []})
+    document = sent(mary, offender(prior_contact=no | {"on": before}), prior_contact=no, agreement=agreed)
+    assert [fault.path for fault in facts.warnings(document, TODAY)] == [
+        "parties[0].safe_contact.channels",
+        "prior_contact.on",
+        "agreement.on",
+        "parties[0].prior_contact.on",
+        "parties[0].agreement.on",
+    ]
