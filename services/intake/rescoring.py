@@ -19,9 +19,9 @@ import msgspec
 
 from services.intake import matching
 from services.intake.core import Intake
-from services.intake.matching import KINDS, Candidate, Decision, Model, Record, Rule, kind_of
+from services.intake.matching import KINDS, Candidate, Decision, Model, Record, kind_of
 from services.intake.recognising.load import open_record
-from services.intake.recognising.people import contradictions, groups, held_for
+from services.intake.recognising.people import contradictions, groups, held_for, named_beside
 from services.intake.store.matching import RECORDS
 
 Kind = Literal["joined", "in_doubt", "cleared_same", "cleared_different", "parted"]
@@ -163,7 +163,7 @@ def changes(snapshot: Snapshot, model: Model, tell: Tell) -> Iterator[Change]:
             mine, theirs = (snapshot.of(snapshot.lead(one)) for one in (person, best.people[0]))
             best = held_for(best, contradictions(mine, theirs))
         if best.answer == "join" and best.people[0] in snapshot.beside.get(snapshot.lead(person), ()):
-            best = held_for(best, [Rule.BESIDE])
+            best = held_for(best, named_beside(best))
         kind = _kind(snapshot, person, best)
         if kind is not None:
             yield Change(kind, person, best)

@@ -150,8 +150,8 @@ class Crowd:
             one.decision = held_for(one.decision, contradictions(mine, theirs))
             joined = joined if one.decision.answer == "join" else None
         if joined is not None and not self.members(joined).isdisjoint(beside):
-            # Twins, a father and a son; or one human who was sent twice. Which it is, a person can see.
-            one.decision, joined = held_for(one.decision, [Rule.BESIDE]), None
+            one.decision = held_for(one.decision, named_beside(one.decision))
+            joined = joined if one.decision.answer == "join" else None
         if joined is not None:
             one.like = self._like(one, one.decision, self.members(joined))
         if own:
@@ -215,6 +215,7 @@ class Crowd:
         return [record for member in group for record in self._records.get(member, ())]
 
 
+_NO_OTHER = frozenset({"same", "initial", "absent"})
 # More people than any kind of key is followed to.
 _CROWD = ("",) * (1 + max(kind.bound for kind in KINDS.values()))
 
@@ -241,6 +242,19 @@ def contradictions(mine: Iterable[Record], theirs: Iterable[Record]) -> list[Rul
     others = dict.fromkeys(theirs)
     pairs = ((one, other) for one in dict.fromkeys(mine) for other in others)
     return sorted({rule for pair in pairs for rule in matching.contradictions(pair)})
+
+
+def named_beside(decision: Decision) -> list[Rule]:
+    """What speaks against joining two whom one referral names beside each other.
+
+    Twins, a father and a son: a person can see which. But who hit and was hit is often sent twice, as harmed and as
+    responsible: nobody else has their name and their birth date or number, and no second forename of his own.
+    """
+    level = decision.evidence.level if decision.evidence else lambda _: ""
+    one_name = (
+        level("forename") == "same" and level("surname") == "same" and level("other_forenames") in _NO_OTHER
+    )
+    return [] if one_name and "same" in (level("date_of_birth"), level("identifier")) else [Rule.BESIDE]
 
 
 def held_for(decision: Decision, rules: Sequence[Rule]) -> Decision:

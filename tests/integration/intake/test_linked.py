@@ -159,12 +159,14 @@ async def test_whom_a_referral_names_beside_each_other_no_machine_takes_for_one(
         {"role": "responsible", **john},
         {"role": "harmed", **mother},
         {**child, **home, "contact_person": {"relation": "parent", **mother}},
+        {**child, **home, "role": "responsible"},
     ]
     number = await posted(intake, client, police, referral(parties=parties))
     found = await intake.pool.fetch("SELECT person, contact FROM party ORDER BY position, contact")
-    father, son, ann, eva, speaks = [row["person"] for row in found]
+    father, son, ann, eva, speaks, again = [row["person"] for row in found]
     assert len({father, son, ann, eva}) == 4
     assert speaks == ann, "who is spoken to for one party may be another"
+    assert again == eva, "who was hit and hit back, and was born on one day"
     assert await _reasons(client, son) == [["named_beside"]], "asked once, though he is in three cases"
     # Nor does another agency's word of both.
     await posted(intake, client, care, referral("V-1", parties=parties[:2]))

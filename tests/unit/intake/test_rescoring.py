@@ -52,3 +52,5 @@ def test_whom_a_referral_names_beside_each_other_is_not_joined_by_better_weights
     beside = {"father": {"son"}, "son": {"father"}}
     assert found(Snapshot(people, open=waiting, beside=beside, records=2)) == []
     assert found(Snapshot(people, beside=beside, records=2)) == [("in_doubt", "son", ("named_beside",))]
+    born = {who: [mary(date_of_birth="1984-03-17", **MOVED)] for who in people}
+    assert found(Snapshot(born, beside=beside, records=2)) == [("joined", "son", ("enough_evidence",))]
