@@ -27,7 +27,7 @@ async def list_requests(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     caller: Caller = scope("hub"),  # noqa: ARG001 - the declaration is the check
 ) -> Response:
-    """Return the erasures, splits and unlinks that wait for a second person, what lapses first first.
+    """Return the erasures, splits and unlinks that wait for a second person, the soonest to lapse first.
 
     Whoever asks for the same confirms it. `detail`: of a split the record, of an unlink the other id. `state` ended: what
     became of those of the last 30 days: done, refused, taken_back, lapsed.

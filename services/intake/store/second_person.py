@@ -115,7 +115,7 @@ async def waiting(work: Work, person: str, group: list[str]) -> list[dict[str, A
 async def page(
     pool: Pool, state: State, cursor: str | None, limit: int
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """Return a page of what waits, what lapses first first; or of what has ended in 30 days, the last first."""
+    """Return a page of what waits, the soonest to lapse first; or of what has ended in 30 days, the last first."""
     after = decode_cursor(cursor, datetime, str, str, str) or (None, None, None, None)
     rows = await pool.fetch(_WAITING if state == "waiting" else _ENDED, *after, limit)
     found = [_shown(row) for row in rows]
