@@ -78,6 +78,11 @@ class Roster:
     cases: Counter[str] = field(default_factory=Counter)  # open ones, of agencies without registered hours
     largest: int = 0  # capacity
     picks: int = 0
+    uncounted: int = 0  # picks of those before this one, since `cases` were counted
+
+    def counted_lately(self) -> bool:
+        """Say whether at most one in ten of the open cases is a guess."""
+        return self.uncounted + self.picks <= self.cases.total() // 10
 
     @classmethod
     def of(cls, workers: Sequence[Hours], queues: frozenset[str] = frozenset()) -> Roster:

@@ -113,7 +113,7 @@ class Memory:
         if self.known is None or self.known.version != version:
             self.known = await _load(work, version)
         elif self.known.roster.picks > STALE_AFTER:
-            self.known.roster = self.known.register.roster = await roster(work)
+            self.known.roster = self.known.register.roster = await roster(work, before=self.known.roster)
         self._compared = weakref.ref(work)
         return self.known
 
@@ -163,8 +163,12 @@ async def _load(work: Work, version: str) -> Registry:
     )
 
 
-async def roster(work: Work, *agencies: str) -> Roster:
-    """Return the hours as they are now, of these agencies or of all."""
+async def roster(work: Work, *agencies: str, before: Roster | None = None) -> Roster:
+    """Return the hours as they are now, of these agencies or of all.
+
+    `before`: the guess that this replaces. Its open cases are taken over until one in ten is a guess: to count them reads
+    every case that there ever was (quarter of a second among 25,000, on a busy machine).
+    """
     rows = await work.fetch(_HOURS_OF, list(agencies)) if agencies else await work.fetch(_HOURS)
     queues = frozenset(row["agency"] for row in await work.fetch(_QUEUES))
     workers = [
@@ -179,7 +183,9 @@ async def roster(work: Work, *agencies: str) -> Roster:
         for r in rows
     ]
     found = Roster.of(workers, queues)
-    if not agencies:
+    if before is not None and before.counted_lately():
+        found.cases, found.uncounted = before.cases, before.uncounted + before.picks
+    elif not agencies:
         found.cases.update({row["agency"]: row["cases"] for row in await work.fetch(_CASES)})
     return found
 

@@ -37,3 +37,16 @@ def test_the_two_measures_can_be_compared_and_neither_is_ever_more_than_full() -
     for _ in range(10_000):
         roster.note_case("nps")
     assert roster.load_of("nps") < 1
+
+
+def test_open_cases_are_a_guess_until_one_in_ten_of_them_is() -> None:
+    roster = Roster.of([])
+    roster.cases["nps"] = 100
+    for _ in range(11):
+        assert roster.counted_lately()
+        roster.note_case("nps")
+    following = Roster.of([])
+    following.cases, following.uncounted = roster.cases, roster.uncounted + roster.picks
+    assert following.counted_lately()
+    following.note_case("nps")
+    assert not following.counted_lately()
