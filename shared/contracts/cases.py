@@ -25,7 +25,8 @@ CheckKind = Literal[
 class ProposedLead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The lead proposed for one party. `person` is who is spoken to: the party, or its contact person.
 
-    `of_age`: the party has come of age and is spoken to itself; whoever was spoken to for it is so no longer.
+    `of_age`: the party has come of age and is spoken to itself, or has another contact person now; whoever was spoken to for
+    it is so no longer.
     """
 
     party: str

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import uuid5
 
-from services.allocation.domain.coming_of_age import OF_AGE
+from services.allocation.domain.coming_of_age import STAYS
 from services.allocation.domain.evolve import (
     Answered,
     Asked,
@@ -199,13 +199,13 @@ def hand_over(story: Story, person: str, target: str, worker: str | None, *, own
 def lead_ended(story: Story, person: str, agency: str, reason: str) -> None:
     """The agency leads no longer: it is not asked again by rule, and somebody else is. One that led elsewhere was not asked.
 
-    Where the party has come of age the agency goes on leading, and is claimed for the party itself.
+    Where somebody else is spoken to for the party from now on the agency goes on leading, and is claimed for them.
     """
     if story.state.closed:
         return
     for key in spoken_to_as(story.state, person):
         party = story.state.parties[key]
-        if reason == OF_AGE and party.place == "led":
+        if reason in STAYS and party.place == "led":
             continue
         if party.place in ("led", "elsewhere") and party.agency == agency:
             asked = agency if party.place == "led" else None

@@ -98,6 +98,14 @@ class OfAge(Note):
 
 
 @dataclass(frozen=True)
+class SpokenTo(Note):
+    """A party is spoken to through this person from now on."""
+
+    party: str
+    person: str
+
+
+@dataclass(frozen=True)
 class Cleared(Note):
     """Parties may be approached (or, `cleared` False, may not after all until their checks are answered)."""
 
@@ -366,6 +374,7 @@ _EVOLVE: dict[type[Any], Callable[[CaseState, Any], CaseState]] = {
     Answered: lambda s, n: _party(s, n.party, answer=n.answer),
     # What a contact person answered was that one's answer.
     OfAge: lambda s, n: _party(s, n.party, person=n.party, answer=None),
+    SpokenTo: lambda s, n: _party(s, n.party, person=n.person, answer=None),
     Asked: lambda s, n: replace(s, checks={**s.checks, n.check: n.asked}),
     PauseSet: lambda s, n: replace(s, pauses={**s.pauses, n.by: n.pause}, paused=s.paused + 1),
     PauseLifted: lambda s, n: replace(s, pauses={k: v for k, v in s.pauses.items() if k != n.by}),

@@ -11,11 +11,12 @@ from typing import Final
 
 from services.consent.domain.decision import Decision
 from services.consent.domain.facts import OwnVoice, SpeaksNoMore
-from services.consent.domain.state import PersonState
+from services.consent.domain.state import PersonState, find
 from shared.contracts.consent import LeadEnded
 from shared.contracts.people import Safety
 
 OF_AGE: Final = "came_of_age"
+THROUGH: Final = "contact_person_changed"
 
 
 def is_news(state: PersonState, safety: Safety) -> bool:
@@ -33,16 +34,25 @@ def come_of_age(d: Decision, person: str, case: str | None = None) -> None:
     for part in d.person(person).parts:
         if case in {None, part.id}:
             for contact in part.contact_persons:
-                _speaks_no_more(d, contact, part.id, person)
+                _speaks_no_more(d, contact, part.id, person, OF_AGE)
             d.note(person, OwnVoice(part.id))
 
 
-def _speaks_no_more(d: Decision, contact: str, case: str, party: str) -> None:
+def speak_through(d: Decision, person: str, case: str, contact: str) -> None:
+    """Let this contact person be who is spoken to for a person in a case: nobody else is, themselves included."""
+    part = find(d.person(person).parts, case)
+    for other in (person, *(part.contact_persons if part else ())):
+        if other != contact:
+            _speaks_no_more(d, other, case, person, THROUGH)
+    d.note(person, OwnVoice(case))
+
+
+def _speaks_no_more(d: Decision, contact: str, case: str, party: str, reason: str) -> None:
     for key in d.group(contact):
         state = d.person(key)
         if state.permit is not None and (state.permit.case, state.permit.party) == (case, party):
-            d.revoke((key,), OF_AGE)  # what was redeemed before ends by its outcome, as always
+            d.revoke((key,), reason)  # what was redeemed before ends by its outcome, as always
         d.note(key, SpeaksNoMore(case, party))
         lead = d.person(key).lead
         if state.lead is not None and lead is not None and state.lead.covers and not lead.covers:
-            d.tell(key, LeadEnded(agency=lead.agency, reason=OF_AGE, cases=state.lead.cases))
+            d.tell(key, LeadEnded(agency=lead.agency, reason=reason, cases=state.lead.cases))

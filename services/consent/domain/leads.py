@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from services.consent.domain.coming_of_age import come_of_age
+from services.consent.domain.coming_of_age import come_of_age, speak_through
 from services.consent.domain.contact import names
 from services.consent.domain.decision import Decision, Situation
 from services.consent.domain.facts import Context, HandOver, Joined, Named, WorkerNamed
@@ -29,7 +29,9 @@ def claim(
 def _name(d: Decision, case: str, incident: str, wanted: ProposedLead) -> None:
     through = wanted.person != wanted.party
     contacts = (wanted.person,) if through else ()
-    if wanted.of_age:
+    if wanted.of_age and through:
+        speak_through(d, wanted.party, case, wanted.person)
+    elif wanted.of_age:
         # Mostly known by now from intake. An older claim may have named the contact person again since.
         come_of_age(d, wanted.party, case)
     d.note(wanted.party, Named(case, incident, wanted.role, wanted.agency, (), contacts))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from shared.contracts.referrals import ReferralReceived
+import msgspec
+
+from shared.contracts.people import PersonReferred, Safety
+from shared.contracts.referrals import PartyFact, ReferralChanged, ReferralReceived
 from tests.integration.allocation.conftest import Together, referral
 from tests.support.running import until
 from tests.support.tokens import bearer
@@ -62,6 +65,42 @@ async def test_a_pause_is_in_force_when_it_is_answered(together: Together) -> No
         return await reason() not in ("paused", None)
 
     await until(open_again)
+
+
+async def test_a_child_whose_mother_is_named_by_a_later_version_can_be_spoken_to_through_her(
+    together: Together,
+) -> None:
+    world = together.world
+    await together.refer("m1", "cleo")
+    await world.wait("m1", "case.proposed", "case.allocated", "case.cleared")
+    named = PersonReferred(
+        case="m1", incident="incident-m1", referral="r-m1", referrer="hertfordshire-constabulary", role="harmed",
+        safety=Safety(channels=(), minor=True), contact_persons=("mona",),
+    )  # fmt: skip
+    await world.tell("cleo", named)
+    speaks = msgspec.structs.replace(
+        named, role="contact", safety=Safety(channels=("phone",)), contact_persons=(), speaks_for=("cleo",)
+    )
+    await world.tell("mona", speaks)
+    parties = (
+        PartyFact(person="cleo", role="harmed", contact_persons=("mona",), age_band="10_to_17"),
+        PartyFact(person="ben-m1", role="responsible", admitted=True),
+    )
+    later = msgspec.structs.replace(referral("m1", parties=parties), version=2)
+    await world.tell("m1", ReferralChanged(facts=later, changed=("parties",)))
+
+    async def allowed() -> bool:
+        body = {"case": "m1", "party": "cleo", "contact_person": "mona"}
+        answer = await together.ask("POST", "/v1/contact-checks", "beacon", "contact", **body)
+        return answer.status_code == 200 and bool(answer.json()["may"])
+
+    await until(allowed)
+    await together.last("m1", "case.allocated")
+    told = await world.events("m1")
+    assert {(p["party"], p["person"], p["agency"]) for p in told[-1][1]["parties"]} == {
+        ("cleo", "mona", "beacon"),
+        ("ben-m1", "ben-m1", "mediation-hertfordshire"),
+    }
 
 
 async def test_returned_before_anybody_called_it_goes_to_the_hub_which_names_another(

@@ -16,6 +16,7 @@ from tests.unit.allocation_service.given import (
     CASE,
     NOW,
     PROPOSAL,
+    allocated,
     assigned,
     facts,
     find,
@@ -108,3 +109,36 @@ def test_only_one_who_was_a_child_comes_of_age() -> None:
     assert unknown.state.parties[ANNA].person == MONA
     corrected = tells(state, child(2, **GROWN))
     assert corrected.state.parties[ANNA].person == ANNA
+
+
+# --- somebody else is spoken to
+
+
+def test_a_parent_who_is_named_later_is_spoken_to_by_whoever_leads() -> None:
+    state = allocated()
+    story = tells(state, child(2))
+    (lead,) = find(story, CaseProposed).leads
+    assert (lead.party, lead.person, lead.agency, lead.of_age) == (ANNA, MONA, "beacon", True)
+    cases.lead_ended(story, ANNA, "beacon", "contact_person_changed")
+    answers.answered(story, ANNA, find(story, CaseProposed).claim, "beacon", None)
+    cases.lead_ended(story, ANNA, "beacon", "contact_person_changed")
+    settle(story)
+    assert next(p.person for p in find(story, CaseAllocated).parties if p.party == ANNA) == MONA
+    assert story.state.parties[ANNA].place == "led"
+
+
+def test_another_contact_person_takes_the_place_of_one_whom_no_referral_names_any_more() -> None:
+    state = led_through_her_mother()
+    (lead,) = find(tells(state, child(2, contact_persons=("person-alma",))), CaseProposed).leads
+    assert (lead.person, lead.agency) == ("person-alma", "beacon")
+    another = tells(state, child(1, "r2", contact_persons=("person-alma",)))
+    assert told(another) == [], "the first referral still names her mother"
+
+
+def test_whoever_is_not_led_yet_is_claimed_for_who_is_spoken_to_by_then() -> None:
+    story = go_on(allocated())
+    cases.give_back(story, "beacon", "no_capacity")
+    cases.referral(story, child(2), NOW)
+    coming_of_age.follow(story, CASE, facts(), child(2))
+    assert story.state.parties[ANNA].person == MONA
+    assert told(story) == ["CaseReturned"]

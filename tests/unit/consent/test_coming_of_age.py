@@ -125,3 +125,46 @@ def test_an_adult_keeps_who_speaks_for_them_when_their_details_change() -> None:
     w.clear("sue", party="vera")
     assert not told(birthday(w, "vera"), LeadEnded)
     assert granted(w.ask("sue", party="vera"))
+
+
+# --- somebody else is spoken to
+
+
+def claim_through(world: World, contact: str, agency: str = "beacon") -> Decision:
+    lead = ProposedLead(party="cleo", person=contact, role="harmed", agency=agency, of_age=True)
+    proposal = CaseProposed(
+        claim=f"c1.through-{contact}", incident="incident of c1", leads=(lead,), partnership="p",
+        policy_version="1", rule="contact_person_changed", why=("because",),
+    )  # fmt: skip
+    return world.apply(leads.claim(world.at, "c1", proposal, world.now, world.context))
+
+
+def test_a_child_whose_parent_is_named_later_is_spoken_to_through_them_by_the_same_agency() -> None:
+    world = World()
+    world.lead("cleo", safety=CHILD)
+    assert why(world.ask("cleo")) == "needs_contact_person"
+    world.refer("cleo", contact_persons=("mona",), safety=CHILD)
+    world.refer("mona", role="contact", speaks_for=("cleo",))
+    decision = claim_through(world, "mona")
+    assert [(key, e.reason) for key, e in decision.told(LeadEnded)] == [("cleo", "contact_person_changed")]
+    assert granted(world.ask("mona", party="cleo"))
+    assert why(world.ask("cleo")) is not None
+
+
+def test_who_takes_the_place_of_a_contact_person_is_spoken_to_in_their_stead(world: World) -> None:
+    assert granted(world.ask("mona", party="cleo"))
+    world.refer("cleo", contact_persons=("alma",), safety=CHILD)
+    world.refer("alma", role="contact", speaks_for=("cleo",))
+    decision = claim_through(world, "alma")
+    assert [e.reason for e in told(decision, PermitEnded)] == ["contact_person_changed"]
+    assert granted(world.ask("alma", party="cleo"))
+    assert why(world.ask("mona", party="cleo")) is not None
+
+
+def test_a_no_that_the_old_one_gave_stands_whoever_is_spoken_to(world: World) -> None:
+    world.ask("mona", party="cleo")
+    world.redeem("mona")
+    world.outcome("declined", "mona")
+    world.refer("cleo", contact_persons=("alma",), safety=CHILD)
+    world.refer("alma", role="contact", speaks_for=("cleo",))
+    assert not told(claim_through(world, "alma"), LeadAssigned)
