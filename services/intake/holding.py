@@ -9,6 +9,7 @@ from services.intake.core import CASE_FILE, PERSON
 from services.intake.store import following
 from services.intake.store import holds as store
 from services.intake.store import people as details
+from services.intake.store.arrivals import forget_unmatched
 from services.intake.store.holds import HoldRow
 from shared.runtime.errors import Conflict
 from shared.runtime.http import check_version
@@ -65,7 +66,9 @@ async def retract(work: Work, referral: str, agency: str) -> str:
 
     What the referral said of a person's safe contact counts no longer; who the people are stays known.
     """
-    row = await work.fetchrow("SELECT agency, status FROM referral WHERE id = $1 FOR UPDATE", referral)
+    row = await work.fetchrow(
+        "SELECT agency, status, version FROM referral WHERE id = $1 FOR UPDATE", referral
+    )
     if row is None or row["agency"] not in await following.lineage(work, agency):
         raise not_found("referral")
     if row["status"] == "retracted":
@@ -82,6 +85,7 @@ async def retract(work: Work, referral: str, agency: str) -> str:
         "UPDATE referral SET status = 'retracted', reason = 'posted_in_error' WHERE id = $1", referral
     )
     await work.execute("DELETE FROM to_match WHERE referral = $1", referral)
+    await forget_unmatched(work, referral, row["version"] + 1)
     for case in cases:
         work.record(CASE_FILE, case, *domain.retract(work.state(CASE_FILE, case), referral))
     for person in people:

@@ -103,6 +103,20 @@ SELECT received_at FROM version
 """
 
 
+_UNMATCHED: Final = """
+DELETE FROM party AS p WHERE p.referral = $1::uuid AND p.version < $2::int AND NOT EXISTS (
+  SELECT FROM party AS q WHERE q.referral = p.referral AND q.version = p.version AND q.person IS NOT NULL)
+"""
+
+
+async def forget_unmatched(work: Work, referral: str, before: int) -> None:
+    """Delete the humans of versions before this one that were never matched, and never will be.
+
+    Nobody knows whose details they are: they would be in no export, and outlive every erasure. Nobody has used them either.
+    """
+    await work.execute(_UNMATCHED, referral, before)
+
+
 async def arrive(work: Work, batch: Sequence[Arrival]) -> list[Stored]:
     """Store a batch; give what became of each, in order."""
     people = [
@@ -143,7 +157,7 @@ async def _settle(work: Work, one: Arrival) -> Stored:
     """Decide about a reference that is known: the same again, a later version, or a contradiction.
 
     The referral's row is locked, so that of two later versions posted at once each sees what the other did. Lock order:
-    referral, then to_match; the matcher takes to_match with SKIP LOCKED and never locks referral before it.
+    referral, then to_match, then party; the matcher takes to_match with SKIP LOCKED and never locks referral before it.
     """
     known = await work.fetchrow(
         "SELECT id::text AS id, version, status FROM referral WHERE agency = $1 AND reference_tag = $2 FOR UPDATE",
@@ -171,6 +185,8 @@ async def _settle(work: Work, one: Arrival) -> Stored:
         _VERSION, known["id"], one.version, one.content_tag, one.key, one.sealed, one.notes_key, one.notes, one.warnings,
         *_columns(people, 6), one.trace,
     )  # fmt: skip
+    # By a statement of its own: the one before has waited for a matcher that was at work on an earlier version.
+    await forget_unmatched(work, known["id"], one.version)
     return Stored("changed", known["id"], one.version, json.loads(one.warnings), at, one.version)
 
 

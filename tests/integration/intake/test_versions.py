@@ -1,13 +1,15 @@
 """A later version of a referral: each harmed party keeps the case that is theirs, wherever in the list they stand now."""
 
 import json
+from datetime import date
 from typing import Any
 
 import httpx
 import pytest
 
-from services.intake import erasing
+from services.intake import erasing, holding
 from services.intake.core import Intake
+from services.intake.store.arrivals import Arrival, arrive
 from shared.runtime.work import Work
 from tests.integration.intake.helpers import Headers, events, harmed, posted
 from tests.support.referrals import offender, party, referral
@@ -141,3 +143,25 @@ async def test_the_export_has_what_was_superseded_and_taken_back(
     sent = [one["sent"]["phones"][0]["number"] for one in found["as_sent"]]
     assert sent == ["07700 900222", "07700 900123"]
     assert [one["version"] for one in found["referrals"]] == [1, 2]
+    await _what_nobody_was_matched_to_is_kept_of_nobody(intake)
+
+
+async def _what_nobody_was_matched_to_is_kept_of_nobody(intake: Intake) -> None:
+    """A version that was overtaken or taken back before it was matched: no export would have it, no erasure destroy it."""
+
+    def arrival(reference: str, version: int) -> Arrival:
+        raw = json.dumps(referral(reference, version=version)).encode()
+        return intake.doorstep.prepare("police", raw, date(2026, 11, 21))[0]
+
+    versions = [arrival("R-3", version) for version in (1, 2, 3)]
+    await intake.transact(arrive, versions)
+    kept = "SELECT array_agg(DISTINCT version) FROM party WHERE referral = $1"
+    assert await intake.pool.fetchval(kept, versions[0].id) == [3]
+
+    async def posted_in_error(work: Work) -> None:
+        await arrive(work, [one := arrival("R-4", 1)])
+        await holding.retract(work, one.id, "police")
+
+    await intake.transact(posted_in_error)
+    taken_back = "SELECT count(*) FROM party JOIN referral AS r ON r.id = referral WHERE r.reference_tag = $1"
+    assert await intake.pool.fetchval(taken_back, arrival("R-4", 1).reference_tag) == 0
