@@ -56,3 +56,14 @@ def test_a_pause_that_comes_to_a_case_that_is_over_is_kept_for_what_leaves_it() 
     joining.take_over_pause(over, paused.state)
     joining.part(over, gone, "case-4")
     assert find(gone, CasePaused).reason == "safety"
+
+
+def test_a_case_that_goes_on_is_paused_as_it_was_when_it_closed() -> None:
+    story = go_on(allocated())
+    cases.pause_by_hub(story, "safety", None)
+    cases.person_out(story, ANNA, "withdrawn")
+    story = go_on(story.state)
+    cases.reopen(story, ANNA)
+    assert told(story) == ["CaseResumed", "CasePaused"]
+    cases.resume_by_hub(story, "looked_at")
+    assert not story.state.pauses
