@@ -130,7 +130,10 @@ def _parked(service: str, parked: list[Row]) -> Stuck:
         whose=f"{first['topic']} {first['key']}, event {first['sequence']}",
         since=min(_at(entry["since"]) for entry in parked),
         why=f"{why}; {behind} wait behind it" if behind else why,
-        next=f"onefriend stuck redrive {name}" + (" --original" if damaged else ""),
+        # Of two histories of one key none is better for being tried again.
+        next=f"onefriend stuck show {name}"
+        if first["reason"] == "Fork"
+        else f"onefriend stuck redrive {name}" + (" --original" if damaged else ""),
     )
 
 

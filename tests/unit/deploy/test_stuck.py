@@ -33,6 +33,8 @@ def test_a_parked_key_is_one_line_by_its_first_event() -> None:
     )  # fmt: skip
     assert one.why == "person.referred.v1: its handler fails (Poison); 3 wait behind it"
     assert other.next == "onefriend stuck redrive consent/8 --original"
+    (forked,) = of_quarantine("consent", [entry(9, reason="Fork")])
+    assert forked.next == "onefriend stuck show consent/9", "tried again it fails again"
 
 
 def test_records_that_nobody_can_read_are_one_line_a_topic() -> None:
