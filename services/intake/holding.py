@@ -9,7 +9,7 @@ from services.intake.core import CASE_FILE, PERSON
 from services.intake.store import following
 from services.intake.store import holds as store
 from services.intake.store import people as details
-from services.intake.store.arrivals import forget_unmatched
+from services.intake.store.arrivals import forget_unmatched, forget_whole
 from services.intake.store.holds import HoldRow
 from shared.runtime.errors import Conflict
 from shared.runtime.http import check_version
@@ -86,6 +86,7 @@ async def retract(work: Work, referral: str, agency: str) -> str:
     )
     await work.execute("DELETE FROM to_match WHERE referral = $1", referral)
     await forget_unmatched(work, referral, row["version"] + 1)
+    await forget_whole(work, referral)
     for case in cases:
         work.record(CASE_FILE, case, *domain.retract(work.state(CASE_FILE, case), referral))
     for person in people:

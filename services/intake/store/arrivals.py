@@ -117,6 +117,15 @@ async def forget_unmatched(work: Work, referral: str, before: int) -> None:
     await work.execute(_UNMATCHED, referral, before)
 
 
+async def forget_whole(work: Work, referral: str) -> None:
+    """Destroy what else is sealed of a referral that nobody is left of: its notes may name anybody."""
+    await work.execute(
+        """UPDATE referral_version SET key = NULL, sealed = ''::bytea, notes_key = NULL, notes = NULL
+           WHERE referral = $1::uuid AND NOT EXISTS (SELECT FROM party WHERE referral = $1::uuid)""",
+        referral,
+    )
+
+
 async def arrive(work: Work, batch: Sequence[Arrival]) -> list[Stored]:
     """Store a batch; give what became of each, in order."""
     people = [

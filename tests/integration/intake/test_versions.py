@@ -150,7 +150,7 @@ async def _what_nobody_was_matched_to_is_kept_of_nobody(intake: Intake) -> None:
     """A version that was overtaken or taken back before it was matched: no export would have it, no erasure destroy it."""
 
     def arrival(reference: str, version: int) -> Arrival:
-        raw = json.dumps(referral(reference, version=version)).encode()
+        raw = json.dumps(referral(reference, version=version, notes="Mary is afraid")).encode()
         return intake.doorstep.prepare("police", raw, date(2026, 11, 21))[0]
 
     versions = [arrival("R-3", version) for version in (1, 2, 3)]
@@ -163,5 +163,8 @@ async def _what_nobody_was_matched_to_is_kept_of_nobody(intake: Intake) -> None:
         await holding.retract(work, one.id, "police")
 
     await intake.transact(posted_in_error)
-    taken_back = "SELECT count(*) FROM party JOIN referral AS r ON r.id = referral WHERE r.reference_tag = $1"
-    assert await intake.pool.fetchval(taken_back, arrival("R-4", 1).reference_tag) == 0
+    taken_back = """SELECT coalesce(v.key, v.notes_key), v.notes, count(p.id) FROM referral AS r
+                    JOIN referral_version AS v ON v.referral = r.id LEFT JOIN party AS p ON p.referral = r.id
+                    WHERE r.reference_tag = $1 GROUP BY v.key, v.notes_key, v.notes"""
+    (row,) = await intake.pool.fetch(taken_back, arrival("R-4", 1).reference_tag)
+    assert tuple(row) == (None, None, 0)
