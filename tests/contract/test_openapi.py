@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -16,16 +18,18 @@ from tests.support.running import settings
 PUBLIC = ("/withdrawals/link/", "/subscriptions/link/", "/self-referrals", "/provider-callbacks/")
 
 
-def document(service: str, folder: Path) -> dict[str, Any]:
-    """Return a service's document; nothing is started."""
+@cache
+def document(service: str) -> dict[str, Any]:
+    """Return a service's document; nothing is started. Making it takes a while: once for all tests."""
     build: Any
     kind: Any
     build, kind = PARTS[service]
-    make_master_key(folder / "master.key")
-    more = {"intake": {"master_key_file": folder / "master.key"}}.get(service, {})
-    made = settings(kind, "postgresql://nobody@127.0.0.1:1/none", "127.0.0.1:1", "", **more)
-    built = build(made)
-    return dict(built.application().openapi())
+    with TemporaryDirectory() as folder:
+        key = Path(folder) / "master.key"
+        make_master_key(key)
+        more = {"intake": {"master_key_file": key}}.get(service, {})
+        made = settings(kind, "postgresql://nobody@127.0.0.1:1/none", "127.0.0.1:1", "", **more)
+        return dict(build(made).application().openapi())
 
 
 def operations(found: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
@@ -33,15 +37,15 @@ def operations(found: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("service", PARTS)
-def test_the_document_is_valid(service: str, tmp_path: Path) -> None:
-    found = document(service, tmp_path)
+def test_the_document_is_valid(service: str) -> None:
+    found = document(service)
     assert found["openapi"].startswith("3.1")
     validate(found)
 
 
 @pytest.mark.parametrize("service", PARTS)
-def test_every_operation_says_what_it_does_and_which_scope_it_needs(service: str, tmp_path: Path) -> None:
-    found = operations(document(service, tmp_path))
+def test_every_operation_says_what_it_does_and_which_scope_it_needs(service: str) -> None:
+    found = operations(document(service))
     assert len(found) > 10
     for method, path, one in found:
         assert len(one["summary"].split()) > 2, f"{method} {path}: {one['summary']!r}"
@@ -50,8 +54,8 @@ def test_every_operation_says_what_it_does_and_which_scope_it_needs(service: str
             assert one["security"], f"{method} {path} names no scope"
 
 
-def test_a_scope_is_the_one_that_is_checked(tmp_path: Path) -> None:
-    paths = document("consent", tmp_path)["paths"]
+def test_a_scope_is_the_one_that_is_checked() -> None:
+    paths = document("consent")["paths"]
     assert paths["/v1/permits"]["post"]["security"] == [{"token": ["contact"]}]
     assert paths["/v1/journal/{stream}/{key}"]["get"]["security"] == [
         {"token": ["internal"]},
@@ -68,8 +72,8 @@ WITHOUT_BODY = {
 }
 
 
-def test_every_body_that_intake_reads_by_itself_is_described(tmp_path: Path) -> None:
-    for method, path, one in operations(document("intake", tmp_path)):
+def test_every_body_that_intake_reads_by_itself_is_described() -> None:
+    for method, path, one in operations(document("intake")):
         if method in {"post", "put", "patch"} and path.startswith("/v1/") and path not in WITHOUT_BODY:
             if path.startswith(("/v1/clock", "/v1/quarantine", "/v1/outbox")):
                 continue  # the runtime's own
@@ -78,8 +82,8 @@ def test_every_body_that_intake_reads_by_itself_is_described(tmp_path: Path) -> 
                 assert described["schema"].get("type") in {"object", "string"}, f"{method} {path} {media}"
 
 
-def test_a_described_body_stands_by_itself_and_names_its_fields(tmp_path: Path) -> None:
-    paths = document("intake", tmp_path)["paths"]
+def test_a_described_body_stands_by_itself_and_names_its_fields() -> None:
+    paths = document("intake")["paths"]
     body = paths["/v1/withdrawals"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert {"person", "case", "reference", "identifiers", "scope", "by"} <= body["properties"].keys()
     sent = paths["/v1/referrals"]["post"]["requestBody"]["content"]["application/json"]["schema"]
@@ -89,8 +93,8 @@ def test_a_described_body_stands_by_itself_and_names_its_fields(tmp_path: Path) 
     assert set(lines) == {"application/x-ndjson", "text/csv"}
 
 
-def test_the_headers_that_an_operation_needs_are_its_parameters(tmp_path: Path) -> None:
-    paths = document("intake", tmp_path)["paths"]
+def test_the_headers_that_an_operation_needs_are_its_parameters() -> None:
+    paths = document("intake")["paths"]
     for path, method, header in (
         ("/v1/withdrawals", "post", "Idempotency-Key"),
         ("/v1/people/{person}", "patch", "If-Match"),
