@@ -44,7 +44,7 @@ def _go(world: World) -> None:
     chance = world.random
     steps = (
         *(intake.link, intake.link, intake.unlink, intake.unlink, intake.retract, intake.refer_late, intake.erase),
-        *(acts.approach,) * 3, *(acts.redeem, acts.report) * 2, acts.converse, acts.ring, acts.withdraw, acts.reopen,
+        *(acts.approach,) * 3, *(acts.redeem, acts.report, acts.ring) * 2, acts.converse, acts.withdraw, acts.reopen,
         *(acts.report_late, acts.correct, acts.succeed, acts.hand_over, acts.pause, acts.resume),
         *(acts.responsible_speaks, acts.wait),
     )  # fmt: skip
