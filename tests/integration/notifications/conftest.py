@@ -132,9 +132,11 @@ async def a_database(stack: Stack) -> AsyncIterator[str]:
     name = f"t{int(time.time())}_{secrets.token_hex(4)}"
     admin = await asyncpg.connect(stack.admin_url)
     await admin.execute(f'CREATE DATABASE "{name}" OWNER "{ROLE}"')
-    yield on_same_server(stack.admin_url, name, ROLE, stack.place.secret(f"database/{ROLE}"))
-    await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    await admin.close()
+    try:
+        yield on_same_server(stack.admin_url, name, ROLE, stack.place.secret(f"database/{ROLE}"))
+    finally:
+        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        await admin.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
