@@ -27,6 +27,7 @@ ONEFRIEND_STACK=containers; `own_stack` skips there, because it must own what it
 import os
 import secrets
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -174,4 +175,8 @@ def _sweep() -> None:
             with suppress(Busy, OSError), place.lock("owner", wait=False):
                 Kafka(place).kill()
                 Postgres(place).kill()
+                # Disks of their own, as tests/faults/arena.py mounts them: what is mounted cannot be removed.
+                for server in ("postgres", "kafka"):
+                    with suppress(OSError):
+                        subprocess.run(["umount", left / server], check=False, capture_output=True)
                 shutil.rmtree(left.parent)
