@@ -40,9 +40,9 @@ MAX_PARTIES = 60  # a community conference has thirty people; twice that is stil
 _LINE_BREAKS = "\n\r\t"
 
 
-def wrong(what: str, remedy: str) -> PydanticCustomError:
-    """Make a validation error that says what is wrong and what would be right."""
-    return PydanticCustomError("value", "{what}", {"what": what, "remedy": remedy})
+def wrong(what: str, remedy: str, field: str = "") -> PydanticCustomError:
+    """Make a validation error that says what is wrong and what would be right. `field`: which one, of several together."""
+    return PydanticCustomError("value", "{what}", {"what": what, "remedy": remedy, "field": field})
 
 
 def _printable(allowed: str) -> Callable[[str], str]:
@@ -203,7 +203,7 @@ class Prior(Part):
     @model_validator(mode="after")
     def _dated(self) -> Self:
         if self.answer == "not_now" and self.not_before is None:
-            raise wrong("not_now has no date", "give not_before, the date that the person gave")
+            raise wrong("not_now has no date", "give not_before, the date that the person gave", "not_before")
         return self
 
 
@@ -231,7 +231,7 @@ class Agreement(Part):
     @model_validator(mode="after")
     def _holds(self) -> Self:
         if self.expires and self.expires < self.on:
-            raise wrong("expires is before on", "give in expires the last day on which it holds")
+            raise wrong("expires is before on", "give in expires the last day on which it holds", "expires")
         return self
 
 
@@ -347,14 +347,16 @@ class Incident(Part):
             raise wrong(
                 "reference has no force",
                 "give force, its two-digit code: a crime reference is unique only with it",
+                "force",
             )
         if self.domestic_burglary and self.offence_class != "burglary":
             raise wrong(
                 "domestic_burglary is said of another offence",
                 "set offence_class to burglary, or leave domestic_burglary out",
+                "domestic_burglary",
             )
         if self.until and (self.on is None or self.until < self.on):
-            raise wrong("until is not after on", "give on, the first day, and until, the last, or only on")
+            raise wrong("until is not after on", "give the first day in on, the last in until", "until")
         return self
 
 
@@ -396,10 +398,7 @@ class Referral(Part):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if not any(party.role in ("harmed", "both") for party in self.parties):
-            raise wrong(
-                "no party was harmed",
-                "give a party with the role harmed or both: a case is about a harmed party",
-            )
+            raise wrong("no party was harmed", "give a party with the role harmed or both", "parties")
         if (
             self.agreement is None
             and self.lawful_basis is None
@@ -408,6 +407,7 @@ class Referral(Part):
             raise wrong(
                 "nothing allows it to be shared",
                 "give agreement, or lawful_basis, the basis on which it is shared",
+                "lawful_basis",
             )
         return self
 

@@ -112,7 +112,8 @@ def faults(error: ValidationError) -> list[Fault]:
             remedy = how if isinstance(how, str) else how(context)
         if problem["type"] == "json_invalid":
             what = _not_json(context["error"])
-        found.append(Fault(path_of(problem["loc"]), what, remedy))
+        named = (*problem["loc"], context["field"]) if context.get("field") else problem["loc"]
+        found.append(Fault(path_of(named), what, remedy))
 
     # A list whose items were all bad is also "too short": that would send the reader the wrong way.
     def of_its_items(fault: Fault) -> bool:

@@ -80,10 +80,10 @@ def test_what_is_missing_is_named(field: str) -> None:
         ({"reference": "a" * 101}, "reference"),
         ({"reference": "a\x00b"}, "reference"),
         ({"prior_contact": "never"}, "prior_contact"),
-        ({"prior_contact": {"by": "police", "answer": "not_now"}}, "prior_contact"),
+        ({"prior_contact": {"by": "police", "answer": "not_now"}}, "prior_contact.not_before"),
         ({"prior_contact": {"by": "a b", "answer": "yes"}}, "prior_contact.by"),
         ({"parties": []}, "parties"),
-        ({"parties": [offender()]}, "(the whole document)"),
+        ({"parties": [offender()]}, "parties"),
         ({"parties": [{"role": "harmed"}]}, "parties[0]"),
         ({"parties": [party(phones=[{"number": "07700"}])]}, "parties[0].phones[0].number"),
         ({"parties": [party(emails=[{"address": "x"}])]}, "parties[0].emails[0].address"),
@@ -97,11 +97,11 @@ def test_what_is_missing_is_named(field: str) -> None:
             "parties[0].safe_contact.hours",
         ),
         ({"parties": [party(contact_person={"name": {"full": "X"}})]}, "parties[0].contact_person.relation"),
-        ({"incident": {"offence_class": "burglary", "reference": "1/24"}}, "incident"),
+        ({"incident": {"offence_class": "burglary", "reference": "1/24"}}, "incident.force"),
         ({"incident": {"offence_class": "burglary", "on": "2024-02-30"}}, "incident.on"),
         ({"incident": {"offence_class": "murder"}}, "incident.offence_class"),
         ({"dates": {"plea": "tomorrow"}}, "dates.plea"),
-        ({"lawful_basis": None}, "(the whole document)"),
+        ({"lawful_basis": None}, "lawful_basis"),
     ],
 )
 def test_each_bad_field_is_named_with_a_remedy(change: dict[str, Any], path: str) -> None:
@@ -284,7 +284,7 @@ def test_what_is_no_json_is_told_where(raw: bytes, where: str) -> None:
     assert fault.what.startswith("not JSON in UTF-8, " + where)
 
 
-@pytest.mark.parametrize(("expires", "fields"), [("2026-05-01", ["agreement"]), ("2026-05-02", [])])
+@pytest.mark.parametrize(("expires", "fields"), [("2026-05-01", ["agreement.expires"]), ("2026-05-02", [])])
 def test_an_agreement_that_ended_before_it_was_given_is_refused(expires: str, fields: list[str]) -> None:
     given = {"scope": ["share"], "wording": "v1", "means": "written", "on": "2026-05-02", "recorded_by": "A"}
     found = faults_of(referral(agreement={**given, "expires": expires}))
