@@ -79,8 +79,9 @@ class Supervisor:
             async with self._beside():
                 try:
                     await self._start_all()
-                    await self._all_ready()
+                    # Before: to be ready may take long, and needs them.
                     self._keepers.append(asyncio.create_task(self._keep_servers()))
+                    await self._all_ready()
                     yield self.services
                 finally:
                     # First, or a keeper would start again what is being stopped.
@@ -153,11 +154,15 @@ class Supervisor:
     # ------------------------------------------------------------------------------------------ running
     async def _keep_servers(self) -> None:
         """Start the database or the broker again when it has ended: the services wait for either, and go on."""
+        missed: set[str] = set()
         while True:
             for _ in range(LOGS_EVERY):
                 await asyncio.sleep(WATCHED_EVERY)
-                for name in await asyncio.to_thread(self.stack.ended):
+                ended = set(await asyncio.to_thread(self.stack.ended))
+                # Twice in a row: to take one that runs for ended would give its port away.
+                for name in sorted(ended & missed):
                     await self._start_again(name)
+                missed = ended
             for log in (self.place.home / "logs").glob("*.log"):
                 with suppress(OSError):
                     await asyncio.to_thread(processes.cut, log)
