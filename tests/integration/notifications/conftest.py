@@ -23,6 +23,7 @@ from deploy.local.topics import delete_topics
 from services.notifications.domain import lane
 from services.notifications.service import build
 from services.notifications.settings import Settings
+from services.notifications.webhooks import loops
 from shared.contracts import cases
 from shared.contracts.envelope import TOPICS, Actor, Envelope, Payload, contract_of
 from shared.runtime.identifiers import new_id
@@ -115,7 +116,8 @@ class World:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries after milliseconds: how long the waits are is the rule's business, and tested there."""
+    """Retries after milliseconds, and found at once: how long the waits are is the rule's business, and tested there."""
+    monkeypatch.setattr(loops, "POLL_SECONDS", 0.1)
     real = lane.wait
     monkeypatch.setattr(lane, "wait", lambda attempts, jitter: real(attempts, jitter) / 100)
 

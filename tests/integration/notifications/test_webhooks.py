@@ -204,7 +204,7 @@ async def test_after_enough_tries_the_lane_waits_until_it_is_redriven(
 
 
 async def test_an_agency_sees_what_it_was_not_told_and_why_and_has_it_sent_again(
-    world: World, receiver: Receiver
+    world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receiver.answer = lambda body: 404 if body["data"].get("case") == "case-1" else 503
     made = await subscribe(world, receiver.url)
@@ -227,25 +227,14 @@ async def test_an_agency_sees_what_it_was_not_told_and_why_and_has_it_sent_again
         return bool((await listed(state="failed"))["deliveries"])
 
     await until(failed, seconds=40)
+    # So long that nobody waits for it: the agency has its endpoint back before.
+    monkeypatch.setattr(lane, "wait", lambda _attempts, _jitter: timedelta(minutes=50))
     await world.teller.tell("case-2", allocated(("joan", "beacon"), case="case-2"))
 
     async def tried() -> bool:
         return bool((await listed(limit=1))["deliveries"][0]["reason"])
 
     await until(tried)
-    # So long that nobody waits for it: the agency has its endpoint back before.
-    later = (
-        "UPDATE delivery SET due_at = now() + interval '50 minutes' WHERE number = 3 "
-        "AND due_at < now() + interval '1 minute'"
-    )
-
-    async def put_off() -> bool:
-        # A try that was on its way says when the next one is; then it is put off again.
-        changed = await world.service.pool.execute(later)
-        await asyncio.sleep(1)
-        return changed == "UPDATE 0"
-
-    await until(put_off)
     third, second, first = (await listed())["deliveries"]
     seen = {name: first[name] for name in ("id", "case", "kind", "state", "attempts", "reason", "next_try")}
     assert seen == {
