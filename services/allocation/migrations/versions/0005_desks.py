@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from shared.runtime.migrations import small_samples
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
@@ -12,6 +14,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.execute("ALTER TABLE agency ADD COLUMN desk json")
+    small_samples(op)
 
 
 def downgrade() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from shared.runtime.migrations import small_samples
+
 revision = "0014"
 down_revision = "0013"
 branch_labels = None
@@ -13,6 +15,7 @@ depends_on = None
 def upgrade() -> None:
     """Add the agencies."""
     op.execute("ALTER TABLE case_status ADD COLUMN hubs text[]")
+    small_samples(op)
 
 
 def downgrade() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from shared.runtime.migrations import small_samples
+
 revision = "0015"
 down_revision = "0014"
 branch_labels = None
@@ -14,6 +16,7 @@ def upgrade() -> None:
     """Add the hash. Self-referrals from before have none, and are counted nowhere."""
     op.execute("ALTER TABLE self_referral ADD COLUMN mailbox bytea")
     op.execute("CREATE INDEX self_referral_written ON self_referral (mailbox) WHERE state = 'written'")
+    small_samples(op)
 
 
 def downgrade() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from shared.runtime.migrations import small_samples
+
 revision = "0006"
 down_revision = "0005"
 branch_labels = None
@@ -15,6 +17,7 @@ def upgrade() -> None:
     # number alone, as it was.
     op.execute("ALTER TABLE feed ADD COLUMN witness bigint")
     op.execute("ALTER TABLE feed_counter ADD COLUMN witness bigint NOT NULL DEFAULT 0")
+    small_samples(op)
 
 
 def downgrade() -> None:
