@@ -123,7 +123,7 @@ async def test_what_changed_in_a_register_since_it_was_imported_is_imported_too(
     found = lines(answer)
     assert [line["status"] for line in found] == [202, 409, 202, 422, 422], answer.text
     assert found[1]["errors"][0]["remedy"] == "Send the change as version 2."
-    assert found[3]["errors"][0]["field"] == "approached"
+    assert found[3]["errors"][0]["field"] == "approached.not_before"
     assert "too long" in found[4]["errors"][0]["problem"]
 
 
