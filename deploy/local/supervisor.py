@@ -192,9 +192,8 @@ class Supervisor:
             service.began = monotonic()
             try:
                 service.last_exit = await self._run(service)
-            except (
-                OSError
-            ) as error:  # no memory, no more processes or files, no room for its log: that may pass
+            except OSError as error:
+                # No memory, no more processes or files, no room for its log: that may pass.
                 service.last_exit = f"could not be started: {error}"
             service.restarts += 1
             if monotonic() - service.began > STEADY:

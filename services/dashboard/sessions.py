@@ -74,9 +74,8 @@ class Sessions:
     settings: Settings
     http: httpx.AsyncClient
     _seal: Fernet = field(init=False)
-    _kept: dict[str, _Kept] = field(
-        init=False, default_factory=dict
-    )  # by the session's csrf, which stays the same
+    # By the session's csrf, which stays the same.
+    _kept: dict[str, _Kept] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Derive the key."""

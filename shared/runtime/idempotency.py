@@ -51,11 +51,11 @@ async def idempotency_key(  # async: FastAPI runs what is not in a thread
     _: Annotated[str | None, Header(alias=HEADER)] = None,  # for the OpenAPI document; what is read is below
 ) -> str:
     """Return the Idempotency-Key (a quoted structured-field string, or bare). Raises Problem 400 without one."""
-    raw = request.headers.get("idempotency-key", "").strip()
+    raw = request.headers.get(HEADER, "").strip()
     key = raw[1:-1] if len(raw) > 1 and raw[0] == raw[-1] == '"' else raw
     if not key or len(key) > LONGEST or not key.isprintable():
         remedy = f'Send a new key for each new request, e.g. Idempotency-Key: "8e03978e-…", at most {LONGEST} characters.'
-        wrong = FieldError("Idempotency-Key", "missing or malformed", remedy)
+        wrong = FieldError(HEADER, "missing or malformed", remedy)
         raise Problem(400, "idempotency-key", "An Idempotency-Key is needed.", errors=[wrong])
     return key
 
@@ -98,9 +98,7 @@ async def once(
 
 def _replay(done: AlreadyDone, fingerprint: str) -> Answer:
     if done.fingerprint != fingerprint:
-        wrong = FieldError(
-            "Idempotency-Key", "used before with another payload", "Use a new key for a new request."
-        )
+        wrong = FieldError(HEADER, "used before with another payload", "Use a new key for a new request.")
         raise Problem(422, "idempotency-key", "This key belongs to another request.", errors=[wrong])
     status, body, headers = msgspec.json.decode(done.answer)
     return Answer(status, body, {**headers, "Idempotent-Replayed": "true"})

@@ -15,7 +15,6 @@ from services.allocation.api.common import (
     Code,
     Current,
     Id,
-    Time,
     act,
     act_once,
     is_agency,
@@ -32,6 +31,7 @@ from shared.runtime.auth import Caller, scope
 from shared.runtime.http import etag
 from shared.runtime.idempotency import Answer, idempotency_key
 from shared.runtime.problems import Problem, not_found
+from shared.runtime.times import Time
 
 router = APIRouter(prefix="/v1", tags=["checks"])
 CheckId = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]

@@ -16,7 +16,6 @@ from services.allocation.domain.state import CaseState, is_known, status_of
 from services.allocation.handlers.carry import CASE, carry_on
 from services.allocation.store import reading, rows
 from services.allocation.store.registry import MEMORY, Registry
-from shared.runtime import times
 from shared.runtime.auth import Caller
 from shared.runtime.http import check_version, etag, required_version
 from shared.runtime.idempotency import Answer
@@ -37,7 +36,6 @@ def _storable(value: Any) -> Any:  # noqa: ANN401 - JSON
     return value
 
 
-Time = times.Time
 Storable = AfterValidator(_storable)
 INSIDE: Final = frozenset({"hub", "co_ordinator", "lead", "operator"})
 HUB: Final = frozenset({"hub", "co_ordinator", "operator"})

@@ -17,7 +17,6 @@ from services.allocation.api.common import (
     Code,
     Current,
     Id,
-    Time,
     act,
     changed,
     look,
@@ -37,6 +36,7 @@ from shared.runtime.http import check_version, etag, required_version
 from shared.runtime.identifiers import new_id
 from shared.runtime.problems import FieldError, Problem, invalid
 from shared.runtime.service import Service
+from shared.runtime.times import Time
 
 router = APIRouter(prefix="/v1/cases/{case}", tags=["holding a case"])
 # The lead has begun with the person: it cannot simply be taken away, it is handed over.

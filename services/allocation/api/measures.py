@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from services.allocation.api.common import Current, Time, json_response
+from services.allocation.api.common import Current, json_response
 from services.allocation.api.drafts import registry_of
 from services.allocation.store.measures import measure
 from shared.runtime.auth import Caller, scope
 from shared.runtime.problems import FieldError, invalid
 from shared.runtime.service import Service
+from shared.runtime.times import Time
 
 router = APIRouter(prefix="/v1", tags=["measures"])
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)

@@ -14,7 +14,6 @@ from services.allocation.api.common import (
     Current,
     Id,
     Storable,
-    Time,
     json_response,
     refusal,
 )
@@ -29,6 +28,7 @@ from shared.runtime.auth import Caller, scope
 from shared.runtime.http import check_version, etag, required_version
 from shared.runtime.idempotency import Answer, idempotency_key
 from shared.runtime.problems import FieldError, invalid, not_found
+from shared.runtime.times import Time
 from shared.runtime.work import Work
 
 router = APIRouter(prefix="/v1", tags=["agencies"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -60,6 +61,10 @@ class Worker:
     def name(self) -> str:
         """What to call them."""
         return self.caller.worker or self.caller.agency
+
+    def asked(self, request: Mapping[str, Any]) -> bool:
+        """Say whether they asked for what waits for a second person: it is somebody else who confirms it."""
+        return (request["agency"], request["worker"]) == (self.caller.agency, self.caller.worker)
 
     @property
     def pages(self) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Annotated, Final
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import HTMLResponse, Response
 
 from services.dashboard import words
@@ -20,18 +20,24 @@ _EARLIEST: Final = date(2000, 1, 1)
 _LATEST: Final = date(2099, 12, 31)
 Text = Annotated[str, Query(max_length=100)]
 
+Chosen = dict[str, str]
+
+
+async def _chosen(  # async: FastAPI runs what is not in a thread
+    area: Text = "", since: Text = "", until: Text = ""
+) -> Chosen:
+    return {"area": area.strip(), "since": since.strip(), "until": until.strip()}
+
 
 @router.get("/measures", response_model=None)
 async def show(
     request: Request,
     service: Current,
-    area: Text = "",
-    since: Text = "",
-    until: Text = "",
+    chosen: Annotated[Chosen, Depends(_chosen)],
     worker: Worker = signed_in("hub", "commissioner"),
 ) -> HTMLResponse:
     """Show the figures; of everywhere and for ever, unless an area or a period is chosen."""
-    query, wrong = _asked(area, since, until)
+    query, wrong = _asked(**chosen)
     measures = []
     try:
         if not wrong:
@@ -40,7 +46,6 @@ async def show(
         if refused.status != _INVALID:
             raise
         wrong["area"] = "Nobody knows this area: give a police area or a part of one, by its name"
-    chosen = {"area": area.strip(), "since": since.strip(), "until": until.strip()}
     return page(
         request, "measures.html", _INVALID if wrong else 200, measures=measures, wrong=wrong, chosen=chosen,
         file="/measures/file?" + urlencode(chosen),
@@ -50,13 +55,11 @@ async def show(
 @router.get("/measures/file")
 async def file(
     service: Current,
-    area: Text = "",
-    since: Text = "",
-    until: Text = "",
+    chosen: Annotated[Chosen, Depends(_chosen)],
     worker: Worker = signed_in("hub", "commissioner"),
 ) -> Response:
     """Give the same figures as CSV."""
-    query, _ = _asked(area, since, until)
+    query, _ = _asked(**chosen)
     answer = await service.allocation.measures(worker.token, {**query, "format": "csv"})
     headers = {"Content-Disposition": 'attachment; filename="measures.csv"', "Cache-Control": "no-store"}
     return Response(answer.content, headers=headers, media_type="text/csv; charset=utf-8")
@@ -64,11 +67,11 @@ async def file(
 
 def _asked(area: str, since: str, until: str) -> tuple[dict[str, str], dict[str, str]]:
     """Return what to ask allocation for, from one day's midnight in London to that after another; and what is wrong."""
-    query, wrong = {"area": area.strip()} if area.strip() else {}, {}
+    query, wrong = {"area": area} if area else {}, {}
     first, last = _day(since), _day(until)
-    if since.strip() and first is None:
+    if since and first is None:
         wrong["since"] = "Give the first day as a date, like 2026-04-01"
-    if until.strip() and last is None:
+    if until and last is None:
         wrong["until"] = "Give the last day as a date, like 2026-06-30"
     if first and last and last < first:
         wrong["until"] = "The last day is before the first"
@@ -81,7 +84,7 @@ def _asked(area: str, since: str, until: str) -> tuple[dict[str, str], dict[str,
 
 def _day(text: str) -> date | None:
     try:
-        found = date.fromisoformat(text.strip())
+        found = date.fromisoformat(text)
     except ValueError:
         return None
     return found if _EARLIEST <= found <= _LATEST else None

@@ -87,7 +87,7 @@ async def _show(
     several = len(joins) > 1 or bool(cursor) or bool(found["next"])
     return page(
         request, "person.html", 422 if wrong else 200, person=person, joins=joins, links=found["links"],
-        waiting=[one | {"own": _own(worker, one)} for one in found["waiting"]], version=found["version"],
+        waiting=[one | {"own": worker.asked(one)} for one in found["waiting"]], version=found["version"],
         asked={(one["what"], _other(person, one)) for one in found["waiting"]},
         numbers={one["referral"]: at for at, one in reversed(list(enumerate(joins, before + 1)))},
         records={one["record"]: at for at, one in enumerate(joins, before + 1)},
@@ -112,10 +112,6 @@ def _other(person: str, asked: Mapping[str, Any]) -> str:
     return str(asked["detail"] if asked["person"] == person else asked["person"])
 
 
-def _own(worker: Worker, asked: Mapping[str, Any]) -> bool:
-    return (asked["agency"], asked["worker"]) == (worker.caller.agency, worker.caller.worker)
-
-
 async def _waits(
     service: Dashboard, worker: Worker, person: str, form: FormData, what: str, detail: str
 ) -> bool:
@@ -123,7 +119,7 @@ async def _waits(
     found = await service.intake.joins(worker.token, person, limit=1)
     return found["version"] == _version(form) and any(
         (one["what"], one["person"], one["detail"]) == (what, str(form.get("of", "")), detail)
-        and not _own(worker, one)
+        and not worker.asked(one)
         for one in found["waiting"]
     )
 
@@ -246,7 +242,7 @@ async def waiting(
     query: dict[str, str | int] = {"state": state, "limit": _PAGE} | ({"cursor": cursor} if cursor else {})
     found = await service.intake.second_person(worker.token, **query)
     return page(
-        request, "waiting.html", requests=[one | {"own": _own(worker, one)} for one in found["requests"]],
+        request, "waiting.html", requests=[one | {"own": worker.asked(one)} for one in found["requests"]],
         onward=urlencode({"state": state, "cursor": found["next"]}) if found["next"] else "",
         state=state, said=said,
     )  # fmt: skip

@@ -85,8 +85,7 @@ async def queue(
         service.intake.summary(worker.token),
         service.intake.second_person(worker.token, limit=_PAGE),
     )
-    me = (worker.caller.agency, worker.caller.worker)
-    waiting = sum((one["agency"], one["worker"]) != me for one in asked["requests"])
+    waiting = sum(not worker.asked(one) for one in asked["requests"])
     onward = urlencode({"state": state, "kind": kind, "cursor": found["next"]}) if found["next"] else ""
     return page(
         request, "queue.html", reviews=found["reviews"], counts=counts, waiting=waiting,

@@ -26,23 +26,10 @@ _BORN_BY_RARITY = BY_RARITY["date_of_birth"]
 _AT_HOME = frozenset({"same", "one_slip"})
 _LONG = 6  # letters of a mailbox, digits of a number: shorter ones (info, anna) are anybody's
 # Whoever opens these is at work there: the address says where somebody can be written to, and not who it is.
-_ANYBODYS = frozenset(
-    (
-        *(
-            "info",
-            "mail",
-            "hello",
-            "contact",
-            "contactus",
-            "enquiry",
-            "enquiries",
-            "reception",
-            "office",
-            "admin",
-        ),
-        *("manager", "staff", "team", "security", "support", "sales", "accounts", "hr"),
-    )
-)
+_ANYBODYS = frozenset((
+    "info", "mail", "hello", "contact", "contactus", "enquiry", "enquiries", "reception", "office", "admin",
+    "manager", "staff", "team", "security", "support", "sales", "accounts", "hr",
+))  # fmt: skip
 _DISTANCES = ((45, "next_area"), (75, "near"), (120, "elsewhere"))  # kilometres
 # Digits that are taken for each other: beside one another on a number pad, or alike to the eye.
 _TAKEN_FOR = frozenset(

@@ -19,73 +19,13 @@ _JUNK = re.compile(
 # "Twin 2", "Child 1": the number is all that tells one of them from the other.
 _NUMBERED = re.compile(r"\b(child|baby|twin|boy|girl|son|daughter|sibling|juvenile|youth|person)[\s_]*(\d)\b")
 _DIGIT = re.compile(r"\d")
-_TITLES = frozenset(
-    (
-        *(
-            "mr",
-            "mrs",
-            "miss",
-            "ms",
-            "mx",
-            "dr",
-            "doctor",
-            "sir",
-            "dame",
-            "lady",
-            "rev",
-            "reverend",
-            "revd",
-            "prof",
-            "professor",
-        ),
-        *(
-            "hon",
-            "rt",
-            "capt",
-            "captain",
-            "col",
-            "colonel",
-            "maj",
-            "gen",
-            "lt",
-            "lieutenant",
-            "sgt",
-            "pc",
-            "cllr",
-            "admiral",
-        ),
-        *(
-            "baronet",
-            "bart",
-            "bt",
-            "viscount",
-            "marquess",
-            "esq",
-            "obe",
-            "mbe",
-            "cbe",
-            "qc",
-            "kc",
-            "jp",
-            "aka",
-        ),
-        *(
-            "ii",
-            "iii",
-            "countess",
-            "marchioness",
-            "duchess",
-            "baroness",
-            "venerable",
-            "archdeacon",
-            "commodore",
-            "brigadier",
-            "brig",
-            "marquis",
-            "rear",
-        ),
-    )
-)
+_TITLES = frozenset((
+    "mr", "mrs", "miss", "ms", "mx", "dr", "doctor", "sir", "dame", "lady", "rev", "reverend", "revd",
+    "prof", "professor", "hon", "rt", "capt", "captain", "col", "colonel", "maj", "gen", "lt", "lieutenant",
+    "sgt", "pc", "cllr", "admiral", "baronet", "bart", "bt", "viscount", "marquess", "esq", "obe", "mbe",
+    "cbe", "qc", "kc", "jp", "aka", "ii", "iii", "countess", "marchioness", "duchess", "baroness",
+    "venerable", "archdeacon", "commodore", "brigadier", "brig", "marquis", "rear",
+))  # fmt: skip
 # Titles that are names as well: dropped only beside another name.
 _TITLES_OR_NAMES = frozenset(
     ("lord", "major", "earl", "duke", "baron", "master", "general", "bishop", "canon")

@@ -36,22 +36,10 @@ _INSTITUTION = re.compile(
 )
 # How such a line begins or ends: other lines are not looked at closely.
 _FIRST = frozenset(("hmp", "hm", "h.m.", "h", "hmyoi", "yoi", "c/o", "care"))
-_LAST = frozenset(
-    (
-        *(
-            "prison",
-            "hostel",
-            "refuge",
-            "shelter",
-            "centre",
-            "premises",
-            "institution",
-            "hospital",
-            "station",
-        ),
-        *("probation", "office", "service", "solicitors"),
-    )
-)
+_LAST = frozenset((
+    "prison", "hostel", "refuge", "shelter", "centre", "premises", "institution", "hospital", "station",
+    "probation", "office", "service", "solicitors",
+))  # fmt: skip
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 _NO_MAILBOX = frozenset(
     ("no", "none", "noemail", "nomail", "noreply", "na", "nil", "unknown", "notknown", "test", "donotreply")

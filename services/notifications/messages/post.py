@@ -132,8 +132,8 @@ async def _redeem(
     # Intake trusts us to present a permit for nobody but its holder, or whoever has taken the holder's place.
     if fact is None or not await store.is_or_was(service.pool, holder.agency, fact.agency):
         return _refusal(not_found("permit"))
-    name = await service.transact(rows.signer, holder.agency)
-    if name is None:
+    signature = await service.transact(rows.signature, holder.agency, fact.case)
+    if signature is None:
         # A person would be written to in the name of somebody who is there no more, and answer nobody.
         title = "Your agency is not active any more, or another has taken its place."
         detail = "Nothing was redeemed. Its successor can send the message, with this permit."
@@ -149,9 +149,11 @@ async def _redeem(
         detail = "Nothing was redeemed. The template `approach` is for an approach, `feedback` for feedback."
         return _refusal(Problem(409, "template-not-for-purpose", title, detail=detail))
     link = await gateways.withdrawal_link(service, fact)
-    reach = await service.transact(rows.reach, holder.agency, fact.case)
     released = await gateways.release(service, holder)
-    return released if isinstance(released, Refused) else (released, name, link, reach)
+    if isinstance(released, Refused):
+        return released
+    name, reach = signature
+    return released, name, link, reach
 
 
 def _refusal(problem: Problem) -> Refused:

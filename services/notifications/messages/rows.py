@@ -123,20 +123,18 @@ async def claim(work: Work, message_id: str, claimant: str) -> asyncpg.Record | 
     return await work.fetchrow(_CLAIM, message_id, claimant, work.now)
 
 
-async def signer(work: Work, agency: str) -> str | None:
-    """Return the name that an agency signs with; None if it is not active any more, or another has taken its place."""
-    await work.lock()
-    row = await work.fetchrow(_SIGNER, agency, work.now)
-    if row is None:
-        return agency
-    return str(row["name"]) if row["active"] and not row["succeeded"] else None
+async def signature(work: Work, agency: str, case: str) -> tuple[str, Reach] | None:
+    """Return the name that an agency signs with, and how somebody answers its message about a case.
 
-
-async def reach(work: Work, agency: str, case: str) -> Reach:
-    """Return how somebody answers a message of an agency about a case."""
+    None if it is not active any more, or another has taken its place.
+    """
     await work.lock()
+    signer = await work.fetchrow(_SIGNER, agency, work.now)
+    if signer is not None and (signer["succeeded"] or not signer["active"]):
+        return None
     row = await work.fetchrow(_REACH, agency, case, work.now)
-    return Reach(msgspec.json.decode(row["desk"], type=Desk), row["through"]) if row else Reach()
+    reach = Reach(msgspec.json.decode(row["desk"], type=Desk), row["through"]) if row else Reach()
+    return (signer["name"] if signer is not None else agency), reach
 
 
 async def holds(work: Work, message_id: str, claimant: str) -> bool:
